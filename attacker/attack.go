@@ -1,0 +1,88 @@
+package attacker
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"time"
+)
+
+// A Foothold is the place an attack starts from: a network to dial and what
+// the attacker holds. Time and sockets come in so that tests can choose them.
+type Foothold struct {
+	Workload string
+	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	Now      func() time.Time
+}
+
+// A Target is what an attack goes for.
+type Target struct {
+	Workload string `json:"workload"`
+	Address  string `json:"address"` // IP, without a port: attacks name the port themselves
+	Host     string `json:"host"`    // authority to send, for example bank.prod
+	Identity string `json:"identity,omitempty"`
+}
+
+// An Attack is one hostile technique. Make one with New.
+type Attack interface {
+	Name() string
+	Title() string
+	Doc() string
+	// Decode reads parameters strictly: an unknown field is an error.
+	Decode(params json.RawMessage) (any, error)
+	// Example is the zero parameter struct, for schemas.
+	Example() any
+	// Try decodes the parameters and makes the attempt.
+	Try(ctx context.Context, f Foothold, t Target, nonce func() string, params json.RawMessage, emit func(Observation)) error
+}
+
+// A Holder is a parameter struct that wants loot. The fixture fills the Held
+// fields before the attempt travels to the probe.
+type Holder interface {
+	Holds() ([]*Leaf, []*Token)
+}
+
+type attack[P any] struct {
+	name, title, doc string
+	try              func(context.Context, Foothold, Target, func() string, P, func(Observation)) error
+}
+
+// New makes an attack from a typed parameter struct P. Try emits one
+// Observation an attempt; a hold or a burst is a series. Every emitted
+// observation carries a nonce that came from the nonce function. An error
+// means the attempt could not be made; a refusal is an observation.
+func New[P any](name, title, doc string, try func(ctx context.Context, f Foothold, t Target, nonce func() string, p P, emit func(Observation)) error) Attack {
+	return attack[P]{name, title, doc, try}
+}
+
+func (a attack[P]) Name() string  { return a.name }
+func (a attack[P]) Title() string { return a.title }
+func (a attack[P]) Doc() string   { return a.doc }
+func (a attack[P]) Example() any  { return new(P) }
+
+func (a attack[P]) Decode(params json.RawMessage) (any, error) {
+	p := new(P)
+	if err := strict(params, p); err != nil {
+		return nil, fmt.Errorf("parameters of %s: %w", a.name, err)
+	}
+	return p, nil
+}
+
+func (a attack[P]) Try(ctx context.Context, f Foothold, t Target, nonce func() string, params json.RawMessage, emit func(Observation)) error {
+	p := new(P)
+	if err := strict(params, p); err != nil {
+		return fmt.Errorf("parameters of %s: %w", a.name, err)
+	}
+	return a.try(ctx, f, t, nonce, *p, emit)
+}
+
+func strict(raw json.RawMessage, into any) error {
+	if len(bytes.TrimSpace(raw)) == 0 {
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	return d.Decode(into)
+}

@@ -1,0 +1,81 @@
+package clusters
+
+import (
+	"context"
+	"io"
+)
+
+// A Spec asks a provider for a cluster.
+type Spec struct {
+	Name   string // run id: every object carries it
+	Ranges int
+	Probe  string // path of the probe binary
+}
+
+// A Provider makes places where workloads run.
+type Provider interface {
+	Name() string
+	Up(ctx context.Context, spec Spec) (*Cluster, error)
+}
+
+// A Cluster is a place with ranges whose workloads run a probe each. Closing
+// it undoes everything that was made, in reverse order.
+type Cluster struct {
+	Name     string
+	Provider string
+	Ranges   []Range
+	Host     Host
+	Undo     *Undo
+}
+
+// Host is what a mesh and the runner may ask of a provider.
+type Host interface {
+	// Stream is the byte stream to a workload's probe. There is one a workload.
+	Stream(w Workload) (io.ReadWriteCloser, error)
+	// Sidecar starts a proxy beside a workload's probe, in its network, and
+	// captures its traffic. It ends with the cluster.
+	Sidecar(ctx context.Context, w Workload, s Sidecar) (Process, error)
+	// Scratch is a folder that only the harness and its proxies can see and
+	// that is gone with the cluster.
+	Scratch() string
+	// Fault does something bad to a part of a workload, for tests of the harness.
+	Fault(w Workload, part Part, f Fault) error
+}
+
+// A Sidecar is a proxy process beside a workload.
+type Sidecar struct {
+	Command []string // program and arguments
+	Log     string   // a file for its output, in Scratch
+	Capture Capture
+}
+
+// Capture redirects a workload's TCP traffic to its proxy, except what carries Mark.
+type Capture struct {
+	Inbound  int // port that takes inbound connections
+	Outbound int // port that takes outbound connections
+	Mark     int // SO_MARK of the proxy's own traffic
+}
+
+// A Process is a program that the provider runs.
+type Process interface {
+	Pid() int
+	// Done is closed when it has ended; Err then says how, nil never.
+	Done() <-chan struct{}
+	Err() error
+}
+
+// Part is a part of a workload.
+type Part string
+
+// Fault is something bad.
+type Fault string
+
+// The parts and the faults.
+const (
+	PartProbe Part = "probe"
+	PartProxy Part = "proxy"
+
+	FaultKill   Fault = "kill"   // SIGKILL
+	FaultHang   Fault = "hang"   // SIGSTOP
+	FaultResume Fault = "resume" // SIGCONT
+)

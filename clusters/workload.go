@@ -1,0 +1,98 @@
+// Package clusters holds the plain types and the interfaces of the places and
+// the meshes that are attacked. Providers and meshes live in its subpackages;
+// package builtin lists them.
+package clusters
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Hop is a kind of enforcer between two workloads.
+type Hop string
+
+// The hops a workload's traffic may pass.
+const (
+	HopSidecar Hop = "sidecar"
+	HopNode    Hop = "node"
+	HopGateway Hop = "gateway"
+)
+
+// A Workload is one member of the cast in one range.
+type Workload struct {
+	Name        string     `json:"name"` // unique in its range: web, bank, staging/web
+	Range       string     `json:"range"`
+	Cluster     string     `json:"cluster,omitempty"`
+	TrustDomain string     `json:"trustDomain,omitempty"`
+	Namespace   string     `json:"namespace"`
+	Account     string     `json:"account"`
+	Meshed      bool       `json:"meshed"` // false: no proxy in front of it
+	Hops        []Hop      `json:"hops,omitempty"`
+	Address     netip.Addr `json:"address"`
+}
+
+// ID is the workload's SPIFFE ID: spiffe://<trust domain>/ns/<namespace>/sa/<account>.
+func (w Workload) ID() string {
+	return fmt.Sprintf("spiffe://%s/ns/%s/sa/%s", w.TrustDomain, w.Namespace, w.Account)
+}
+
+// A Member is a part in the cast.
+type Member struct {
+	Name, Namespace, Account string
+	Meshed, Serves           bool
+}
+
+// Cast is everybody in a range, in address order.
+func Cast() []Member {
+	return []Member{
+		{"web", "prod", "web", true, false},
+		{"bank", "prod", "bank", true, true},
+		{"thief", "prod", "thief", true, false},
+		{"outsider", "legacy", "outsider", false, false},
+		{"staging/web", "staging", "web", true, false},
+		{"sink", "outside", "sink", false, true},
+		{"lookalike", "prod", "webb", true, false},
+	}
+}
+
+// The ports that a serving workload opens.
+const (
+	PortHTTP   = 8080 // the service
+	PortHealth = 8081 // health checks, plaintext by policy
+	PortTCP    = 9000 // the service as opaque TCP
+	PortAdmin  = 9090 // a port that the service never declared
+)
+
+// A Range is one isolated stage with the whole cast. Its trust material is
+// public: no private key is ever in it.
+type Range struct {
+	Name        string            `json:"name"`
+	TrustDomain string            `json:"trustDomain"`
+	Workloads   []Workload        `json:"workloads"`
+	Roots       map[string]string `json:"-"` // PEM certificates by name: "mesh", "forged"
+	Issuers     map[string]Issuer `json:"-"` // token issuers by name
+}
+
+// An Issuer is the public half of a token issuer.
+type Issuer struct {
+	URL  string // the iss claim
+	JWKS string // its public keys
+	PEM  string // the same public key, PEM, as an attacker would find it
+}
+
+// Workload finds a member of the range by name.
+func (r Range) Workload(name string) (Workload, error) {
+	i := slices.IndexFunc(r.Workloads, func(w Workload) bool { return w.Name == name })
+	if i < 0 {
+		return Workload{}, fmt.Errorf("range %s has no %s", r.Name, name)
+	}
+	return r.Workloads[i], nil
+}
+
+// A Revision names a state that a mesh was asked to reach.
+type Revision struct {
+	ID    string    `json:"id"`
+	Asked time.Time `json:"asked"`
+}

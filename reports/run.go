@@ -1,0 +1,108 @@
+// Package reports holds the wire types of a run's record and the formats it is
+// written in. It judges nothing and knows no other package of the project.
+package reports
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Schema names the version of the record's form.
+const Schema = "meshbreach/report/v1"
+
+// A Run is the record of one run: what was tried, what was seen, and the
+// verdicts. It holds no secret.
+type Run struct {
+	Schema   string    `json:"schema"`
+	ID       string    `json:"id"`
+	Tool     string    `json:"tool"` // version of meshbreach
+	Mesh     string    `json:"mesh"`
+	Release  string    `json:"release,omitempty"` // version of the mesh or of its proxy
+	Provider string    `json:"provider"`
+	Weakened []string  `json:"weakened,omitempty"` // weakenings that the whole run was made with
+	Started  time.Time `json:"started"`
+	Finished time.Time `json:"finished"`
+	UpTime   Seconds   `json:"upTime"`          // until the ranges were warm
+	Error    string    `json:"error,omitempty"` // why nothing could be set up
+
+	Scenarios []Scenario `json:"scenarios"`
+	Totals    Totals     `json:"totals"`
+	Exit      int        `json:"exit"` // 0 pass, 1 fail, 2 usage or set-up, 3 nothing judged
+}
+
+// Seconds is a span in seconds.
+type Seconds float64
+
+// Totals counts outcomes of scenarios, verdicts of attempts, and honest load.
+type Totals struct {
+	Outcomes       map[string]int `json:"outcomes"`
+	Verdicts       map[string]int `json:"verdicts"`
+	HonestRequests uint64         `json:"honestRequests"`
+	HonestLost     uint64         `json:"honestLost"`
+	// ExpectedLost is the part of HonestLost that mutants caused on purpose.
+	ExpectedLost uint64 `json:"expectedLost"`
+}
+
+// A Scenario is what became of one scenario.
+type Scenario struct {
+	ID       string              `json:"id"`
+	Title    string              `json:"title"`
+	Pillar   string              `json:"pillar"`   // policy, rotation or detection
+	Severity string              `json:"severity"` // low, medium, high or critical
+	Outcome  string              `json:"outcome"`
+	Why      string              `json:"why,omitempty"`
+	Maps     map[string][]string `json:"maps,omitempty"` // framework to ids
+	Range    string              `json:"range,omitempty"`
+	Took     Seconds             `json:"took"`
+	Attempts []Attempt           `json:"attempts"`
+	Pulse    *Pulse              `json:"pulse,omitempty"`
+}
+
+// An Attempt is the finding about one attempt.
+type Attempt struct {
+	ID       string  `json:"id"`
+	Attack   string  `json:"attack"`
+	Expected string  `json:"expected"` // what the scenario says this mesh does
+	Verdict  string  `json:"verdict"`
+	Outcome  string  `json:"outcome"`
+	Why      string  `json:"why"`
+	By       string  `json:"by,omitempty"`     // whose proxy or application refused
+	Layer    string  `json:"layer,omitempty"`  // of the refusal
+	Reason   string  `json:"reason,omitempty"` // of the refusal
+	Proof    string  `json:"proof,omitempty"`  // receipt, proxy-log or reply
+	Alert    string  `json:"alert,omitempty"`  // what detection said
+	Took     Seconds `json:"took"`
+	Window   *Window `json:"window,omitempty"`
+	Mutants  []Trial `json:"mutants,omitempty"`
+	// Record is what the verdict was judged from. Its form is published in
+	// the schema; the report's own code does not read it.
+	Record json.RawMessage `json:"record,omitempty"`
+}
+
+// A Trial is an attempt under a mutant: it has to win.
+type Trial struct {
+	Weaken  []string        `json:"weaken"`
+	Verdict string          `json:"verdict"`
+	Opened  bool            `json:"opened"`
+	Why     string          `json:"why"`
+	Record  json.RawMessage `json:"record,omitempty"`
+}
+
+// A Window is the time between the moment a change was asked for and the
+// moment it held, and what was served to the attacker in it.
+type Window struct {
+	Settled     Seconds `json:"settled"`     // until the mesh said and showed that the change holds
+	FirstDenial Seconds `json:"firstDenial"` // until the first refusal
+	LastLeak    Seconds `json:"lastLeak"`    // until the last request that was served
+	Served      int     `json:"served"`      // requests served in the window
+	Budget      Seconds `json:"budget,omitempty"`
+}
+
+// A Pulse is the honest load of a scenario.
+type Pulse struct {
+	Rate     int     `json:"rate"`
+	Requests uint64  `json:"requests"`
+	Lost     uint64  `json:"lost"`
+	P50      Seconds `json:"p50"`
+	P99      Seconds `json:"p99"`
+}
