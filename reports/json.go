@@ -1,0 +1,61 @@
+package reports
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+)
+
+// JSON writes the record itself: two blanks of indent, map keys sorted, so
+// that the same run is the same bytes. Lists are never null.
+func JSON(w io.Writer, run Run) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(filled(run))
+}
+
+// filled replaces nil lists and maps that the schema wants to be there.
+func filled(run Run) Run {
+	run.Schema = Schema
+	if run.Totals.Outcomes == nil {
+		run.Totals.Outcomes = map[string]int{}
+	}
+	if run.Totals.Verdicts == nil {
+		run.Totals.Verdicts = map[string]int{}
+	}
+	run.Scenarios = append([]Scenario{}, run.Scenarios...)
+	for i := range run.Scenarios {
+		if run.Scenarios[i].Attempts == nil {
+			run.Scenarios[i].Attempts = []Attempt{}
+		}
+	}
+	return run
+}
+
+// Read reads a record that JSON wrote. Another version of the schema is an
+// error, and so is anything after the record.
+func Read(path string) (Run, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return Run{}, fmt.Errorf("read report: %w", err)
+	}
+	var head struct {
+		Schema *string `json:"schema"`
+	}
+	if err := json.Unmarshal(b, &head); err != nil {
+		return Run{}, fmt.Errorf("read report %s: %w", path, err)
+	}
+	if head.Schema == nil {
+		return Run{}, fmt.Errorf("read report %s: it has no field schema; this is not a report of meshbreach", path)
+	}
+	if *head.Schema != Schema {
+		return Run{}, fmt.Errorf("read report %s: its schema is %q, this version reads %q", path, clean(*head.Schema), Schema)
+	}
+	var run Run
+	if err := json.Unmarshal(b, &run); err != nil {
+		return Run{}, fmt.Errorf("read report %s: %w", path, err)
+	}
+	return run, nil
+}

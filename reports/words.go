@@ -1,0 +1,189 @@
+package reports
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// outcomes in the order they are printed: the good ones, then by concern.
+func outcomes() []string {
+	return []string{"pass", "gap", "fail", "gap-undetected", "changed", "invalid", "inconclusive", "unsupported", "skipped"}
+}
+
+// verdicts of attempts and of changes, in the order they are printed.
+func verdicts() []string {
+	return []string{"blocked", "undisturbed", "breached", "misblocked", "leaked", "disrupted", "inconclusive", "unsupported", "skipped"}
+}
+
+// concern sorts outcomes by what a reader has to do about them.
+type concern int
+
+const (
+	fine    concern = iota // as it should be
+	known                  // a documented gap, detected
+	untried                // nothing was judged, on purpose
+	unknown                // nothing was judged, against our will
+	broken                 // somebody has to act
+)
+
+// concernOf takes a word it does not know for broken: a report must not
+// swallow what it cannot read.
+func concernOf(outcome string) concern {
+	switch outcome {
+	case "pass":
+		return fine
+	case "gap":
+		return known
+	case "unsupported", "skipped":
+		return untried
+	case "inconclusive":
+		return unknown
+	default:
+		return broken
+	}
+}
+
+// call is the last word on a run, by its exit code.
+func call(exit int) string {
+	switch exit {
+	case 0:
+		return "PASS"
+	case 1:
+		return "FAIL"
+	case 2:
+		return "ERROR"
+	default:
+		return "INCONCLUSIVE"
+	}
+}
+
+// counts says how many there are of each word, in the order given; a word
+// outside that order comes last, sorted. Zeros are left out.
+func counts(n map[string]int, order []string) string {
+	var parts []string
+	for _, word := range ordered(n, order) {
+		parts = append(parts, fmt.Sprintf("%d %s", n[word], clean(word)))
+	}
+	if parts == nil {
+		return "none"
+	}
+	return strings.Join(parts, ", ")
+}
+
+func ordered(n map[string]int, order []string) []string {
+	words := slices.Clone(order)
+	var others []string
+	for word := range n {
+		if !slices.Contains(order, word) {
+			others = append(others, word)
+		}
+	}
+	slices.Sort(others)
+	return slices.DeleteFunc(append(words, others...), func(word string) bool { return n[word] == 0 })
+}
+
+func sum(n map[string]int) (all int) {
+	for _, v := range n {
+		all += v
+	}
+	return all
+}
+
+// span writes seconds so that they stay under seven characters: 41ms, 1.2s,
+// 42s, 3m07s.
+func span(s Seconds) string {
+	d := time.Duration(float64(s) * float64(time.Second))
+	switch {
+	case d == 0:
+		return "0s"
+	case d < time.Millisecond:
+		return strconv.FormatInt(d.Microseconds(), 10) + "µs"
+	case d < time.Second:
+		return strconv.FormatInt(d.Milliseconds(), 10) + "ms"
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.0fs", d.Seconds())
+	default:
+		d = d.Round(time.Second)
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	}
+}
+
+// elapsed is how long the run took from start to end.
+func (r Run) elapsed() Seconds { return Seconds(r.Finished.Sub(r.Started).Seconds()) }
+
+// clean makes text of foreign origin safe to print on one line: what a proxy
+// said may hold escape sequences that a terminal would obey.
+func clean(s string) string {
+	return strings.Join(strings.Fields(strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) {
+			return ' '
+		}
+		if !unicode.IsPrint(r) {
+			return '·'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "·"))), " ")
+}
+
+// refusal is a refusal on one line, empty when there was none.
+func (a Attempt) refusal() string { return clean(a.Layer + " " + a.Reason) }
+
+// verdictAndOutcome says the outcome too where the verdict does not imply it.
+func (a Attempt) verdictAndOutcome() string {
+	if a.Outcome == "pass" || a.Outcome == "" || a.Outcome == a.Verdict {
+		return clean(a.Verdict)
+	}
+	return clean(a.Verdict + ", " + a.Outcome)
+}
+
+// short is a window in a table cell: how many were served, for how long.
+func (w *Window) short() string {
+	if w == nil {
+		return ""
+	}
+	if w.Served == 0 {
+		return "0 served"
+	}
+	return fmt.Sprintf("%d in %s", w.Served, span(w.LastLeak))
+}
+
+// long is a window in full.
+func (w *Window) long() string {
+	s := fmt.Sprintf("%d served", w.Served)
+	if w.Served > 0 {
+		s += " until " + span(w.LastLeak)
+	}
+	s += fmt.Sprintf(", first denial after %s, settled after %s", span(w.FirstDenial), span(w.Settled))
+	if w.Budget > 0 {
+		s += ", budget " + span(w.Budget)
+	}
+	return s
+}
+
+// heading names the mesh under attack and where it ran.
+func (r Run) heading() string {
+	s := r.Mesh
+	if r.Release != "" {
+		s += " " + r.Release
+	}
+	s += " on " + r.Provider
+	if len(r.Weakened) > 0 {
+		s += ", weakened by " + strings.Join(r.Weakened, ", ")
+	}
+	return clean(s)
+}
+
+// honest says what became of the honest load.
+func (t Totals) honest() string {
+	s := fmt.Sprintf("%d requests, %d lost", t.HonestRequests, t.HonestLost)
+	if t.ExpectedLost > 0 {
+		s += fmt.Sprintf(", of them %d under mutants that lose them on purpose", t.ExpectedLost)
+	}
+	return s
+}
