@@ -105,4 +105,6 @@ type Pulse struct {
 	Lost     uint64  `json:"lost"`
 	P50      Seconds `json:"p50"`
 	P99      Seconds `json:"p99"`
+	// FirstLoss says why the first lost request was lost.
+	FirstLoss string `json:"firstLoss,omitempty"`
 }
