@@ -18,8 +18,8 @@ import (
 
 // The names in Range.Roots.
 const (
-	RootMesh   = "mesh"   // what the mesh trusts, one certificate or more
-	RootForged = "forged" // the attacker's own root, with the same subject names
+	RootMesh   = "mesh"              // what the mesh trusts, one certificate or more
+	RootForged = clusters.RootForged // the attacker's own root, with the same subject names
 )
 
 // Lifetime is how long a leaf lives when nobody says otherwise.

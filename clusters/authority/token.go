@@ -24,7 +24,7 @@ import (
 
 // The names in Range.Issuers. Meshes may trust both; they differ in URL and key.
 const (
-	IssuerMain  = "main"
+	IssuerMain  = clusters.IssuerMain
 	IssuerOther = "other"
 )
 
