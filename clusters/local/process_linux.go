@@ -1,0 +1,106 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/meshbreach/meshbreach/clusters"
+)
+
+// process is a program in a process group of its own.
+type process struct {
+	cmd  *exec.Cmd
+	done chan struct{}
+	err  error // written before done is closed
+}
+
+var _ clusters.Process = (*process)(nil)
+
+func (p *process) Pid() int              { return p.cmd.Process.Pid }
+func (p *process) Done() <-chan struct{} { return p.done }
+
+// Err says how the process ended, nil while it runs.
+func (p *process) Err() error {
+	select {
+	case <-p.done:
+		return p.err
+	default:
+		return nil
+	}
+}
+
+// launch says what to start where.
+type launch struct {
+	what    string // for errors
+	command []string
+	env     []string
+	stdin   *os.File
+	stdout  *os.File // nil: the log as well
+	log     string
+	spaces  uintptr // clone flags
+}
+
+// start starts a program in the namespace s. Its standard error goes to the
+// log.
+func start(s *space, l launch) (*process, error) {
+	if len(l.command) == 0 {
+		return nil, fmt.Errorf("start %s: no command", l.what)
+	}
+	log, err := newJournal(l.log)
+	if err != nil {
+		return nil, fmt.Errorf("log of %s: %w", l.what, err)
+	}
+	cmd := exec.Command(l.command[0], l.command[1:]...)
+	cmd.Env = l.env
+	cmd.Stdin = l.stdin
+	cmd.Stdout, cmd.Stderr = log, log
+	if l.stdout != nil {
+		cmd.Stdout = l.stdout
+	}
+	// A child that outlives the program may hold its log open.
+	cmd.WaitDelay = time.Second
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Cloneflags: l.spaces}
+	if err := s.do(cmd.Start); err != nil {
+		return nil, errors.Join(fmt.Errorf("start %s: %w", l.what, err), log.Close())
+	}
+	p := &process{cmd: cmd, done: make(chan struct{})}
+	go func() {
+		err := cmd.Wait()
+		if err == nil {
+			err = errors.New("exit status 0")
+		}
+		p.err = fmt.Errorf("%s ended: %w", l.what, errors.Join(err, log.Close()))
+		close(p.done)
+	}()
+	return p, nil
+}
+
+// signal reaches the whole group: a proxy may be a program that runs another.
+func (p *process) signal(s syscall.Signal) error {
+	select {
+	case <-p.done:
+		return p.err
+	default:
+		return unix.Kill(-p.Pid(), s)
+	}
+}
+
+// kill ends the group and waits until the process is gone.
+func (p *process) kill(ctx context.Context) error {
+	if err := p.signal(unix.SIGKILL); err != nil && p.Err() == nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("kill process %d: %w", p.Pid(), err)
+	}
+	select {
+	case <-p.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for process %d to end: %w", p.Pid(), ctx.Err())
+	}
+}
