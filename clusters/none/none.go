@@ -1,0 +1,163 @@
+// Package none is the mesh that is not there: no proxy stands before anybody
+// and nothing is enforced. Every attack must win on it, which is how the
+// harness checks itself.
+package none
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/authority"
+)
+
+// Mesh is the mesh `none`.
+type Mesh struct {
+	Now func() time.Time // time.Now when nil
+}
+
+var _ clusters.Mesh = Mesh{}
+
+// Name is "none".
+func (Mesh) Name() string { return "none" }
+
+// Capabilities is short-lived leaves alone: the fixture mints identities, so
+// that attacks have what they need, and nobody verifies them.
+func (Mesh) Capabilities(clusters.Release) []clusters.Capability {
+	return []clusters.Capability{clusters.CanShortLive}
+}
+
+// Render is nothing.
+func (Mesh) Render(clusters.Range, clusters.Policy) ([]clusters.Object, error) { return nil, nil }
+
+// Install gives every range an authority and fills in its roots and issuers.
+func (m Mesh) Install(ctx context.Context, c *clusters.Cluster, _ clusters.Release) (clusters.Installed, error) {
+	now := m.Now
+	if now == nil {
+		now = time.Now
+	}
+	in := &installed{now: now, ranges: map[string]*identities{}}
+	issuers := authority.NewIssuers()
+	for i := range c.Ranges {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("install none: %w", err)
+		}
+		r := &c.Ranges[i]
+		ca, err := authority.New(r.TrustDomain, authority.Options{Now: now, Issuers: issuers})
+		if err != nil {
+			return nil, fmt.Errorf("install none in %s: %w", r.Name, err)
+		}
+		if r.Roots, r.Issuers, err = ca.Public(); err != nil {
+			return nil, fmt.Errorf("install none in %s: %w", r.Name, err)
+		}
+		ids := &identities{CA: ca, revise: in.revise, workloads: r.Workloads}
+		if err := ids.deliver(); err != nil {
+			return nil, fmt.Errorf("install none in %s: %w", r.Name, err)
+		}
+		in.ranges[r.Name] = ids
+	}
+	return in, nil
+}
+
+type installed struct {
+	now    func() time.Time
+	ranges map[string]*identities // by range name
+
+	mu   sync.Mutex
+	last int // revision
+}
+
+func (in *installed) revise() clusters.Revision {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.last++
+	return clusters.Revision{ID: fmt.Sprintf("none-%d", in.last), Asked: in.now()}
+}
+
+// Apply takes a policy and enforces nothing of it. The lifetime that it asks
+// for is what leaves get from now on.
+func (in *installed) Apply(_ context.Context, r clusters.Range, p clusters.Policy) (clusters.Revision, error) {
+	ids, ok := in.ranges[r.Name]
+	if !ok {
+		return clusters.Revision{}, fmt.Errorf("apply a policy: none was not installed in range %q", r.Name)
+	}
+	if err := ids.live(p.Identity.Leaf); err != nil {
+		return clusters.Revision{}, fmt.Errorf("apply a policy in %s: %w", r.Name, err)
+	}
+	return in.revise(), nil
+}
+
+// Settled is at once: there is nothing to wait for.
+func (in *installed) Settled(context.Context, clusters.Range, clusters.Revision) error { return nil }
+
+// Evidence is nothing, at once: nobody watches.
+func (in *installed) Evidence(context.Context, clusters.Range, clusters.Query) ([]clusters.Signal, error) {
+	return nil, nil
+}
+
+// Authority is the range's, or nil where none was installed.
+func (in *installed) Authority(r clusters.Range) clusters.Authority {
+	ids, ok := in.ranges[r.Name]
+	if !ok {
+		return nil
+	}
+	return ids
+}
+
+// identities is a range's authority. What it delivers lies ready to be copied
+// and is used by nobody.
+type identities struct {
+	*authority.CA
+	revise    func() clusters.Revision
+	workloads []clusters.Workload
+
+	mu       sync.Mutex
+	lifetime time.Duration
+}
+
+// Rotate changes the authority and gives every workload a new leaf where the
+// change calls for it.
+func (ids *identities) Rotate(_ context.Context, what clusters.Rotation) (clusters.Revision, error) {
+	ids.mu.Lock()
+	defer ids.mu.Unlock()
+	if err := ids.CA.Rotate(what); err != nil {
+		return clusters.Revision{}, err
+	}
+	switch what {
+	case clusters.RotateLeaf, clusters.RotateIssuer, clusters.UseRoot:
+		if err := ids.deliver(); err != nil {
+			return clusters.Revision{}, fmt.Errorf("rotate %s: %w", what, err)
+		}
+	}
+	return ids.revise(), nil
+}
+
+// live sets how long leaves live, and replaces them when that changes. Under a
+// stopped authority they stay as they are.
+func (ids *identities) live(lifetime time.Duration) error {
+	ids.mu.Lock()
+	defer ids.mu.Unlock()
+	if ids.lifetime == lifetime {
+		return nil
+	}
+	ids.lifetime = lifetime
+	if err := ids.deliver(); !errors.Is(err, authority.ErrStopped) {
+		return err
+	}
+	return nil
+}
+
+func (ids *identities) deliver() error {
+	for _, w := range ids.workloads {
+		if !w.Meshed {
+			continue
+		}
+		if _, err := ids.Issue(w, ids.lifetime); err != nil {
+			return err
+		}
+	}
+	return nil
+}
