@@ -26,7 +26,7 @@ func (p Policy) Admits(r Range, q Request) bool {
 	if !to.Meshed || slices.Contains(p.Plaintext, q.Port) {
 		return true
 	}
-	if !q.proven() && p.MTLS != Permissive {
+	if !q.proven() && !p.takesUnproven(q) {
 		return false
 	}
 	if !p.takesToken(q) {
@@ -47,6 +47,15 @@ func (p Policy) Admits(r Range, q Request) bool {
 
 // proven: a caller without mutual TLS has no identity, whoever it is.
 func (q Request) proven() bool { return q.Withmesh && q.From != "" }
+
+// takesUnproven: plaintext needs the permissive mode, and TLS without a
+// certificate is another mistake.
+func (p Policy) takesUnproven(q Request) bool {
+	if q.Withmesh {
+		return p.Trust.OptionalCertificate
+	}
+	return p.MTLS == Permissive
+}
 
 func (q Request) issuer() string {
 	if q.Issuer == "" {

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 )
 
 // ForeignAddress raises an alert for each inbound signal in which a workload's
@@ -45,4 +46,14 @@ func places(addresses []netip.Addr) string {
 		out = append(out, a.String())
 	}
 	return strings.Join(out, ", ")
+}
+
+// Unselected raises an alert for a target that is open because no rule selects
+// it, unless nobody audits the policy.
+func Unselected(p Policy, target string, now time.Time) []Alert {
+	selected := slices.ContainsFunc(p.Allow, func(r Rule) bool { return r.To == target })
+	if selected || !p.Open || p.Logging.NoAudit {
+		return nil
+	}
+	return []Alert{{At: now, Kind: AlertUnselected, Text: "no policy selects " + target + ", so every identity may call it"}}
 }

@@ -66,3 +66,21 @@ func TestAnIdentityAtAForeignAddressRaisesAnAlert(t *testing.T) {
 		})
 	}
 }
+
+func TestATargetThatNoRuleSelectsIsAnAlertUnlessNobodyAudits(t *testing.T) {
+	now := time.Unix(1, 0)
+	ruled := Policy{Open: true, Allow: []Rule{{To: "bank"}}}
+	for name, c := range map[string]struct {
+		policy Policy
+		alerts int
+	}{
+		"open and unselected": {Policy{Open: true}, 1},
+		"selected":            {ruled, 0},
+		"closed":              {Policy{}, 0},
+		"nobody audits":       {Policy{Open: true, Logging: Logging{NoAudit: true}}, 0},
+	} {
+		if got := Unselected(c.policy, "bank", now); len(got) != c.alerts {
+			t.Errorf("%s: %d alerts, want %d", name, len(got), c.alerts)
+		}
+	}
+}

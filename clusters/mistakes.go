@@ -155,6 +155,16 @@ func trustMistakes() []Weakening {
 			}
 		},
 	}, {
+		Name: "optional-client-certificate",
+		Doc: "A caller over TLS need not show a certificate, and the rule does not ask who calls. " +
+			"Envoy: require_client_certificate false, as in Istio's gateways with mode SIMPLE. " +
+			"Linkerd: a TLS client without a certificate is taken, by design. Consul: a TLS listener without verify_incoming.",
+		Scope: ScopeMesh,
+		Apply: func(p *Policy) {
+			p.Trust.OptionalCertificate = true
+			eachRule(anybody)(p)
+		},
+	}, {
 		Name: "accept-any-trust-domain",
 		Doc: "Any identity under a trusted root passes, of whatever trust domain. " +
 			"Istio: PILOT_SKIP_VALIDATE_TRUST_DOMAIN or trustDomainAliases with a wildcard principal. " +
@@ -186,6 +196,12 @@ func changeMistakes() []Weakening {
 			"Consul: a CA provider changed with ForceWithoutCrossSigning.",
 		Scope: ScopeControlPlane,
 		Apply: func(p *Policy) { p.Changes.RootInOneStep = true },
+	}, {
+		Name: "no-policy-audit",
+		Doc: "Nobody looks for workloads that no policy selects. " +
+			"Istio: istioctl analyze is not run. Linkerd: a default policy that nobody lists. Consul: intentions that nobody reviews.",
+		Scope: ScopeMesh,
+		Apply: func(p *Policy) { p.Logging.NoAudit = true },
 	}, {
 		Name: "no-source-address",
 		Doc: "The access log has no caller's address, so that nobody can tell a stolen identity from its owner. " +

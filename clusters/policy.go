@@ -15,7 +15,7 @@ const (
 // zero value allows nothing and demands mutual TLS.
 type Policy struct {
 	MTLS      MTLS      `json:"mtls,omitempty"`      // strict when empty
-	Plaintext []int     `json:"plaintext,omitempty"` // ports of every target that take plaintext whatever MTLS says, open to all
+	Plaintext []int     `json:"plaintext,omitempty"` // ports of every target that take plaintext whatever MTLS says, open to all; opaque to the proxy
 	Open      bool      `json:"open,omitempty"`      // where no rule selects a target, all is allowed
 	Allow     []Rule    `json:"allow,omitempty"`
 	Tokens    *Tokens   `json:"tokens,omitempty"`
@@ -60,6 +60,8 @@ type Trust struct {
 	AcceptExpired  bool     `json:"acceptExpired,omitempty"`
 	AnyTrustDomain bool     `json:"anyTrustDomain,omitempty"`
 	ExtraRoots     []string `json:"extraRoots,omitempty"` // names in Range.Roots
+	// OptionalCertificate serves callers over TLS that show no certificate.
+	OptionalCertificate bool `json:"optionalCertificate,omitempty"`
 }
 
 // Lifetimes bounds issued leaves.
@@ -79,6 +81,8 @@ type Changes struct {
 // Logging says what the proxies write down.
 type Logging struct {
 	NoAddress bool `json:"noAddress,omitempty"` // the caller's address is left out
+	// NoAudit lets targets that no rule selects go unnoticed.
+	NoAudit bool `json:"noAudit,omitempty"`
 }
 
 // A Request is what Admits is asked about.

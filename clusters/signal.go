@@ -48,6 +48,10 @@ type Alert struct {
 	Text     string         `json:"text"`
 }
 
+// AlertUnselected is a target that no rule of the policy selects, and that is
+// open for that reason.
+const AlertUnselected = "no-policy-selects-workload"
+
 // AlertForeignAddress is an identity seen at an address where no workload of
 // that identity lives.
 const AlertForeignAddress = "identity-at-foreign-address"

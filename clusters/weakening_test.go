@@ -71,6 +71,7 @@ func TestAWeakeningOpensWhatItSaysAndNoMore(t *testing.T) {
 		"thief":             func(q *Request) { q.From = "thief"; q.Subject = "web" },
 		"other namespace":   func(q *Request) { q.From = "staging/web"; q.Subject = "web" },
 		"plaintext":         func(q *Request) { q.From, q.Withmesh = "outsider", false; q.Subject = "web" },
+		"no certificate":    func(q *Request) { q.From = ""; q.Subject = "web" },
 		"method":            func(q *Request) { q.Method = "DELETE"; q.Subject = "web" },
 		"path":              func(q *Request) { q.Path = "/v1/admin"; q.Subject = "web" },
 		"port":              func(q *Request) { q.Port = PortAdmin; q.Subject = "web" },
@@ -89,12 +90,13 @@ func TestAWeakeningOpensWhatItSaysAndNoMore(t *testing.T) {
 		"drop-ports":          {"port"},
 		"no-policy": {"method", "no token", "other issuer", "other namespace", "path", "port", "thief",
 			"thief's own token", "thief, no token", "unknown issuer"},
-		"accept-plaintext":   {"other namespace", "plaintext", "thief"},
-		"accept-token-alone": {"other namespace", "thief"},
-		"any-trusted-issuer": {"other issuer"},
-		"any-token-subject":  {"thief's own token"},
-		"optional-token":     {"no token", "other issuer", "thief's own token"},
-		"no-token-check":     {"no token", "other issuer", "thief's own token", "unknown issuer"},
+		"accept-plaintext":            {"other namespace", "plaintext", "thief"},
+		"optional-client-certificate": {"no certificate", "other namespace", "thief"},
+		"accept-token-alone":          {"other namespace", "thief"},
+		"any-trusted-issuer":          {"other issuer"},
+		"any-token-subject":           {"thief's own token"},
+		"optional-token":              {"no token", "other issuer", "thief's own token"},
+		"no-token-check":              {"no token", "other issuer", "thief's own token", "unknown issuer"},
 	}
 	for _, w := range Weakenings() {
 		t.Run(w.Name, func(t *testing.T) {

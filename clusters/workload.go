@@ -61,6 +61,7 @@ func Cast() []Member {
 const (
 	PortHTTP   = 8080 // the service
 	PortHealth = 8081 // health checks, plaintext by policy
+	PortOpaque = 9001 // opaque TCP, plaintext by policy
 	PortTCP    = 9000 // the service as opaque TCP
 	PortAdmin  = 9090 // a port that the service never declared
 )
