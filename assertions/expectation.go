@@ -1,0 +1,91 @@
+// Package assertions judges. It reads the record of an attempt and says what
+// it proves; it never looks at a cluster, a clock or a network.
+package assertions
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/meshbreach/meshbreach/attacker"
+)
+
+// Verdict is what the record of an attempt, or of a change, proves.
+type Verdict string
+
+// The verdicts.
+const (
+	Blocked      Verdict = "blocked"      // no breach, refused as named, control and twin served
+	Breached     Verdict = "breached"     // a receipt proves it
+	Misblocked   Verdict = "misblocked"   // refused, but not by whom or not for what was named
+	Inconclusive Verdict = "inconclusive" // it cannot be told
+	Unsupported  Verdict = "unsupported"  // this mesh, here, has nothing to try it on
+	Skipped      Verdict = "skipped"
+	Leaked       Verdict = "leaked"      // the window of a change was over its budget
+	Disrupted    Verdict = "disrupted"   // honest requests were lost
+	Undisturbed  Verdict = "undisturbed" // none was
+)
+
+// Outcome is what became of an attempt, or of a scenario, against what was
+// expected of this mesh.
+type Outcome string
+
+// The outcomes.
+const (
+	Pass           Outcome = "pass"
+	Fail           Outcome = "fail"
+	Gap            Outcome = "gap"            // succeeds by design, and was detected
+	GapUndetected  Outcome = "gap-undetected" // succeeds by design, and nobody saw it
+	Changed        Outcome = "changed"        // was expected to win and did not
+	Invalid        Outcome = "invalid"        // a mutant held, or a twin was refused: the test proves nothing
+	Unjudged       Outcome = "inconclusive"
+	NotApplicable  Outcome = "unsupported"
+	OutcomeSkipped Outcome = "skipped"
+)
+
+// An Expectation is what a scenario says a mesh does about an attempt.
+type Expectation struct {
+	Verdict Verdict           `json:"verdict"`
+	By      string            `json:"by,omitempty"`     // target or source: whose proxy refuses
+	Layer   string            `json:"layer,omitempty"`  // tls, tcp or http
+	Reason  string            `json:"reason,omitempty"` // exactly as the signal's
+	Code    int               `json:"code,omitempty"`   // HTTP status that the attacker must have seen; 0 is any
+	Gap     bool              `json:"gap,omitempty"`    // breached by design; Alert must say so
+	Alert   string            `json:"alert,omitempty"`
+	Within  attacker.Duration `json:"within,omitempty"` // of the alert; 2 s when zero
+	Silent  bool              `json:"silent,omitempty"` // no detector can see this gap; Because says why
+	Because string            `json:"because,omitempty"`
+}
+
+// String is the short form for tables.
+func (e Expectation) String() string {
+	switch {
+	case e.Gap:
+		return "gap"
+	case e.Verdict == Blocked:
+		return fmt.Sprintf("blocked by %s (%s %s)", e.By, e.Layer, e.Reason)
+	}
+	return string(e.Verdict)
+}
+
+// A Breach says which receipt proves that an attempt won. Fields that are
+// empty do not narrow.
+type Breach struct {
+	ReceiptAt string `json:"receiptAt,omitempty"` // cast name, or target (the default)
+	Route     string `json:"route,omitempty"`     // the path that was served
+	Method    string `json:"method,omitempty"`
+	Port      int    `json:"port,omitempty"`
+}
+
+// Proves says whether a receipt meets the predicate; target is the cast name
+// that "target" stands for.
+func (b Breach) Proves(r attacker.Receipt, target string) bool {
+	at := b.ReceiptAt
+	if at == "" || at == "target" {
+		at = target
+	}
+	path, _, _ := strings.Cut(r.Path, "?")
+	return r.Workload == at &&
+		(b.Route == "" || b.Route == path) &&
+		(b.Method == "" || b.Method == r.Method) &&
+		(b.Port == 0 || b.Port == r.Port)
+}

@@ -1,0 +1,117 @@
+package assertions
+
+import (
+	"time"
+
+	"github.com/meshbreach/meshbreach/attacker"
+	"github.com/meshbreach/meshbreach/clusters"
+)
+
+// A Record is all that a verdict is judged from. Judging it again gives the
+// same verdict. It holds no key and no token.
+type Record struct {
+	Scenario string      `json:"scenario"`
+	Attempt  string      `json:"attempt"`
+	Mesh     string      `json:"mesh"`
+	Target   string      `json:"target"`
+	Weakened []string    `json:"weakened,omitempty"`
+	Expect   Expectation `json:"expect"`
+	Breach   Breach      `json:"breach"`
+	Missing  []string    `json:"missing,omitempty"` // capabilities that the mesh lacks
+	Loot     []Loot      `json:"loot,omitempty"`
+
+	Before []Call `json:"before,omitempty"` // control and twin, right before
+	Tries  Call   `json:"tries"`
+	// The fence is the friend's next honest call: its receipt shows that the
+	// target that could have received the attempt was there until then.
+	After []Call `json:"after,omitempty"` // fence and twin, right after
+	// Earlier are tries whose verdict could not be told. A leak in them counts.
+	Earlier []Call `json:"earlier,omitempty"`
+
+	Receipts []attacker.Receipt    `json:"receipts,omitempty"` // of every nonce above, wherever they lie
+	Late     []attacker.Receipt    `json:"late,omitempty"`     // found by the last sweep
+	Signals  []clusters.Signal     `json:"signals,omitempty"`
+	Alerts   []clusters.Alert      `json:"alerts,omitempty"`
+	Change   *Change               `json:"change,omitempty"` // what was changed while the tries ran
+	Apply    *Change               `json:"apply,omitempty"`  // the policy that this attempt ran under
+	Pulse    *attacker.PulseResult `json:"pulse,omitempty"`  // honest load, where it is what is judged
+	Fault    string                `json:"fault,omitempty"`  // why it could not be tried
+}
+
+// A Call is one use of an attack and what it saw.
+type Call struct {
+	Role         string                 `json:"role"` // control, twin, fence or attempt
+	From         string                 `json:"from"`
+	Attack       string                 `json:"attack,omitempty"`
+	Observations []attacker.Observation `json:"observations,omitempty"`
+	Error        string                 `json:"error,omitempty"` // could not be made
+}
+
+// Nonces are what every try of the attempt carried, the earlier ones included.
+func (r Record) Nonces() []string {
+	var out []string
+	for _, c := range append([]Call{r.Tries}, r.Earlier...) {
+		for _, o := range c.Observations {
+			out = append(out, o.Nonce)
+		}
+	}
+	return out
+}
+
+// The roles of calls.
+const (
+	RoleControl = "control"
+	RoleTwin    = "twin"
+	RoleFence   = "fence"
+	RoleAttempt = "attempt"
+)
+
+// Loot says what the attacker held, without the thing itself.
+type Loot struct {
+	Kind   string `json:"kind"` // leaf or token
+	Of     string `json:"of"`
+	Source string `json:"source"`           // minted, copied or stolen
+	Serial string `json:"serial,omitempty"` // of a leaf
+}
+
+// A Change is a change of policy or of identities and how it took hold.
+type Change struct {
+	What     string        `json:"what"`
+	Revision string        `json:"revision"`
+	Asked    time.Time     `json:"asked"`
+	Settled  time.Time     `json:"settled,omitzero"`
+	Error    string        `json:"error,omitempty"` // why it never settled
+	Note     string        `json:"note,omitempty"`
+	Budget   time.Duration `json:"budget,omitempty"` // for the window, nanoseconds
+	// Window counts what the foe was served between Asked and Settled.
+	Window Window `json:"window,omitzero"`
+}
+
+// A Window is the time in which a change did not hold yet.
+type Window struct {
+	Tries       int           `json:"tries"`
+	Served      int           `json:"served"`
+	FirstDenial time.Duration `json:"firstDenial"` // after Asked, nanoseconds; negative: none seen
+	LastLeak    time.Duration `json:"lastLeak"`    // after Asked; negative: none
+}
+
+// Measure computes a window from what the foe saw and the receipts of it.
+func Measure(asked, settled time.Time, seen []attacker.Observation, receipts []attacker.Receipt) Window {
+	w := Window{FirstDenial: -1, LastLeak: -1}
+	for _, o := range seen {
+		if o.Start.Before(asked) || o.Start.After(settled) {
+			continue
+		}
+		w.Tries++
+		if d := o.End.Sub(asked); o.Refusal != nil && (w.FirstDenial < 0 || d < w.FirstDenial) {
+			w.FirstDenial = d
+		}
+	}
+	for _, r := range receipts {
+		if d := r.At.Sub(asked); d >= 0 && !r.At.After(settled) {
+			w.Served++
+			w.LastLeak = max(w.LastLeak, d)
+		}
+	}
+	return w
+}
