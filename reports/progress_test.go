@@ -66,7 +66,7 @@ func TestATerminalShowsOneStatusLineAndKeepsOnlyWhatDidNotPass(t *testing.T) {
 		}
 		p.Started("certs/expired-leaf")
 		p.Started("lateral/policy-change-live")
-		time.Sleep(3*time.Second + refresh) // fake time: the goroutine ticks
+		<-time.After(3*time.Second + refresh) // fake time: the goroutine ticks
 		synctest.Wait()
 		if _, last := screen(b.String()); last != "0/3  pass 0 fail 0 gap 0  elapsed 3s  certs/expired-leaf, lateral/policy-change-live" {
 			t.Errorf("status %q", last)

@@ -1,0 +1,184 @@
+// Package hack holds what maintainers need and users do not.
+package hack
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/meshbreach/meshbreach"
+
+// An arrow says what a package may import of ours, itself aside. A trailing
+// /... stands for the package and everything below it.
+type arrow struct {
+	from  string
+	to    []string
+	tests []string // allowed to its tests as well
+}
+
+// arrows are looked through from the top; the first that fits counts.
+// .golangci.yml holds the same ones for editors.
+func arrows() []arrow {
+	return []arrow{
+		{from: "cmd/meshbreach", to: []string{"scenarios", "clusters/builtin", "reports"}, tests: []string{"clusters/..."}},
+		{from: "cmd/probe", to: []string{"attacker/..."}},
+		{from: "scenarios", to: []string{"assertions", "attacker/...", "clusters", "reports"}, tests: []string{"clusters/builtin", "clusters/programs"}},
+		{from: "assertions", to: []string{"attacker", "clusters"}},
+		{from: "attacker/...", to: []string{"attacker/..."}},
+		{from: "reports"},
+		{from: "clusters"},
+		{from: "clusters/builtin", to: []string{"clusters/..."}},
+		{from: "clusters/...", to: []string{"clusters", "clusters/authority", "clusters/programs"}, tests: []string{"clusters/..."}},
+		{from: "hack/..."},
+	}
+}
+
+// A fence keeps a foreign package where it belongs. Tests may cross it when
+// tests says so.
+type fence struct {
+	prefixes []string
+	inside   []string
+	tests    bool
+}
+
+func fences() []fence {
+	return []fence{
+		{prefixes: []string{"sigs.k8s.io/kind", "sigs.k8s.io/e2e-framework", "k8s.io", "github.com/envoyproxy/go-control-plane", "github.com/vishvananda", "github.com/google/nftables"}, inside: []string{"clusters/..."}},
+		{prefixes: []string{"github.com/tsenart/vegeta"}, inside: []string{"attacker/..."}},
+		{prefixes: []string{"github.com/spiffe/go-spiffe"}, inside: []string{"attacker/...", "clusters/..."}, tests: true},
+		{prefixes: []string{"github.com/onsi/gomega"}, inside: []string{"assertions", "attacker/attackertest"}, tests: true},
+		{prefixes: []string{"testing", "github.com/onsi/ginkgo"}, inside: []string{"attacker/attackertest"}, tests: true},
+	}
+}
+
+// wrong says why a package of ours must not import another, or nothing.
+func wrong(from, to string, test bool) error {
+	ours := strings.TrimPrefix(from, module+"/")
+	if their, ok := strings.CutPrefix(to, module+"/"); ok {
+		return wrongArrow(ours, their, test)
+	}
+	for _, f := range fences() {
+		if f.tests && test {
+			continue
+		}
+		for _, p := range f.prefixes {
+			if fits(p+"/...", to) && !slices.ContainsFunc(f.inside, func(in string) bool { return fits(in, ours) }) {
+				return fmt.Errorf("%s imports %s: only %s may", ours, to, strings.Join(f.inside, ", "))
+			}
+		}
+	}
+	return nil
+}
+
+func wrongArrow(from, to string, test bool) error {
+	i := slices.IndexFunc(arrows(), func(a arrow) bool { return fits(a.from, from) })
+	if i < 0 {
+		return fmt.Errorf("%s has no arrows: add it to hack/arrows_test.go and .golangci.yml", from)
+	}
+	a := arrows()[i]
+	self := from
+	if strings.HasSuffix(a.from, "/...") {
+		self += "/..."
+	}
+	allowed := append(a.to, self)
+	if test {
+		allowed = append(allowed, a.tests...)
+	}
+	if slices.ContainsFunc(allowed, func(p string) bool { return fits(p, to) }) {
+		return nil
+	}
+	return fmt.Errorf("%s imports %s: it may import %s", from, to, strings.Join(allowed, ", "))
+}
+
+func fits(pattern, name string) bool {
+	if base, ok := strings.CutSuffix(pattern, "/..."); ok {
+		return name == base || strings.HasPrefix(name, base+"/")
+	}
+	return name == pattern
+}
+
+type imports struct {
+	ImportPath                         string
+	Imports, TestImports, XTestImports []string
+}
+
+func TestPackagesImportOnlyAlongTheArrows(t *testing.T) {
+	all := listed(t)
+	if len(all) < 10 {
+		t.Fatalf("go list found %d packages: this test would hold nothing", len(all))
+	}
+	for _, p := range all {
+		for _, to := range p.Imports {
+			complain(t, wrong(p.ImportPath, to, false))
+		}
+		for _, to := range append(p.TestImports, p.XTestImports...) {
+			complain(t, wrong(p.ImportPath, to, true))
+		}
+	}
+}
+
+func complain(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func listed(t *testing.T) (all []imports) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-e", "-json=ImportPath,Imports,TestImports,XTestImports", "./...")
+	cmd.Dir = ".."
+	var said strings.Builder
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v: %s", err, said.String())
+	}
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p imports
+		err := d.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+func TestAnArrowThatIsNotInTheDesignIsRefused(t *testing.T) {
+	for _, c := range []struct {
+		from, to string
+		test     bool
+	}{
+		{"attacker", module + "/clusters", false},
+		{"attacker/attacks", module + "/clusters/envoy", true},
+		{"reports", module + "/attacker", true},
+		{"clusters", module + "/clusters/envoy", false},
+		{"clusters/envoy", module + "/clusters/local", false},
+		{"clusters/envoy", module + "/attacker", false},
+		{"assertions", module + "/clusters/envoy", false},
+		{"scenarios", module + "/clusters/envoy", false},
+		{"cmd/meshbreach", module + "/attacker", false},
+		{"cmd/probe", module + "/clusters", false},
+		{"new", module + "/reports", false},
+		{"assertions", "testing", false},
+		{"scenarios", "github.com/onsi/ginkgo/v2", false},
+		{"scenarios", "github.com/onsi/gomega", false},
+		{"scenarios", "github.com/tsenart/vegeta/v12/lib", true},
+		{"scenarios", "github.com/vishvananda/netlink", false},
+		{"attacker", "k8s.io/client-go/rest", false},
+		{"assertions", "github.com/spiffe/go-spiffe/v2/spiffeid", false},
+	} {
+		if wrong(module+"/"+c.from, c.to, c.test) == nil {
+			t.Errorf("%s may import %s (test %t)", c.from, c.to, c.test)
+		}
+	}
+}
