@@ -4,17 +4,21 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"time"
 )
 
 // A Foothold is the place an attack starts from: a network to dial and what
-// the attacker holds. Time and sockets come in so that tests can choose them.
+// the attacker holds. Time and sockets come in so that tests can choose them;
+// a nil Dial and a nil Now are those of this machine.
 type Foothold struct {
 	Workload string
 	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
 	Now      func() time.Time
+	Kept     *Connections // the connections that knocks keep; nil keeps none, and a knock that asks for one fails
 }
 
 // A Target is what an attack goes for.
@@ -42,6 +46,12 @@ type Attack interface {
 // fields before the attempt travels to the probe.
 type Holder interface {
 	Holds() ([]*Leaf, []*Token)
+}
+
+// A Lasting parameter struct may belong to an attempt that runs until it is
+// stopped, so that things can be changed while it runs.
+type Lasting interface {
+	Lasts() bool
 }
 
 type attack[P any] struct {
@@ -78,11 +88,25 @@ func (a attack[P]) Try(ctx context.Context, f Foothold, t Target, nonce func() s
 	return a.try(ctx, f, t, nonce, *p, emit)
 }
 
+// A Checker is a parameter struct that can be wrong although every field has
+// the right type. Decoding calls Check, so that lint and the probe agree.
+type Checker interface {
+	Check() error
+}
+
 func strict(raw json.RawMessage, into any) error {
-	if len(bytes.TrimSpace(raw)) == 0 {
-		return nil
+	if len(bytes.TrimSpace(raw)) > 0 {
+		d := json.NewDecoder(bytes.NewReader(raw))
+		d.DisallowUnknownFields()
+		if err := d.Decode(into); err != nil {
+			return err
+		}
+		if _, err := d.Token(); !errors.Is(err, io.EOF) {
+			return errors.New("more than one JSON value")
+		}
 	}
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.DisallowUnknownFields()
-	return d.Decode(into)
+	if c, ok := into.(Checker); ok {
+		return c.Check()
+	}
+	return nil
 }

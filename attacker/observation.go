@@ -94,4 +94,8 @@ type Receipts struct {
 	Epoch string    `json:"epoch"`
 	Last  uint64    `json:"last"` // highest sequence number given out so far
 	Items []Receipt `json:"items"`
+	// Lost counts the receipts of this page's span that were overwritten before
+	// they were asked for: a target keeps a bounded number. Nothing can be
+	// called blocked across them.
+	Lost uint64 `json:"lost,omitempty"`
 }

@@ -1,0 +1,210 @@
+package attacker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The protocols of a knock.
+const (
+	ProtocolHTTP1  = "http1"
+	ProtocolHTTP2  = "http2"        // prior knowledge in plaintext, ALPN h2 in TLS
+	ProtocolTCP    = "tcp"          // a line each knock, see LineNonce
+	ProtocolStream = "http2-stream" // one long POST, a line each knock
+)
+
+// The headers that probes speak with each other.
+const (
+	HeaderNonce  = "x-meshbreach-nonce"  // request: joins it with its receipt
+	HeaderStream = "x-meshbreach-stream" // request: "1" when its body is lines
+	HeaderEpoch  = "x-meshbreach-epoch"  // reply: the process that answered
+	HeaderSeq    = "x-meshbreach-seq"    // reply: the number of its receipt
+)
+
+// The words of the line protocol: the client says "NONCE <nonce>\n", the
+// target leaves a receipt and says "OK <epoch> <nonce>\n".
+const (
+	LineNonce = "NONCE"
+	LineOK    = "OK"
+	// LineLimit bounds a line, in bytes.
+	LineLimit = 4096
+)
+
+const defaultTimeout = 2 * time.Second
+
+// Fresh is the Connection of an observation that had one to itself.
+const Fresh = "fresh"
+
+// Check says whether the knock can be made at all, before anything is dialled.
+func (k Knock) Check() error {
+	if _, _, err := net.SplitHostPort(k.Address); err != nil {
+		return fmt.Errorf("knock: address %q is not host:port", k.Address)
+	}
+	protocols := []string{"", ProtocolHTTP1, ProtocolHTTP2, ProtocolTCP, ProtocolStream}
+	if !slices.Contains(protocols, k.Protocol) {
+		return fmt.Errorf("knock: protocol %q is none of %s", k.Protocol, strings.Join(protocols[1:], ", "))
+	}
+	if strings.ContainsAny(k.Nonce, " \r\n") {
+		return errors.New("knock: a nonce has no blanks")
+	}
+	if k.TLS == nil {
+		return nil
+	}
+	if v := k.TLS.MaxVersion; v != "" && v != "1.2" {
+		return fmt.Errorf("knock: TLS version %q is neither 1.2 nor empty", v)
+	}
+	if _, err := clientConfig(k); err != nil {
+		return fmt.Errorf("knock: %w", err)
+	}
+	return nil
+}
+
+// Knock makes one request and says what was seen. Whatever goes wrong is a
+// Refusal at the layer that said no; LayerSocket means that the knock could
+// not be made here and proves nothing about the target. It returns within
+// k.Timeout, also when the target hangs, and at once when ctx ends.
+//
+// A knock with a Connection name dials when that name is new and otherwise
+// uses the open connection. When the peer has closed it, the observation says
+// so (layer tcp, "closed") and the name is forgotten: only the knock after that
+// dials again.
+func (f Foothold) Knock(ctx context.Context, k Knock) Observation {
+	o := Observation{Nonce: k.Nonce, Start: f.now(), Seen: Nowhere, Connection: Fresh}
+	if k.Connection != "" {
+		o.Connection = k.Connection
+	}
+	timeout := time.Duration(k.Timeout)
+	if timeout <= 0 {
+		timeout = defaultTimeout
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errSilence)
+	defer cancel()
+	if err := f.knock(ctx, k, &o); err != nil {
+		o.Refusal = refusalOf(ctx, err)
+	}
+	hush(&o, k)
+	o.End = f.now()
+	return o
+}
+
+func (f Foothold) knock(ctx context.Context, k Knock, o *Observation) error {
+	if err := k.Check(); err != nil {
+		return unsent{err.Error()}
+	}
+	if k.Connection != "" {
+		return f.knockKept(ctx, k, o)
+	}
+	l, err := f.open(ctx, k, o)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	return l.say(ctx, k, o)
+}
+
+func (f Foothold) knockKept(ctx context.Context, k Knock, o *Observation) error {
+	if f.Kept == nil {
+		return unsent{"this foothold keeps no connections"}
+	}
+	slot := f.Kept.slot(k.Connection)
+	select {
+	case slot.turn <- struct{}{}:
+		defer func() { <-slot.turn }()
+	case <-ctx.Done():
+		return unsent{textBusy}
+	}
+	l := f.Kept.link(slot)
+	if l == nil {
+		var err error
+		if l, err = f.open(ctx, k, o); err != nil {
+			return err
+		}
+		if !f.Kept.keep(slot, l) {
+			return unsent{textStopped}
+		}
+	}
+	l.describe(o)
+	err := l.say(ctx, k, o)
+	if err != nil {
+		f.Kept.forget(slot)
+		if r := namedRefusal(err); l.used && r != nil && r.Layer == LayerTCP && r.Code == 0 {
+			// Whether the peer's FIN or its RST is seen first is chance.
+			err = errClosedByPeer
+		}
+	}
+	l.used = true
+	return err
+}
+
+// errClosedByPeer is read as layer tcp, "closed".
+var errClosedByPeer = fmt.Errorf("kept connection: %w", net.ErrClosed)
+
+// say speaks the knock's protocol.
+func (l *link) say(ctx context.Context, k Knock, o *Observation) error {
+	switch k.Protocol {
+	case ProtocolTCP:
+		return l.sayLine(ctx, k, o)
+	case ProtocolStream:
+		return l.sayOnStream(ctx, k, o)
+	case ProtocolHTTP2:
+		return l.sayHTTP2(ctx, k, o)
+	default:
+		return l.sayHTTP1(ctx, k, o)
+	}
+}
+
+func (f Foothold) now() time.Time {
+	if f.Now == nil {
+		return time.Now()
+	}
+	return f.Now()
+}
+
+// hush takes what the request carried as a secret out of what was answered: a
+// server that echoes a token must not bring it into a record.
+func hush(o *Observation, k Knock) {
+	secrets := secretsOf(k)
+	clean := func(s string) string {
+		for _, secret := range secrets {
+			s = strings.ReplaceAll(s, secret, "[secret]")
+		}
+		return clip(s)
+	}
+	if o.Refusal != nil {
+		o.Refusal.Text = clean(o.Refusal.Text)
+	}
+	if o.Reply != nil {
+		o.Reply.Body = clean(o.Reply.Body)
+	}
+}
+
+// secretsOf lists the long values that a request carries in its headers, its
+// query and its body. Short ones are words, not keys.
+func secretsOf(k Knock) []string {
+	const shortest = 16
+	var found []string
+	take := func(s string) {
+		for _, part := range strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(" =;,&\"", r) }) {
+			if len(part) >= shortest && part != k.Nonce {
+				found = append(found, part)
+			}
+		}
+	}
+	for _, values := range k.Headers {
+		for _, v := range values {
+			take(v)
+		}
+	}
+	if _, query, ok := strings.Cut(k.Path, "?"); ok {
+		take(query)
+	}
+	take(k.Body)
+	// The longest first, so that no part of a longer secret is left over.
+	slices.SortFunc(found, func(a, b string) int { return len(b) - len(a) })
+	return slices.Compact(found)
+}
