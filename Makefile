@@ -1,0 +1,52 @@
+# Bare make prints the targets. Everything works offline after its first time.
+
+MESH     ?= envoy
+PROVIDER ?=
+ARGS     ?=
+FUZZTIME ?= 10s
+P        ?= 2
+
+LINT   = go tool -modfile=hack/tools/go.mod golangci-lint
+# Stops where Envoy cannot be had; otherwise what follows finds it.
+ENVOY  = envoy=$$(go run ./hack/program envoy) && MESHBREACH_ENVOY=$$envoy
+# The race detector needs a C compiler with its headers.
+HAS_CC = printf '\043include <pthread.h>\n' | $$(go env CC) -fsyntax-only -x c - 2>/dev/null
+RACE   = $(shell $(HAS_CC) && echo -race)
+
+.PHONY: help build e2e test lint unit suite bench fuzz generate clean
+
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "MESH=$(MESH) PROVIDER=$(or $(PROVIDER),(chosen)) ARGS are passed to meshbreach run by make e2e."
+
+build: ## build bin/meshbreach and bin/probe
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
+
+e2e: build ## make a mesh, attack it under load, print verdicts, write reports/
+	$(if $(filter envoy,$(MESH)),$(ENVOY)) bin/meshbreach run --mesh $(MESH) $(if $(PROVIDER),--provider $(PROVIDER)) --report-dir reports $(ARGS)
+
+test: lint unit suite ## lint, unit and command-line tests, and the suite against real Envoy
+
+lint: ## run the linters, which also hold the arrows between packages
+	$(LINT) run ./...
+
+unit: build ## unit tests and command-line tests, with the race detector where there is a C compiler
+	@echo '$(if $(RACE),race detector: on,race detector: off, for it needs a C compiler with its headers)'
+	packages=$$(go list ./... | grep -v '/scenarios$$') && $(ENVOY) go test $(RACE) -p $(P) $$packages
+
+suite: build ## the catalogue on no mesh at all, where every attack must win, and on Envoy
+	go test -count=1 ./scenarios -args -mesh none
+	$(ENVOY) go test -count=1 ./scenarios -args -mesh envoy
+
+bench: build ## benchmarks
+	$(ENVOY) go test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## fuzz whatever reads foreign input, FUZZTIME each
+	hack/fuzz $(FUZZTIME)
+
+generate: ## write generated files anew
+	go generate ./...
+
+clean: ## remove what make built and reported
+	rm -rf bin
+	rm -f reports/report.json reports/junit.xml reports/report.md reports/report.txt
