@@ -55,4 +55,7 @@ type Token struct {
 	Header   map[string]any `json:"header,omitempty"`   // extra header fields; the values jwk, jku and x5u stand for the attacker's key
 	Tamper   map[string]any `json:"tamper,omitempty"`   // claims changed under the old signature
 	Held     string         `json:"held,omitempty"`     // filled by the fixture, never recorded
+	// PublicPEM is the issuer's public key as an attacker would find it,
+	// filled by the fixture; public-as-hmac needs it.
+	PublicPEM string `json:"publicPem,omitempty"`
 }

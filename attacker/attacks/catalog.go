@@ -1,0 +1,16 @@
+// Package attacks holds the hostile techniques, one file each. To add one,
+// write its file and its line in Catalog.
+package attacks
+
+import "github.com/meshbreach/meshbreach/attacker"
+
+// Catalog is every attack, in the order of their names.
+func Catalog() []attacker.Attack {
+	return []attacker.Attack{
+		forgeJWT(),
+		holdConnection(),
+		httpRequest(),
+		plainText(),
+		presentLeaf(),
+	}
+}

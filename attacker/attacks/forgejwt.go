@@ -1,0 +1,93 @@
+package attacks
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strings"
+
+	"github.com/meshbreach/meshbreach/attacker"
+)
+
+// Place is where a second token travels.
+type Place string
+
+// The places.
+const (
+	PlaceQuery  Place = "query"  // the access_token parameter of RFC 6750, section 2.3
+	PlaceHeader Place = "header" // a second Authorization header
+)
+
+// ForgeJWT has the parameters of forge-jwt.
+type ForgeJWT struct {
+	Call
+	// Token is forged as it says and sent as Authorization: Bearer.
+	Token attacker.Token `json:"token"`
+	// Second is another token in the same request.
+	Second *attacker.Token `json:"second,omitempty"`
+	// Place is where the second token travels: query (default) or header.
+	Place Place `json:"place,omitempty" jsonschema:"enum=query,enum=header,default=query"`
+	// Protocol is http1 (default) or http2.
+	Protocol Protocol `json:"protocol,omitempty" jsonschema:"enum=http1,enum=http2,default=http1"`
+}
+
+// Holds asks for the tokens.
+func (p *ForgeJWT) Holds() ([]*attacker.Leaf, []*attacker.Token) {
+	return nil, tokens(&p.Token, p.Second)
+}
+
+// Check refuses parameters that contradict each other, and forgeries that
+// cannot be made.
+func (p *ForgeJWT) Check() error {
+	return errors.Join(
+		oneOf("place", p.Place, PlaceQuery, PlaceHeader),
+		oneOf("protocol", p.Protocol, HTTP1, HTTP2),
+		refuse(p.Place != "" && p.Second == nil, "place is for a second token"),
+		checkTokens(&p.Token, p.Second),
+		p.Call.Check(),
+	)
+}
+
+func forgeJWT() attacker.Attack {
+	return attacker.New("forge-jwt", "Send a forged token",
+		`Sends a request with a bearer token that should not be believed, through the
+foothold's own sidecar if it has one. From a genuine token the attacker makes:
+one without a signature (alg: none), one signed by HMAC with the issuer's
+public key as the secret (key: public-as-hmac), one signed by a key of the
+attacker's own (key: attacker) that the header may bring along or point at
+(header: {jwk: attacker}, jku, x5u), and one whose claims or header were
+changed under the old signature (tamper, header). What only the issuer can
+sign (another issuer, audience, key id or life time) comes from the issuer.
+A second token can travel in the same request.`,
+		func(ctx context.Context, f attacker.Foothold, t attacker.Target, nonce func() string, p ForgeJWT, emit func(attacker.Observation)) error {
+			first, err := bearer(&p.Token)
+			if err != nil {
+				return err
+			}
+			second, err := bearer(p.Second)
+			if err != nil {
+				return err
+			}
+			k := p.knock(nonce(), t, p.Protocol)
+			authorize(&k, first)
+			if p.Place == PlaceHeader {
+				authorize(&k, second)
+			} else {
+				k.Path = withAccessToken(k.Path, second)
+			}
+			emit(f.Knock(ctx, k))
+			return nil
+		})
+}
+
+// withAccessToken adds a query parameter and leaves the path as it stands.
+func withAccessToken(path, token string) string {
+	if token == "" {
+		return path
+	}
+	sep := "?"
+	if strings.Contains(path, "?") {
+		sep = "&"
+	}
+	return path + sep + "access_token=" + url.QueryEscape(token)
+}
