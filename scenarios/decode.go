@@ -1,0 +1,119 @@
+package scenarios
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+
+	"github.com/meshbreach/meshbreach/clusters"
+)
+
+// An Problem is something wrong in a scenario file, at a place.
+type Problem struct {
+	File         string
+	Line, Column int
+	Text         string
+}
+
+// Error is "file:line:column: text".
+func (p *Problem) Error() string {
+	return fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Text)
+}
+
+// Decode reads a scenario strictly and lints it. The error joins a *Problem
+// for everything that is wrong.
+func Decode(file string, data []byte) (Scenario, error) {
+	var s Scenario
+	d := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict(), yaml.UseJSONUnmarshaler())
+	if err := d.Decode(&s); err != nil {
+		return s, problem(file, err)
+	}
+	tree, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		return s, problem(file, err)
+	}
+	if len(tree.Docs) != 1 {
+		return s, &Problem{file, 1, 1, fmt.Sprintf("a scenario file holds one document, not %d", len(tree.Docs))}
+	}
+	l := &linter{file: file, tree: tree}
+	l.scenario(s)
+	return s, errors.Join(l.found...)
+}
+
+// problem gives a decoder's error its place, and a suggestion where a field is
+// not known.
+func problem(file string, err error) error {
+	p := &Problem{File: file, Line: 1, Column: 1, Text: firstLine(err.Error())}
+	var ye yaml.Error
+	if errors.As(err, &ye) {
+		p.Text = ye.GetMessage()
+		if t := ye.GetToken(); t != nil && t.Position != nil {
+			p.Line, p.Column = t.Position.Line, t.Position.Column
+		}
+	}
+	if m := regexp.MustCompile(`unknown field "([^"]+)"`).FindStringSubmatch(p.Text); m != nil {
+		p.Text += suggestion(m[1], fields())
+	}
+	return p
+}
+
+func firstLine(s string) string {
+	s, _, _ = strings.Cut(s, "\n")
+	return s
+}
+
+func suggestion(got string, known []string) string {
+	if near := clusters.Nearest(got, known); near != "" {
+		return fmt.Sprintf(" (did you mean %q?)", near)
+	}
+	return ""
+}
+
+// fields are all names that a scenario file can hold.
+func fields() []string {
+	var out []string
+	seen := map[reflect.Type]bool{}
+	var walk func(reflect.Type)
+	walk = func(t reflect.Type) {
+		for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
+			t = t.Elem()
+		}
+		if t.Kind() != reflect.Struct || seen[t] {
+			return
+		}
+		seen[t] = true
+		for i := range t.NumField() {
+			name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+			if name != "" && name != "-" {
+				out = append(out, name)
+			}
+			walk(t.Field(i).Type)
+		}
+	}
+	walk(reflect.TypeFor[Scenario]())
+	walk(reflect.TypeFor[expectForms]())
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// at finds the place of a YAML path such as $.attempts[0].attack.
+func at(tree *ast.File, path string) (line, column int) {
+	p, err := yaml.PathString(path)
+	if err != nil {
+		return 1, 1
+	}
+	n, err := p.FilterFile(tree)
+	if err != nil || n == nil || n.GetToken() == nil {
+		return 1, 1
+	}
+	pos := n.GetToken().Position
+	return pos.Line, pos.Column
+}

@@ -1,0 +1,205 @@
+// Package scenarios reads properties of a mesh and the attempts that would
+// break them, plays them on a cluster, and hands the records to be judged.
+package scenarios
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+
+	"github.com/meshbreach/meshbreach/assertions"
+	"github.com/meshbreach/meshbreach/attacker"
+	"github.com/meshbreach/meshbreach/clusters"
+)
+
+// A Scenario is a property of a mesh and the attempts that would break it.
+type Scenario struct {
+	ID       string              `json:"id" jsonschema:"description=Family and name; the file is catalog/<id>.yaml"`
+	Title    string              `json:"title"`
+	Aliases  []string            `json:"aliases,omitempty" jsonschema:"description=Older names"`
+	Pillar   string              `json:"pillar" jsonschema:"enum=policy,enum=rotation,enum=detection"`
+	Severity string              `json:"severity" jsonschema:"enum=low,enum=medium,enum=high,enum=critical"`
+	Why      string              `json:"why"`
+	Cast     Parts               `json:"cast"`
+	Policy   clusters.Policy     `json:"policy"`
+	Control  *Call               `json:"control,omitempty" jsonschema:"description=The friend's honest call; POST /v1/charge when left out"`
+	Twin     map[string]any      `json:"twin,omitempty" jsonschema:"description=Twin of every attempt that names none"`
+	Attempts []Attempt           `json:"attempts"`
+	Mutants  []Mutant            `json:"mutants,omitempty"`
+	Window   Window              `json:"window,omitzero"`
+	Maps     map[string][]string `json:"maps" jsonschema:"description=Framework to ids"`
+	Sources  []string            `json:"sources"`
+}
+
+// Parts says who plays what.
+type Parts struct {
+	Friend string `json:"friend"`
+	Foe    string `json:"foe"`
+	Target string `json:"target"`
+}
+
+// A Call is a use of an attack for an honest end.
+type Call struct {
+	Attack string         `json:"attack"`
+	With   map[string]any `json:"with"`
+}
+
+// An Attempt is one use of an attack.
+type Attempt struct {
+	ID         string             `json:"id"`
+	From       string             `json:"from,omitempty" jsonschema:"description=Cast name; the foe when left out"`
+	Attack     string             `json:"attack,omitempty" jsonschema:"description=Left out where only a change is judged"`
+	With       map[string]any     `json:"with,omitempty"`
+	Twin       map[string]any     `json:"twin,omitempty" jsonschema:"description=Merged over with; null takes a field away"`
+	Policy     *clusters.Policy   `json:"policy,omitempty" jsonschema:"description=In place of the scenario's"`
+	Steps      []Step             `json:"steps,omitempty" jsonschema:"description=Changes made while the attempt runs"`
+	Restore    []Step             `json:"restore,omitempty"`
+	Breach     *assertions.Breach `json:"breach,omitempty"`
+	Expect     map[string]Expect  `json:"expect"`
+	Unwinnable string             `json:"unwinnable,omitempty" jsonschema:"description=Why nothing can open it"`
+}
+
+// A Step is a change. Exactly one field is set.
+type Step struct {
+	Apply  *clusters.Policy  `json:"apply,omitempty"`
+	Rotate clusters.Rotation `json:"rotate,omitempty"`
+	Await  string            `json:"await,omitempty" jsonschema:"enum=expiry,enum=half-life,enum=renewal,description=expiry: the friend's leaf runs out; half-life: its renewal is due; renewal: it is replaced"`
+}
+
+// A Mutant is a known mistake that must let the named attempts win.
+type Mutant struct {
+	Weaken []string `json:"weaken"`
+	Opens  []string `json:"opens"`
+}
+
+// Window bounds how long a change may take to hold.
+type Window struct {
+	Budget attacker.Duration `json:"budget,omitempty"`
+}
+
+// Expect is an expectation as it is written: a word (breached, undisturbed) or
+// one of the forms below.
+type Expect struct {
+	assertions.Expectation
+}
+
+type expectForms struct {
+	Blocked *struct {
+		By     string `json:"by"`
+		Layer  string `json:"layer"`
+		Reason string `json:"reason"`
+		Code   int    `json:"code"`
+	} `json:"blocked"`
+	Gap *struct {
+		Alert   string            `json:"alert"`
+		Within  attacker.Duration `json:"within"`
+		Silent  bool              `json:"silent"`
+		Because string            `json:"because"`
+	} `json:"gap"`
+	Breached    string `json:"breached"`
+	Unsupported string `json:"unsupported"`
+}
+
+// UnmarshalYAML reads a word or a form.
+func (e *Expect) UnmarshalYAML(read func(any) error) error {
+	var word string
+	if err := read(&word); err == nil {
+		switch v := assertions.Verdict(word); v {
+		case assertions.Breached, assertions.Undisturbed:
+			e.Verdict = v
+			return nil
+		default:
+			return fmt.Errorf("an expectation is breached, undisturbed, {blocked: ...}, {gap: ...} or {unsupported: why}, not %q", word)
+		}
+	}
+	var f expectForms
+	if err := read(&f); err != nil {
+		return err
+	}
+	switch {
+	case f.Blocked != nil:
+		e.Expectation = assertions.Expectation{Verdict: assertions.Blocked, By: f.Blocked.By, Layer: f.Blocked.Layer, Reason: f.Blocked.Reason, Code: f.Blocked.Code}
+	case f.Gap != nil:
+		e.Expectation = assertions.Expectation{Verdict: assertions.Breached, Gap: true, Alert: f.Gap.Alert, Within: f.Gap.Within, Silent: f.Gap.Silent, Because: f.Gap.Because}
+	case f.Breached != "":
+		e.Expectation = assertions.Expectation{Verdict: assertions.Breached, Because: f.Breached}
+	case f.Unsupported != "":
+		e.Expectation = assertions.Expectation{Verdict: assertions.Unsupported, Because: f.Unsupported}
+	default:
+		return fmt.Errorf("an expectation names one of blocked, gap, breached, unsupported")
+	}
+	return nil
+}
+
+// honest is the control's call.
+func (s Scenario) honest() Call {
+	if s.Control != nil {
+		return *s.Control
+	}
+	return Call{Attack: "http-request", With: map[string]any{"request": "POST /v1/charge"}}
+}
+
+// from is who makes an attempt.
+func (s Scenario) from(a Attempt) string {
+	if a.From != "" {
+		return a.From
+	}
+	return s.Cast.Foe
+}
+
+// policy is what an attempt runs under.
+func (s Scenario) policy(a Attempt) clusters.Policy {
+	if a.Policy != nil {
+		return *a.Policy
+	}
+	return s.Policy
+}
+
+// breach is what proves that an attempt won.
+func (a Attempt) breach() assertions.Breach {
+	if a.Breach != nil {
+		return *a.Breach
+	}
+	return assertions.Breach{}
+}
+
+// twin is the attempt with the hostile part made benign; nil where it has none.
+func (s Scenario) twin(a Attempt) map[string]any {
+	patch := a.Twin
+	if patch == nil {
+		patch = s.Twin
+	}
+	if patch == nil {
+		return nil
+	}
+	return merge(a.With, patch)
+}
+
+// merge is a JSON merge patch (RFC 7396).
+func merge(base, patch map[string]any) map[string]any {
+	out := maps.Clone(base)
+	if out == nil {
+		out = map[string]any{}
+	}
+	for k, v := range patch {
+		if v == nil {
+			delete(out, k)
+			continue
+		}
+		sub, ok := v.(map[string]any)
+		old, was := out[k].(map[string]any)
+		if ok && was {
+			out[k] = merge(old, sub)
+			continue
+		}
+		out[k] = v
+	}
+	return out
+}
+
+func params(with map[string]any) (json.RawMessage, error) {
+	if with == nil {
+		with = map[string]any{}
+	}
+	return json.Marshal(with)
+}

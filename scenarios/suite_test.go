@@ -1,0 +1,129 @@
+package scenarios_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/meshbreach/meshbreach/assertions"
+	"github.com/meshbreach/meshbreach/clusters/builtin"
+	"github.com/meshbreach/meshbreach/reports"
+	"github.com/meshbreach/meshbreach/scenarios"
+)
+
+var (
+	meshName     = flag.String("mesh", "none", "mesh to attack")
+	providerName = flag.String("provider", "local", "where it runs")
+	update       = flag.Bool("update", false, "write golden files anew")
+)
+
+// probeVariable tells the inner process where the outer one built the probe.
+const probeVariable = "MESHBREACH_TEST_PROBE"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(prepared(m))
+}
+
+// prepared builds the probe and finds the mesh's programs while there is a
+// network, and then runs the tests inside.
+func prepared(m *testing.M) int {
+	if os.Getenv(probeVariable) == "" {
+		dir, err := os.MkdirTemp("", "meshbreach-suite-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 2
+		}
+		defer os.RemoveAll(dir)
+		probe := filepath.Join(dir, "probe")
+		build := exec.Command("go", "build", "-o", probe, "../cmd/probe")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "build the probe: %v\n%s", err, out)
+			return 2
+		}
+		os.Setenv(probeVariable, probe)
+		if err := builtin.Prefetch(context.Background()); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
+	return builtin.Main(m.Run)
+}
+
+// options for a run of the named scenarios; none named is all.
+func options(t testing.TB, mesh string, names ...string) scenarios.Options {
+	t.Helper()
+	all, err := scenarios.Catalog()
+	if err != nil {
+		t.Fatal(err)
+	}
+	chosen, err := scenarios.Select(all, names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := builtin.Provider(*providerName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := builtin.Mesh(mesh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release, err := builtin.Release(t.Context(), mesh)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	id := make([]byte, 4)
+	if _, err := rand.Read(id); err != nil {
+		t.Fatal(err)
+	}
+	return scenarios.Options{ID: hex.EncodeToString(id), Tool: "test", Scenarios: chosen, Provider: p, Mesh: m, Release: release, Probe: os.Getenv(probeVariable)}
+}
+
+// TestScenarios runs the catalogue once and asserts one finding a spec.
+func TestScenarios(t *testing.T) {
+	RegisterFailHandler(Fail)
+	o := options(t, *meshName)
+	var report reports.Run
+	BeforeSuite(func(ctx SpecContext) {
+		var err error
+		report, err = scenarios.Run(ctx, o)
+		Expect(err).NotTo(HaveOccurred())
+	})
+	for i, s := range o.Scenarios {
+		Describe(s.ID, func() {
+			for j, a := range s.Attempts {
+				It(fmt.Sprintf("%s: expects %s", a.ID, a.Expect[*meshName].Expectation), func() {
+					assertFinding(report.Scenarios[i].Attempts[j])
+				})
+			}
+			It("loses no honest request", func() {
+				if p := report.Scenarios[i].Pulse; p != nil {
+					Expect(p.Lost).To(BeZero(), p.FirstLoss)
+				}
+			})
+		})
+	}
+	RunSpecs(t, "mesh "+*meshName+" on "+*providerName)
+}
+
+func assertFinding(a reports.Attempt) {
+	GinkgoHelper()
+	if a.Outcome == string(assertions.NotApplicable) {
+		Skip(a.Why)
+	}
+	Expect(a.Outcome).To(BeElementOf(string(assertions.Pass), string(assertions.Gap)), "%s, %s: %s", a.ID, a.Verdict, a.Why)
+	for _, m := range a.Mutants {
+		Expect(m.Opened).To(BeTrue(), "mutant %s of %s: %s", strings.Join(m.Weaken, "+"), a.ID, m.Why)
+	}
+}
