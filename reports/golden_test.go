@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -24,8 +26,18 @@ func golden(t *testing.T, name string, got []byte) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Errorf("%s differs; look at it with -update and git diff. Got:\n%s", path, got)
+		t.Errorf("%s differs; look at it with -update and git diff. First:\n%s", path, firstDifference(string(want), string(got)))
 	}
+}
+
+func firstDifference(want, got string) string {
+	a, b := strings.Split(want, "\n"), strings.Split(got, "\n")
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return fmt.Sprintf("line %d\nwant %s\ngot  %s", i+1, a[i], b[i])
+		}
+	}
+	return fmt.Sprintf("want %d lines, got %d", len(a), len(b))
 }
 
 func TestMain(m *testing.M) {
@@ -104,7 +116,7 @@ func disrupted() Scenario {
 	return Scenario{
 		ID: "certs/rotation-under-load", Title: "Rotate leaves and roots under load", Pillar: "rotation", Severity: "high",
 		Outcome: "fail", Why: "7 honest requests were lost", Took: 5.1,
-		Pulse:    &Pulse{Rate: 50, Requests: 255, Lost: 7, P50: 0.002, P99: 0.9},
+		Pulse:    &Pulse{Rate: 50, Requests: 255, Lost: 7, P50: 0.002, P99: 0.9, FirstLoss: "503 from bank at 03:04:09"},
 		Attempts: []Attempt{{ID: "root", Attack: "pulse", Expected: "undisturbed", Verdict: "disrupted", Outcome: "fail", Why: "7 of 255 lost, budget 0", Took: 5}},
 	}
 }

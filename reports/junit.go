@@ -46,6 +46,9 @@ func scenarioSuite(run Run, sc Scenario) junit.Testsuite {
 	s.AddProperty("title", clean(sc.Title))
 	s.AddProperty("pillar", clean(sc.Pillar))
 	s.AddProperty("severity", clean(sc.Severity))
+	if lost := sc.losses(); lost != "" {
+		s.SystemOut = &junit.Output{Data: "honest load: " + clean(lost)}
+	}
 	said := len(sc.Attempts) > 0 && concernOf(sc.Outcome) < untried
 	for _, a := range sc.Attempts {
 		s.AddTestcase(testcase(sc, a))

@@ -46,8 +46,8 @@ func markTroubles(b *strings.Builder, run Run) {
 				markFinding(b, a)
 			}
 		}
-		if s.Pulse != nil && s.Pulse.Lost > 0 {
-			fmt.Fprintf(b, "- honest load: %d of %d lost at %d a second\n", s.Pulse.Lost, s.Pulse.Requests, s.Pulse.Rate)
+		if lost := s.losses(); lost != "" {
+			fmt.Fprintf(b, "- honest load: %s\n", mark(lost))
 		}
 		b.WriteString("\n")
 	}

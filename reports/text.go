@@ -102,8 +102,8 @@ func (p Page) trouble(b *strings.Builder, s Scenario) {
 			}
 		}
 	}
-	if s.Pulse != nil && s.Pulse.Lost > 0 {
-		p.paragraph(b, 4, fmt.Sprintf("honest load: %d of %d lost at %d a second", s.Pulse.Lost, s.Pulse.Requests, s.Pulse.Rate))
+	if lost := s.losses(); lost != "" {
+		p.paragraph(b, 4, "honest load: "+lost)
 	}
 }
 

@@ -187,3 +187,15 @@ func (t Totals) honest() string {
 	}
 	return s
 }
+
+// losses says what honest load was lost, empty when none was.
+func (s Scenario) losses() string {
+	if s.Pulse == nil || s.Pulse.Lost == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("%d of %d lost at %d a second", s.Pulse.Lost, s.Pulse.Requests, s.Pulse.Rate)
+	if s.Pulse.FirstLoss != "" {
+		text += ", the first: " + s.Pulse.FirstLoss
+	}
+	return text
+}
