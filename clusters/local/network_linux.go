@@ -1,11 +1,13 @@
 package local
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -94,6 +96,51 @@ func settle(s *seat) error {
 		}
 		return nil
 	})
+}
+
+// carried waits until the kernel sends over all links. Setting a link up only
+// asks for that: until then it drops packets silently, and the first
+// connection would lose a second to a repeated question for the address.
+func carried(ctx context.Context, s *space) error {
+	return s.do(func() error {
+		h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+		if err != nil {
+			return fmt.Errorf("open netlink: %w", err)
+		}
+		defer h.Close()
+		links, err := h.LinkList()
+		if err != nil {
+			return fmt.Errorf("list links: %w", err)
+		}
+		for _, l := range links {
+			// Only links with a peer: a loopback link never says up.
+			if l.Type() != "veth" {
+				continue
+			}
+			if err := carries(ctx, h, l.Attrs().Index); err != nil {
+				return fmt.Errorf("wait for link %s: %w", l.Attrs().Name, err)
+			}
+		}
+		return nil
+	})
+}
+
+// carries asks for one link at a time: recent kernels bring the state of a
+// link that is asked for by itself up to date before they answer.
+func carries(ctx context.Context, h *netlink.Handle, index int) error {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		l, err := h.LinkByIndex(index)
+		if err != nil || l.Attrs().OperState == netlink.OperUp {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 func claim(h *netlink.Handle, link netlink.Link, at netip.Addr) error {

@@ -18,8 +18,11 @@ import (
 // undoTime bounds the undo of a cluster that could not be made.
 const undoTime = 10 * time.Second
 
+// carrierTime bounds the wait for links that were set up to carry.
+const carrierTime = 5 * time.Second
+
 // Up makes spec.Ranges ranges r1, r2, ... with the whole cast and a running
-// probe each. It must be called in the process that Reexec started. Ranges
+// probe each, whose log is RANGE.WORKLOAD.probe.log in scratch. It must be called in the process that Reexec started. Ranges
 // share nothing, several clusters may be up in one process, and what is up is
 // gone with Cluster.Undo or with the process.
 func (Provider) Up(ctx context.Context, spec clusters.Spec) (*clusters.Cluster, error) {
@@ -154,7 +157,17 @@ func (b builder) stage(ctx context.Context, st *stage) error {
 			return b.seat(s)
 		})
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, carrierTime)
+	defer cancel()
+	for _, s := range st.seats {
+		if err := carried(ctx, s.space); err != nil {
+			return err
+		}
+	}
+	return carried(ctx, st.hub)
 }
 
 // seat starts the probe, with an empty environment and nothing of ours open

@@ -33,6 +33,13 @@ func up(t testing.TB, name string, ranges int) stage {
 	if err != nil {
 		t.Fatal(err)
 	}
+	undoAtEnd(t, c)
+	return stage{c, t}
+}
+
+// undoAtEnd takes the cluster back; the context of the test has ended by then.
+func undoAtEnd(t testing.TB, c *clusters.Cluster) {
+	t.Helper()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -40,7 +47,6 @@ func up(t testing.TB, name string, ranges int) stage {
 			t.Error(err)
 		}
 	})
-	return stage{c, t}
 }
 
 func (s stage) workload(r int, name string) clusters.Workload {

@@ -134,6 +134,10 @@ func playProxy(args []string) int {
 				fmt.Fprintln(c, way, err)
 				return
 			}
+			if p := to.Port(); p == portIn || p == portOut {
+				fmt.Fprintln(c, way, to, "error would call itself")
+				return
+			}
 			d := net.Dialer{Timeout: time.Second, Control: setMark}
 			next, err := d.DialContext(context.Background(), "tcp4", to.String())
 			if err != nil {
@@ -143,7 +147,8 @@ func playProxy(args []string) int {
 			fmt.Fprintln(c, way, to, ">", heard(next))
 		})
 	}
-	select {}
+	forever()
+	return 0
 }
 
 func setMark(_, _ string, raw syscall.RawConn) error {
