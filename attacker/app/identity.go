@@ -108,7 +108,7 @@ var tokenShaped = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]*`)
 // withoutSecrets takes bearer tokens out of a request target: a token can
 // travel in its query, and must not reach a record.
 func withoutSecrets(target string) string {
-	if !strings.Contains(target, "eyJ") && !strings.Contains(target, "access_token") {
+	if !strings.Contains(target, "eyJ") && !strings.Contains(target, "?") {
 		return target
 	}
 	path, query, ok := strings.Cut(tokenShaped.ReplaceAllString(target, "[secret]"), "?")

@@ -181,6 +181,7 @@ func (s *agent) knock(ctx context.Context, k attacker.Knock) (attacker.Observati
 	return f.Knock(ctx, k), nil
 }
 
-func (s *agent) cancel(ctx context.Context, p cancelParams) {
+func (s *agent) cancel(_ context.Context, p cancelParams) error {
 	s.server.CancelRequest(p.Call)
+	return nil
 }

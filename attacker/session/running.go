@@ -104,7 +104,10 @@ func (s *agent) attempt(ctx context.Context, attack attacker.Attack, p tryParams
 	}
 }
 
-func (s *agent) stopTry(_ context.Context, p idParams) { s.halt(s.tries, p.ID) }
+func (s *agent) stopTry(_ context.Context, p idParams) error {
+	s.halt(s.tries, p.ID)
+	return nil
+}
 
 // pulse starts honest load; its result follows as a notification.
 func (s *agent) pulse(_ context.Context, p pulseParams) error {
@@ -128,7 +131,10 @@ func (s *agent) pulse(_ context.Context, p pulseParams) error {
 	return nil
 }
 
-func (s *agent) stopPulse(_ context.Context, p idParams) { s.halt(s.pulses, p.ID) }
+func (s *agent) stopPulse(_ context.Context, p idParams) error {
+	s.halt(s.pulses, p.ID)
+	return nil
+}
 
 // notify sends to the harness. When that fails the session is ending and
 // nobody is left to tell.
