@@ -1,0 +1,148 @@
+package envoy
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/meshbreach/meshbreach/clusters"
+)
+
+// fixture is the power over a range's identities: the CA mints, the mesh
+// delivers.
+type fixture struct{ st *stage }
+
+var _ clusters.Authority = fixture{}
+
+// Leaf mints a leaf as asked. It is no delivery.
+func (f fixture) Leaf(ctx context.Context, q clusters.LeafRequest) (clusters.KeyPair, error) {
+	return f.st.ca.Leaf(ctx, q)
+}
+
+// Delivered is the key pair that a workload's sidecar was sent last.
+func (f fixture) Delivered(_ context.Context, w clusters.Workload) (clusters.KeyPair, error) {
+	for _, s := range f.st.sidecars {
+		if s.workload.Name == w.Name {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return s.leaf, nil
+		}
+	}
+	return clusters.KeyPair{}, fmt.Errorf("copy the leaf of %s: it has no sidecar, so none was delivered", w.Name)
+}
+
+// Token signs a bearer token.
+func (f fixture) Token(ctx context.Context, q clusters.TokenRequest) (string, error) {
+	return f.st.ca.Token(ctx, q)
+}
+
+// Rotate changes leaves or roots and sends them. Open connections live on, as
+// they do on every mesh: only new handshakes see the change.
+func (f fixture) Rotate(ctx context.Context, what clusters.Rotation) (clusters.Revision, error) {
+	return f.st.rotate(ctx, what)
+}
+
+func (st *stage) rotate(ctx context.Context, what clusters.Rotation) (clusters.Revision, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	rev := st.next()
+	st.known[rev.ID] = rotated
+	if st.policy.Changes.RootInOneStep {
+		if done, err := st.oneStep(ctx, what, rev.ID); done || err != nil {
+			return rev, err
+		}
+	}
+	if err := st.ca.Rotate(what); err != nil {
+		return clusters.Revision{}, err
+	}
+	switch what {
+	case clusters.RotateLeaf, clusters.RotateIssuer, clusters.UseRoot:
+		if err := st.issue(); err != nil {
+			return clusters.Revision{}, err
+		}
+	case clusters.StartRenewal:
+		st.renewal.reconsider()
+	}
+	if err := st.bundle(); err != nil {
+		return clusters.Revision{}, err
+	}
+	return rev, st.deliver(ctx, rev.ID)
+}
+
+// bundle takes the CA's roots over into what is rendered from now on.
+// st.mu is held.
+func (st *stage) bundle() error {
+	roots, _, err := st.ca.Public()
+	st.r.Roots = roots
+	return err
+}
+
+// stepPace is the time between two workloads of a root that is swapped in one
+// step. A real roll-out takes longer; with none, no honest handshake might
+// fall between.
+const stepPace = 100 * time.Millisecond
+
+// oneStep is how a root must not be changed: the new one is not trusted before
+// it is used, and workloads change over one after another, so that two of them
+// may trust different roots. It blocks until all have changed over; callers
+// first, so that those who serve are last. st.mu is held.
+func (st *stage) oneStep(ctx context.Context, what clusters.Rotation, revision string) (done bool, err error) {
+	switch what {
+	case clusters.AddRoot, clusters.DropRoot:
+		return true, nil // there is no overlap to begin or to end
+	case clusters.UseRoot:
+	default:
+		return false, nil
+	}
+	for _, r := range []clusters.Rotation{clusters.AddRoot, clusters.UseRoot, clusters.DropRoot} {
+		if err := st.ca.Rotate(r); err != nil {
+			return true, err
+		}
+	}
+	if err := st.issue(); err != nil {
+		return true, err
+	}
+	if err := st.bundle(); err != nil {
+		return true, err
+	}
+	for i, s := range st.callersFirst() {
+		if i > 0 && !after(ctx, stepPace) {
+			return true, fmt.Errorf("swap the root of %s: %w", s.workload.Name, ctx.Err())
+		}
+		if err := st.deliverTo(ctx, s, revision); err != nil {
+			return true, err
+		}
+		if err := s.settle(ctx, revision); err != nil {
+			return true, err
+		}
+	}
+	return true, nil
+}
+
+func (st *stage) callersFirst() []*sidecar {
+	serves := map[string]bool{}
+	for _, m := range clusters.Cast() {
+		serves[m.Name] = m.Serves
+	}
+	var callers, servers []*sidecar
+	for _, s := range st.sidecars {
+		if serves[s.workload.Name] {
+			servers = append(servers, s)
+		} else {
+			callers = append(callers, s)
+		}
+	}
+	return append(callers, servers...)
+}
+
+// after waits; false when the context ended first.
+func after(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

@@ -1,0 +1,190 @@
+package envoy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/authority"
+)
+
+// installed is a mesh that runs.
+type installed struct {
+	mesh    Mesh
+	program string
+	host    clusters.Host
+	stages  map[string]*stage // by range; fixed once Install has returned
+}
+
+var _ clusters.Installed = (*installed)(nil)
+
+// Install gives every meshed workload of the cluster an Envoy that denies
+// everything, fills the ranges' Roots and Issuers, and returns when all
+// sidecars are settled. What it starts ends with the cluster.
+func (m Mesh) Install(ctx context.Context, c *clusters.Cluster, rel clusters.Release) (clusters.Installed, error) {
+	in := &installed{mesh: m, program: rel.Programs[Program], host: c.Host, stages: map[string]*stage{}}
+	if in.program == "" {
+		return nil, errors.New("install envoy: the release names no program envoy")
+	}
+	// The mesh lives as long as the cluster, and so longer than this call.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	c.Undo.Push("mesh envoy", func(context.Context) error {
+		end()
+		in.stop()
+		return nil
+	})
+	issuers := authority.NewIssuers()
+	for i := range c.Ranges {
+		st, err := newStage(c.Ranges[i], issuers)
+		if err != nil {
+			return nil, fmt.Errorf("install envoy in range %s: %w", c.Ranges[i].Name, err)
+		}
+		c.Ranges[i].Roots, c.Ranges[i].Issuers = st.r.Roots, st.r.Issuers
+		in.stages[st.name] = st
+		if err := in.prepare(life, st); err != nil {
+			return nil, fmt.Errorf("install envoy in range %s: %w", st.name, err)
+		}
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	for _, st := range in.stages {
+		g.Go(func() error { return in.start(gctx, st) })
+	}
+	if err := g.Wait(); err != nil {
+		return nil, fmt.Errorf("install envoy: %w", err)
+	}
+	return in, nil
+}
+
+// prepare opens the planes of a range and fills them with the first policy,
+// which allows nothing.
+func (in *installed) prepare(life context.Context, st *stage) error {
+	for i, w := range st.r.Workloads {
+		if !w.Meshed {
+			continue
+		}
+		s := newSidecar(w, st.r)
+		var err error
+		if s.files, err = pathsOf(in.host.Scratch(), st.name, i); err != nil {
+			return err
+		}
+		if err := writeBootstrap(w, s.files); err != nil {
+			return err
+		}
+		if s.plane, err = openPlane(life, s.files.plane, sink{w.Name, st.store}); err != nil {
+			return err
+		}
+		s.admin = newAdmin(s.files)
+		st.sidecars = append(st.sidecars, s)
+	}
+	st.mu.Lock()
+	err := st.issue()
+	st.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if _, err := st.apply(life, clusters.Policy{MTLS: clusters.Strict}); err != nil {
+		return err
+	}
+	st.renewing = true
+	go st.renew(life)
+	return nil
+}
+
+// start starts the sidecars of a range and waits until they are settled.
+func (in *installed) start(ctx context.Context, st *stage) error {
+	var g errgroup.Group
+	for _, s := range st.sidecars {
+		g.Go(func() (err error) {
+			s.process, err = in.host.Sidecar(ctx, s.workload, clusters.Sidecar{
+				Command: in.command(s.files),
+				Log:     s.files.log,
+				Capture: clusters.Capture{Inbound: portInbound, Outbound: portOutbound, Mark: mark},
+			})
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return st.settled(ctx, clusters.Revision{ID: st.latest})
+}
+
+// drainTime is the seconds that a replaced filter chain is kept for. Zero
+// would cut honest requests in flight.
+const drainTime = "1"
+
+func (in *installed) command(p paths) []string {
+	return []string{
+		in.program, "-c", p.bootstrap,
+		"--concurrency", strconv.Itoa(max(1, in.mesh.Workers)),
+		"--disable-hot-restart",
+		"--drain-time-s", drainTime, "--drain-strategy", "immediate",
+		"--log-level", "warning",
+	}
+}
+
+// stop ends everything but the Envoys, which the provider ends.
+func (in *installed) stop() {
+	var all sync.WaitGroup
+	for _, st := range in.stages {
+		if st.renewing {
+			<-st.renewal.ended
+		}
+		for _, s := range st.sidecars {
+			all.Go(func() {
+				s.admin.close()
+				s.plane.stop()
+			})
+		}
+	}
+	all.Wait()
+}
+
+func (in *installed) stage(r clusters.Range) (*stage, error) {
+	st, ok := in.stages[r.Name]
+	if !ok {
+		return nil, fmt.Errorf("no range %s in this mesh", r.Name)
+	}
+	return st, nil
+}
+
+// Apply asks for a policy and returns at once.
+func (in *installed) Apply(ctx context.Context, r clusters.Range, p clusters.Policy) (clusters.Revision, error) {
+	st, err := in.stage(r)
+	if err != nil {
+		return clusters.Revision{}, err
+	}
+	return st.apply(ctx, p)
+}
+
+// Settled waits until a revision holds at every sidecar of the range. It
+// should be called after every Apply: it also ends what the change must not
+// let live on. An error names the sidecars and what they lack; a refused
+// configuration is an error at once, in Envoy's words.
+func (in *installed) Settled(ctx context.Context, r clusters.Range, rev clusters.Revision) error {
+	st, err := in.stage(r)
+	if err != nil {
+		return err
+	}
+	return st.settled(ctx, rev)
+}
+
+// Evidence gives the signals that match.
+func (in *installed) Evidence(ctx context.Context, r clusters.Range, q clusters.Query) ([]clusters.Signal, error) {
+	st, err := in.stage(r)
+	if err != nil {
+		return nil, err
+	}
+	return st.store.query(ctx, q), nil
+}
+
+// Authority is the fixture's power over a range; it panics on a range that
+// this mesh does not have.
+func (in *installed) Authority(r clusters.Range) clusters.Authority {
+	return fixture{in.stages[r.Name]}
+}

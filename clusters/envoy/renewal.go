@@ -1,0 +1,87 @@
+package envoy
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/authority"
+)
+
+// renewal gives a range new leaves at half of their lifetime.
+type renewal struct {
+	wake  chan struct{}
+	ended chan struct{}
+}
+
+func newRenewal() *renewal {
+	return &renewal{wake: make(chan struct{}, 1), ended: make(chan struct{})}
+}
+
+// reconsider makes the loop look again at what is in force.
+func (n *renewal) reconsider() {
+	select {
+	case n.wake <- struct{}{}:
+	default: // it is going to look anyway
+	}
+}
+
+// run renews until the context ends.
+func (st *stage) renew(ctx context.Context) {
+	defer close(st.renewal.ended)
+	for {
+		t := time.NewTimer(st.dueIn())
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return
+		case <-st.renewal.wake:
+			t.Stop()
+		case <-t.C:
+			st.renewNow(ctx)
+		}
+	}
+}
+
+// rest is the longest time without a look.
+const rest = time.Hour
+
+// dueIn is the time until the next renewal.
+func (st *stage) dueIn() time.Duration {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	p := st.policy.Identity
+	if p.NoRenewal {
+		return rest
+	}
+	return max(0, time.Until(st.issued.Add(half(p))))
+}
+
+func half(p clusters.Lifetimes) time.Duration {
+	if p.Leaf == 0 {
+		return authority.Lifetime / 2
+	}
+	return p.Leaf / 2
+}
+
+// renewNow changes the secrets and nothing else. While the authority is
+// stopped the leaves in force stay, and run out.
+func (st *stage) renewNow(ctx context.Context) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.policy.Identity.NoRenewal {
+		return
+	}
+	if err := st.issue(); err != nil {
+		// StartRenewal wakes the loop; until then there is nothing to do.
+		st.issued = time.Now()
+		if errors.Is(err, authority.ErrStopped) {
+			return
+		}
+	}
+	rev := st.next()
+	st.known[rev.ID] = rotated
+	// A sidecar that cannot be told keeps its leaf; whoever settles next is told.
+	_ = st.deliver(ctx, rev.ID)
+}

@@ -1,0 +1,153 @@
+package envoy
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	datav3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
+	logservicev3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
+	"google.golang.org/grpc"
+
+	"github.com/meshbreach/meshbreach/clusters"
+)
+
+// sink takes one sidecar's logs. Whose they are is known from the socket.
+type sink struct {
+	workload string
+	store    *store
+}
+
+// StreamAccessLogs reads one log until its end.
+func (s sink) StreamAccessLogs(stream grpc.ClientStreamingServer[logservicev3.StreamAccessLogsMessage, logservicev3.StreamAccessLogsResponse]) error {
+	name := ""
+	for {
+		m, err := stream.Recv()
+		if err != nil {
+			return err // io.EOF and a cancelled stream alike: the sidecar has ended it
+		}
+		if id := m.GetIdentifier(); id != nil { // only the first message has it
+			name = id.GetLogName()
+		}
+		for _, e := range m.GetHttpLogs().GetLogEntry() {
+			s.store.add(s.http(name, e))
+		}
+		for _, e := range m.GetTcpLogs().GetLogEntry() {
+			if r, ok := s.tcp(name, e); ok {
+				s.store.add(r)
+			}
+		}
+	}
+}
+
+// common is what every entry has.
+func (s sink) common(name string, c *datav3.AccessLogCommon) record {
+	peer := c.GetTlsProperties().GetPeerCertificateProperties()
+	r := record{
+		source: addrPort(c.GetDownstreamDirectRemoteAddress()),
+		onward: addrPort(c.GetUpstreamLocalAddress()),
+		signal: clusters.Signal{
+			At:       c.GetStartTime().AsTime(),
+			Seen:     time.Now(),
+			Workload: s.workload,
+			Inbound:  name != logOutbound,
+			Local:    addrPort(c.GetDownstreamLocalAddress()),
+			Upstream: c.GetUpstreamRemoteAddress() != nil,
+		},
+	}
+	for _, san := range peer.GetSubjectAltName() {
+		if uri := san.GetUri(); uri != "" {
+			r.signal.Identity = append(r.signal.Identity, uri)
+		}
+	}
+	if serial := c.GetCustomTags()[tagSerial]; serial != "-" {
+		r.signal.Serial = serial
+	}
+	return r
+}
+
+// http is a request. It was refused when Envoy answered it itself.
+func (s sink) http(name string, e *datav3.HTTPAccessLogEntry) record {
+	r := s.common(name, e.GetCommonProperties())
+	details := e.GetResponse().GetResponseCodeDetails()
+	g := &r.signal
+	g.Layer = "http"
+	g.Nonce = e.GetRequest().GetRequestHeaders()[headerNonce]
+	g.Method = method(e.GetRequest())
+	g.Path = e.GetRequest().GetPath()
+	g.Status = int(e.GetResponse().GetResponseCode().GetValue())
+	g.Raw = raw(e.GetCommonProperties(), details)
+	if g.Refused = !passedOn(details); g.Refused {
+		g.Reason = details
+	}
+	return r
+}
+
+// passedOn says whether an answer came from upstream, or there is none because
+// the caller left.
+func passedOn(details string) bool {
+	return details == "via_upstream" || details == "" || strings.HasPrefix(details, "downstream_")
+}
+
+func method(q *datav3.HTTPRequestProperties) string {
+	if m := q.GetRequestMethod(); m != corev3.RequestMethod_METHOD_UNSPECIFIED {
+		return m.String()
+	}
+	return ""
+}
+
+// tcp is a connection. The listener writes an entry for every one; those that
+// became HTTP or were passed on are told by other logs and not by this one.
+func (s sink) tcp(name string, e *datav3.TCPAccessLogEntry) (record, bool) {
+	c := e.GetCommonProperties()
+	r := s.common(name, c)
+	details := c.GetCustomTags()[tagDetails]
+	g := &r.signal
+	g.Layer = "tcp"
+	g.Raw = raw(c, details)
+	switch failed, ended := c.GetDownstreamTransportFailureReason(), c.GetConnectionTerminationDetails(); {
+	case details == noChain || c.GetResponseFlags().GetNoRouteFound():
+		// First, because the TLS inspector calls plaintext a failed handshake.
+		g.Refused, g.Reason, g.Upstream = true, noChain, false
+	case failed != "":
+		g.Layer, g.Refused, g.Reason, g.Upstream = "tls", true, tlsReason(failed), false
+	case strings.HasPrefix(ended, "rbac_"):
+		g.Refused, g.Reason, g.Upstream = true, ended, false
+	case c.GetUpstreamTransportFailureReason() != "":
+		g.Refused, g.Reason = true, "upstream_"+tlsReason(c.GetUpstreamTransportFailureReason())
+	case c.GetResponseFlags().GetUpstreamConnectionFailure():
+		g.Refused, g.Reason = true, "upstream_connection_failure"
+	case name == logInboundConnection:
+		return record{}, false
+	}
+	return r, true
+}
+
+// noChain is what Envoy says of a connection that no filter chain fits:
+// plaintext to a port that is strict.
+const noChain = "filter_chain_not_found"
+
+// raw is the proxy's own words. None of them holds a header or a token.
+func raw(c *datav3.AccessLogCommon, details string) string {
+	var parts []string
+	for _, p := range []struct{ name, value string }{
+		{"details", details},
+		{"transport", c.GetDownstreamTransportFailureReason()},
+		{"ended", c.GetConnectionTerminationDetails()},
+		{"upstream", c.GetUpstreamTransportFailureReason()},
+	} {
+		if p.value != "" && p.value != "-" {
+			parts = append(parts, p.name+"="+p.value[:min(len(p.value), 200)])
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+func addrPort(a *corev3.Address) netip.AddrPort {
+	ip, err := netip.ParseAddr(a.GetSocketAddress().GetAddress())
+	if err != nil {
+		return netip.AddrPort{} // a pipe, or none
+	}
+	return netip.AddrPortFrom(ip, uint16(a.GetSocketAddress().GetPortValue()))
+}
