@@ -18,6 +18,10 @@ import (
 // undoTime bounds the undo of a cluster that could not be made.
 const undoTime = 10 * time.Second
 
+// stagesAtOnce bounds how many ranges are made side by side. Each takes eight
+// threads that mostly wait for one lock of the kernel.
+const stagesAtOnce = 4
+
 // carrierTime bounds the wait for links that were set up to carry.
 const carrierTime = 5 * time.Second
 
@@ -54,6 +58,7 @@ func (Provider) Up(ctx context.Context, spec clusters.Spec) (*clusters.Cluster, 
 	}
 	b := builder{probe: spec.Probe, hide: root, scratch: h.scratch}
 	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(stagesAtOnce)
 	for _, st := range stages {
 		g.Go(func() error { return b.stage(gctx, st) })
 	}
@@ -128,6 +133,9 @@ type builder struct {
 }
 
 func (b builder) stage(ctx context.Context, st *stage) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	var spaces errgroup.Group
 	spaces.Go(func() (err error) {
 		st.hub, err = newSpace()
