@@ -1,0 +1,96 @@
+// Package builtin lists the providers and the meshes that come with
+// meshbreach: a new one is one line here. The lists are not in package clusters
+// because providers and meshes import that one.
+package builtin
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/envoy"
+	"github.com/meshbreach/meshbreach/clusters/local"
+	"github.com/meshbreach/meshbreach/clusters/none"
+)
+
+// Auto is the name that leaves the choice of a provider to Choose.
+const Auto = "auto"
+
+// Providers are all providers, by name.
+func Providers() []clusters.Provider {
+	return byName([]clusters.Provider{local.Provider{}})
+}
+
+// Meshes are all meshes, by name.
+func Meshes() []clusters.Mesh {
+	return byName([]clusters.Mesh{none.Mesh{}, envoy.Mesh{}})
+}
+
+// Provider finds a provider by name. The error for an unknown one names all,
+// and the one that was probably meant.
+func Provider(name string) (clusters.Provider, error) {
+	return named("provider", name, Providers())
+}
+
+// Mesh finds a mesh by name; errors are as Provider's.
+func Mesh(name string) (clusters.Mesh, error) {
+	return named("mesh", name, Meshes())
+}
+
+// Choose finds a provider for a mesh, and says in a sentence which it is and
+// why. Auto is kind where a container engine answers and the mesh is built for
+// kind, else local.
+func Choose(name, mesh string) (p clusters.Provider, why string, err error) {
+	if name != Auto {
+		p, err := named("provider", name, Providers(), Auto)
+		return p, fmt.Sprintf("provider %s, as asked", name), err
+	}
+	p, err = Provider("local")
+	return p, "provider local, chosen because mesh " + mesh + " is not built for kind", err
+}
+
+// Weakenings are all known mistakes, by name.
+func Weakenings() []clusters.Weakening { return clusters.Weakenings() }
+
+// CheckWeakenings is an error for the first name that no weakening has.
+func CheckWeakenings(names []string) error {
+	_, err := clusters.Weaken(clusters.Policy{}, names...)
+	return err
+}
+
+// Suggest is " (did you mean ...?)" with the known name nearest to a misspelt
+// one, or nothing.
+func Suggest(got string, known []string) string {
+	if near := clusters.Nearest(got, known); near != "" {
+		return fmt.Sprintf(" (did you mean %q?)", near)
+	}
+	return ""
+}
+
+// Names are the names of a list.
+func Names[T interface{ Name() string }](list []T) []string {
+	names := make([]string, 0, len(list))
+	for _, v := range list {
+		names = append(names, v.Name())
+	}
+	return names
+}
+
+func byName[T interface{ Name() string }](list []T) []T {
+	slices.SortFunc(list, func(a, b T) int { return cmp.Compare(a.Name(), b.Name()) })
+	return list
+}
+
+func named[T interface{ Name() string }](what, name string, list []T, also ...string) (T, error) {
+	for _, v := range list {
+		if v.Name() == name {
+			return v, nil
+		}
+	}
+	var zero T
+	names := append(Names(list), also...)
+	slices.Sort(names)
+	return zero, fmt.Errorf("unknown %s %q%s: known are %s", what, name, Suggest(name, names), strings.Join(names, ", "))
+}

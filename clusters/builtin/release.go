@@ -1,0 +1,107 @@
+package builtin
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/envoy"
+	"github.com/meshbreach/meshbreach/clusters/programs"
+)
+
+// Programs are the third-party programs that a mesh runs; the first one's
+// version is that of the release.
+func Programs(mesh string) []string {
+	if mesh == (envoy.Mesh{}).Name() {
+		return []string{envoy.Program}
+	}
+	return nil
+}
+
+// A Search says how to look for a mesh's programs.
+type Search struct {
+	Paths map[string]string // by program; what is named here is taken or nothing is
+	Get   bool              // pinned programs that are missing may be downloaded
+	// Note, which may be nil, is told what takes long or may surprise.
+	Note func(string)
+}
+
+// Release is a mesh's release made of the programs that are on this machine.
+// The error for a missing one is a *programs.NotFoundError, which says where it
+// was looked for and how to get it.
+func Release(ctx context.Context, mesh string) (clusters.Release, error) {
+	return Search{}.Release(ctx, mesh)
+}
+
+// Release is a mesh's release made of the programs that are found.
+func (s Search) Release(ctx context.Context, mesh string) (clusters.Release, error) {
+	var r clusters.Release
+	for i, name := range Programs(mesh) {
+		f, err := s.find(ctx, name)
+		if err != nil {
+			return clusters.Release{}, err
+		}
+		if i == 0 {
+			r = clusters.Release{Version: f.Version, Programs: map[string]string{}}
+		}
+		r.Programs[name] = f.Path
+	}
+	return r, nil
+}
+
+// find looks on this machine first, so that a download can be announced.
+func (s Search) find(ctx context.Context, name string) (programs.Found, error) {
+	f, err := programs.Find(ctx, name, programs.Options{Path: s.Paths[name]})
+	if err != nil && s.Get && s.Paths[name] == "" && ctx.Err() == nil {
+		s.note(fmt.Sprintf("%s is not on this machine: getting the pinned one", name))
+		f, err = programs.Find(ctx, name, programs.Options{Get: true})
+	}
+	if err == nil && f.Warning != "" {
+		s.note(f.Warning)
+	}
+	return f, err
+}
+
+func (s Search) note(text string) {
+	if s.Note != nil {
+		s.Note(text)
+	}
+}
+
+// Prefetch gets the programs of all meshes that can be downloaded, for a
+// process that is about to enter namespaces without a network.
+func Prefetch(ctx context.Context) error {
+	for _, row := range programs.Doctor(ctx, true) {
+		if row.Err != nil {
+			return row.Err
+		}
+	}
+	return nil
+}
+
+// A Check is a line of what doctor says.
+type Check struct {
+	What   string
+	OK     bool
+	Detail string
+}
+
+// CheckPrograms looks for every program and gets the missing ones if get is
+// set. Checks are sorted by program.
+func CheckPrograms(ctx context.Context, get bool) []Check {
+	var out []Check
+	for _, row := range programs.Doctor(ctx, get) {
+		c := Check{What: row.Program, OK: row.OK}
+		if !row.OK {
+			c.Detail = row.Err.Error()
+			out = append(out, c)
+			continue
+		}
+		c.Detail = fmt.Sprintf("%s %s (%s)", row.Found.Version, row.Found.Path, row.Found.Source)
+		if row.Found.Warning != "" {
+			c.Detail += "; " + row.Found.Warning
+		}
+		out = append(out, c)
+	}
+	return out
+}

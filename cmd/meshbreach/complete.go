@@ -1,0 +1,62 @@
+package main
+
+import (
+	"path"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meshbreach/meshbreach/clusters/builtin"
+	"github.com/meshbreach/meshbreach/scenarios"
+)
+
+// completeWith completes a flag that takes one of names, or several with
+// commas between them.
+func completeWith(cmd *cobra.Command, flag string, names func() []string) {
+	err := cmd.RegisterFlagCompletionFunc(flag, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return names(), cobra.ShellCompDirectiveNoFileComp
+	})
+	if err != nil {
+		panic(err) // the flag is not there: a mistake in this program
+	}
+}
+
+// completeScenarios offers ids and families; files of one's own remain possible.
+func completeScenarios(_ *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	all, err := scenarios.Catalog()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var names []string
+	for _, s := range all {
+		names = append(names, s.ID, path.Dir(s.ID))
+	}
+	slices.Sort(names)
+	return slices.Compact(names), cobra.ShellCompDirectiveDefault
+}
+
+func completeExplainable(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	names, err := scenarios.Explainable()
+	if err != nil || len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return names, cobra.ShellCompDirectiveDefault
+}
+
+// completeFiles offers files with an ending.
+func completeFiles(ending string) cobra.CompletionFunc {
+	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return []string{ending}, cobra.ShellCompDirectiveFilterFileExt
+	}
+}
+
+func meshes() []string    { return builtin.Names(builtin.Meshes()) }
+func providers() []string { return append(builtin.Names(builtin.Providers()), builtin.Auto) }
+
+func weakenings() []string {
+	var names []string
+	for _, w := range builtin.Weakenings() {
+		names = append(names, w.Name)
+	}
+	return names
+}

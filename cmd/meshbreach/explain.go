@@ -1,0 +1,26 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/meshbreach/meshbreach/scenarios"
+)
+
+func newExplain() *cobra.Command {
+	return &cobra.Command{
+		Use:   "explain ID | ATTACK | WEAKENING | FILE.yaml",
+		Short: "Explain a scenario, an attack or a weakening",
+		Long: `Explains a scenario: why it matters, who plays what, the policy, every attempt
+with its twin and what each mesh is expected to do, the mistakes under which
+the attempts must win, mappings and sources. Attacks and weakenings have a page
+as well.`,
+		Example: `  meshbreach explain certs/expired-leaf
+  meshbreach explain present-leaf
+  meshbreach explain accept-plaintext`,
+		Args:              takes(1, "one name"),
+		ValidArgsFunction: completeExplainable,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return scenarios.Explain(cmd.OutOrStdout(), args[0])
+		},
+	}
+}

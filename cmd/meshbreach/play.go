@@ -1,0 +1,75 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meshbreach/meshbreach/reports"
+	"github.com/meshbreach/meshbreach/scenarios"
+)
+
+// progress shows a run on standard error, so that standard output is the
+// report alone.
+type progress struct{ *reports.Progress }
+
+// Up says what is being made.
+func (p progress) Up(what string) { p.Note("making " + what) }
+
+// play runs, writes the reports into dir and prints the verdicts. A run that
+// could not be set up, or was interrupted, is reported as far as it came.
+func (f *runFlags) play(cmd *cobra.Command, o scenarios.Options, dir string) error {
+	errs, out := cmd.ErrOrStderr(), cmd.OutOrStdout()
+	shown := reports.NewProgress(errs, reports.PageOf(errs), len(o.Scenarios), time.Now)
+	o.Progress = progress{shown}
+	report, err := scenarios.Run(cmd.Context(), o)
+	err = errors.Join(err, shown.Close())
+	if err != nil {
+		report.Exit = 2
+	}
+	page := reports.PageOf(out)
+	if dir != "" {
+		paths, failed := reports.Write(dir, f.formats, report)
+		err = errors.Join(err, failed)
+		for _, p := range paths {
+			page.Reports = append(page.Reports, filepath.Join(f.reportDir, filepath.Base(p)))
+		}
+	}
+	if err := errors.Join(err, reports.Text(out, report, page)); err != nil {
+		return err
+	}
+	return ended(report.Exit)
+}
+
+// writable says whether reports could be written into a folder, and makes
+// nothing that stays: a folder that is missing is looked for upwards.
+func writable(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	at := dir
+	for {
+		_, err := os.Stat(at)
+		if err == nil {
+			break
+		}
+		up := filepath.Dir(at)
+		if !errors.Is(err, fs.ErrNotExist) || up == at {
+			return fmt.Errorf("report folder %s: %w; name another with --report-dir", dir, err)
+		}
+		at = up
+	}
+	probe, err := os.CreateTemp(at, ".meshbreach-*")
+	if err == nil {
+		err = errors.Join(probe.Close(), os.Remove(probe.Name()))
+	}
+	if err != nil {
+		return fmt.Errorf("report folder %s: %w; name another with --report-dir", dir, err)
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meshbreach/meshbreach/reports"
+	"github.com/meshbreach/meshbreach/scenarios"
+)
+
+func newReport() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "report",
+		Short: "Judge a stored run again, or write it in another format",
+		Example: `  meshbreach report rejudge reports/report.json
+  meshbreach report convert reports/report.json --format junit
+  meshbreach report schema > report.schema.json`,
+		Args: cobra.ArbitraryArgs,
+		RunE: group,
+	}
+	cmd.AddCommand(newRejudge(), newConvert(), newSchema())
+	return cmd
+}
+
+func newRejudge() *cobra.Command {
+	return &cobra.Command{
+		Use:   "rejudge FILE",
+		Short: "Judge the records of a stored run again",
+		Long: `Judges the records of a stored run again, prints the verdicts and says whether
+any differs from the stored one. The exit code is that of the new verdicts.`,
+		Example:           "  meshbreach report rejudge reports/report.json",
+		Args:              takes(1, "one report.json"),
+		ValidArgsFunction: completeFiles("json"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			stored, err := reports.Read(args[0])
+			if err != nil {
+				return err
+			}
+			judged, differ, err := scenarios.RejudgeAndCompare(stored)
+			if err != nil {
+				return fmt.Errorf("judge %s again: %w", args[0], err)
+			}
+			out := cmd.OutOrStdout()
+			if err := reports.Text(out, judged, reports.PageOf(out)); err != nil {
+				return err
+			}
+			for _, line := range differ {
+				fmt.Fprintln(out, "differs:", line)
+			}
+			if len(differ) == 0 {
+				fmt.Fprintln(out, "Every verdict is the stored one.")
+			}
+			return ended(judged.Exit)
+		},
+	}
+}
+
+func newConvert() *cobra.Command {
+	var format, output string
+	cmd := &cobra.Command{
+		Use:   "convert FILE --format FORMAT",
+		Short: "Write a stored run in another format",
+		Example: `  meshbreach report convert reports/report.json --format markdown
+  meshbreach report convert reports/report.json --format junit -o junit.xml`,
+		Args:              takes(1, "one report.json"),
+		ValidArgsFunction: completeFiles("json"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			stored, err := reports.Read(args[0])
+			if err != nil {
+				return err
+			}
+			if output == "" {
+				return reports.Render(cmd.OutOrStdout(), format, stored)
+			}
+			// Whole before it replaces anything.
+			var b bytes.Buffer
+			if err := reports.Render(&b, format, stored); err != nil {
+				return err
+			}
+			if err := os.WriteFile(output, b.Bytes(), 0o644); err != nil {
+				return fmt.Errorf("write report: %w", err)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&format, "format", "text", "json, junit, markdown or text")
+	cmd.Flags().StringVarP(&output, "output", "o", "", "file to write (default: standard output)")
+	completeWith(cmd, "format", reports.Formats)
+	return cmd
+}
+
+func newSchema() *cobra.Command {
+	return &cobra.Command{
+		Use:     "schema",
+		Short:   "Print the JSON Schema of report.json",
+		Example: "  meshbreach report schema > report.schema.json",
+		Args:    takes(0, "nothing"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			b, err := reports.JSONSchema(scenarios.RecordType())
+			if err != nil {
+				return err
+			}
+			_, err = cmd.OutOrStdout().Write(b)
+			return err
+		},
+	}
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meshbreach/meshbreach/clusters/builtin"
+	"github.com/meshbreach/meshbreach/reports"
+	"github.com/meshbreach/meshbreach/scenarios"
+)
+
+// runFlags are the flags of run.
+type runFlags struct {
+	where
+	rate      int
+	timeout   time.Duration
+	reportDir string
+	formats   []string
+	weaken    []string
+	failFast  bool
+}
+
+func newRun() *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run [id | glob | family | FILE.yaml ...]",
+		Short: "Make a mesh, attack it while honest traffic runs, print the verdicts",
+		Long: `Makes a mesh, attacks it while honest traffic runs, prints the verdicts and
+writes reports. Nothing named is the whole catalogue. A name that ends in .yaml
+is a file of your own; with files alone the catalogue is left out.
+
+Everything that can be wrong with the command line is checked before anything
+is made. Ctrl-C ends a run cleanly: what was judged so far is reported.`,
+		Example: `  meshbreach run
+  meshbreach run certs lateral/unauth-service 'token/jwt-*'
+  meshbreach run --mesh none --format json --report-dir out
+  meshbreach run --weaken accept-plaintext      what would this mistake let in?
+  meshbreach run my-scenario.yaml`,
+		ValidArgsFunction: completeScenarios,
+		RunE:              func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
+	}
+	f.add(cmd)
+	flags := cmd.Flags()
+	flags.IntVar(&f.rate, "rate", scenarios.DefaultRate, "honest requests a second in each range")
+	flags.DurationVar(&f.timeout, "timeout", scenarios.DefaultTimeout, "for one scenario")
+	flags.StringVar(&f.reportDir, "report-dir", "reports", `folder for reports; "" writes none`)
+	flags.StringSliceVar(&f.formats, "format", []string{"json", "junit", "markdown"}, "of reports: json, junit, markdown, text")
+	flags.StringSliceVar(&f.weaken, "weaken", nil, "make the whole run with a known mistake; may be repeated")
+	flags.BoolVar(&f.failFast, "fail-fast", false, "begin no further scenario after one failed")
+	completeWith(cmd, "format", reports.Formats)
+	completeWith(cmd, "weaken", weakenings)
+	return cmd
+}
+
+// run checks everything first. The outer process of a run looks for what only
+// it can find and enters the namespaces; the inner one comes here again.
+func (f *runFlags) run(cmd *cobra.Command, args []string) error {
+	o, why, err := f.options(args)
+	if err != nil {
+		return err
+	}
+	if builtin.Inside() {
+		return f.inner(cmd, o)
+	}
+	if err := writable(f.reportDir); err != nil {
+		return err
+	}
+	h, err := f.handover(cmd)
+	if err != nil {
+		return err
+	}
+	if f.reportDir != "" {
+		if err := os.MkdirAll(f.reportDir, 0o755); err != nil {
+			return fmt.Errorf("make report folder: %w", err)
+		}
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), why)
+	if !builtin.Enters(o.Provider) {
+		o.ID, o.Probe, o.Release = h.ID, h.Probe, h.Release()
+		return f.play(cmd, o, f.reportDir)
+	}
+	code, err := builtin.Enter(cmd.Context(), h, os.Args[1:])
+	if err != nil {
+		return err
+	}
+	return ended(code)
+}
+
+// options are those that the command line alone decides; it makes nothing.
+func (f *runFlags) options(args []string) (o scenarios.Options, why string, err error) {
+	if o, why, err = f.where.options(); err != nil {
+		return o, why, err
+	}
+	if f.rate < 1 {
+		return o, why, fmt.Errorf("--rate %d: at least 1", f.rate)
+	}
+	if f.timeout <= 0 {
+		return o, why, fmt.Errorf("--timeout %s: longer than nothing", f.timeout)
+	}
+	for _, format := range f.formats {
+		if err := reports.Render(io.Discard, format, reports.Run{}); err != nil {
+			return o, why, err
+		}
+	}
+	if err := builtin.CheckWeakenings(f.weaken); err != nil {
+		return o, why, err
+	}
+	o.Rate, o.Timeout, o.Weaken, o.FailFast = f.rate, f.timeout, f.weaken, f.failFast
+	o.Scenarios, err = scenarios.Pick(args)
+	return o, why, err
+}
+
+// inner is the run inside. It stands in the report folder, because that is how
+// the folder stays reachable whatever is mounted for the run.
+func (f *runFlags) inner(cmd *cobra.Command, o scenarios.Options) error {
+	h, err := builtin.Received()
+	if err != nil {
+		return err
+	}
+	dir := ""
+	if f.reportDir != "" {
+		if err := os.Chdir(f.reportDir); err != nil {
+			return fmt.Errorf("enter report folder: %w", err)
+		}
+		dir = "."
+	}
+	if err := builtin.Prepare(); err != nil {
+		return err
+	}
+	o.ID, o.Probe, o.Release = h.ID, h.Probe, h.Release()
+	return f.play(cmd, o, dir)
+}

@@ -1,0 +1,186 @@
+package scenarios
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"charm.land/lipgloss/v2"
+	"github.com/goccy/go-yaml"
+
+	"github.com/meshbreach/meshbreach/attacker"
+	"github.com/meshbreach/meshbreach/attacker/attacks"
+	"github.com/meshbreach/meshbreach/clusters"
+)
+
+// explainWidth is the length of a line of prose, in columns.
+const explainWidth = 88
+
+// Explain writes all there is to say about what a name stands for: a scenario
+// of the catalogue, a scenario file, an attack or a weakening. An unknown name
+// is an error with a suggestion.
+func Explain(w io.Writer, name string) error {
+	p := &prose{}
+	if err := p.subject(name); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, p.String())
+	return err
+}
+
+// Explainable are the names that Explain knows, sorted.
+func Explainable() ([]string, error) {
+	all, err := Catalog()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, s := range all {
+		names = append(names, s.ID)
+	}
+	for _, a := range attacks.Catalog() {
+		names = append(names, a.Name())
+	}
+	for _, w := range clusters.Weakenings() {
+		names = append(names, w.Name)
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// prose is text under headings.
+type prose struct{ strings.Builder }
+
+func (p *prose) subject(name string) error {
+	if a, ok := known(name); ok {
+		p.attack(a)
+		return nil
+	}
+	if w, ok := weakening(name); ok {
+		p.weakening(w)
+		return p.usedBy(w.Name)
+	}
+	picked, err := Pick([]string{name})
+	if err == nil {
+		for i, s := range picked {
+			if i > 0 {
+				p.WriteString("\n\n")
+			}
+			p.scenario(s)
+		}
+		return nil
+	}
+	var at *Problem
+	if isFile(name) || errors.As(err, &at) {
+		return err
+	}
+	names, err := Explainable()
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("no scenario, attack or weakening is named %q%s", name, suggestion(name, names))
+}
+
+func weakening(name string) (clusters.Weakening, bool) {
+	all := clusters.Weakenings()
+	i := slices.IndexFunc(all, func(w clusters.Weakening) bool { return w.Name == name })
+	if i < 0 {
+		return clusters.Weakening{}, false
+	}
+	return all[i], true
+}
+
+func (p *prose) title(format string, args ...any) { fmt.Fprintf(p, format+"\n", args...) }
+
+func (p *prose) heading(text string) { fmt.Fprintf(p, "\n%s\n", text) }
+
+// text writes a paragraph behind an indent.
+func (p *prose) text(indent int, format string, args ...any) {
+	blanks := strings.Repeat(" ", indent)
+	text := strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " ")
+	for line := range strings.SplitSeq(lipgloss.Wrap(text, explainWidth-indent, ""), "\n") {
+		fmt.Fprintln(p, strings.TrimRight(blanks+line, " "))
+	}
+}
+
+// item writes text behind a label; further lines stay behind it.
+func (p *prose) item(indent, wide int, label, text string) {
+	var body prose
+	body.text(indent+wide, "%s", text)
+	fmt.Fprintf(p, "%s%-*s%s", strings.Repeat(" ", indent), wide, label, strings.TrimLeft(body.String(), " "))
+}
+
+func (p *prose) attack(a attacker.Attack) {
+	p.title("attack %s: %s", a.Name(), a.Title())
+	p.heading("What it does")
+	p.text(2, "%s", a.Doc())
+	all, err := Catalog()
+	if err != nil {
+		return // the catalogue's own test finds out why
+	}
+	p.heading("Attempts with it")
+	for _, s := range all {
+		var ids []string
+		for _, t := range s.Attempts {
+			if t.Attack == a.Name() {
+				ids = append(ids, t.ID)
+			}
+		}
+		if len(ids) > 0 {
+			p.text(2, "%s: %s", s.ID, strings.Join(ids, ", "))
+		}
+	}
+}
+
+func (p *prose) weakening(w clusters.Weakening) {
+	p.title("weakening %s, a mistake made in the scope: %s", w.Name, w.Scope)
+	p.heading("The mistake")
+	p.text(2, "%s", w.Doc)
+}
+
+func (p *prose) usedBy(name string) error {
+	all, err := Catalog()
+	if err != nil {
+		return err
+	}
+	p.heading("Attempts that it opens")
+	for _, s := range all {
+		for _, m := range s.Mutants {
+			if slices.Contains(m.Weaken, name) {
+				p.text(2, "%s: %s%s", s.ID, strings.Join(m.Opens, ", "), beside(m.Weaken, name))
+			}
+		}
+	}
+	return nil
+}
+
+// beside names what else a mutant weakens.
+func beside(all []string, but string) string {
+	rest := slices.DeleteFunc(slices.Clone(all), func(n string) bool { return n == but })
+	if len(rest) == 0 {
+		return ""
+	}
+	return " (together with " + strings.Join(rest, " and ") + ")"
+}
+
+func (p *prose) maps(s Scenario) {
+	p.heading("Mappings")
+	for _, framework := range slices.Sorted(maps.Keys(s.Maps)) {
+		p.item(2, 9, framework, strings.Join(s.Maps[framework], ", "))
+	}
+}
+
+// flow is parameters on one line, as a scenario file would have them.
+func flow(with map[string]any) string {
+	if len(with) == 0 {
+		return "{}"
+	}
+	b, err := yaml.MarshalWithOptions(with, yaml.Flow(true))
+	if err != nil {
+		return fmt.Sprint(with)
+	}
+	return strings.TrimSpace(string(b))
+}

@@ -1,0 +1,164 @@
+package scenarios
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/meshbreach/meshbreach/assertions"
+)
+
+func (p *prose) scenario(s Scenario) {
+	p.title("%s: %s", s.ID, s.Title)
+	p.title("pillar %s, severity %s%s", s.Pillar, s.Severity, formerly(s.Aliases))
+	p.heading("Why it matters")
+	p.text(2, "%s", s.Why)
+	p.heading("Cast")
+	p.text(2, "%s is the friend: its honest call must be served before and after every attempt.", s.Cast.Friend)
+	p.text(2, "%s is the foe: attempts come from there unless they say otherwise.", s.Cast.Foe)
+	p.text(2, "%s is the target: receipts there prove what got through.", s.Cast.Target)
+	p.heading("Policy")
+	p.policy(2, s.Policy)
+	p.heading("Honest call")
+	p.text(2, "%s %s", s.honest().Attack, flow(s.honest().With))
+	if s.Window.Budget > 0 {
+		p.heading("Window")
+		p.text(2, "A change may take %s to hold; what is served in that time is counted.", time.Duration(s.Window.Budget))
+	}
+	p.heading("Attempts")
+	for i, a := range s.Attempts {
+		if i > 0 {
+			p.WriteString("\n")
+		}
+		p.attempt(s, a)
+	}
+	p.techniques(s)
+	p.mutants(s)
+	p.maps(s)
+	p.heading("Sources")
+	for _, source := range s.Sources {
+		p.title("  %s", source)
+	}
+}
+
+func formerly(aliases []string) string {
+	if len(aliases) == 0 {
+		return ""
+	}
+	return ", also known as " + strings.Join(aliases, ", ")
+}
+
+func (p *prose) attempt(s Scenario, a Attempt) {
+	const wide = 9
+	switch {
+	case a.Attack == "":
+		p.title("  %s: a change is judged by the honest load alone", a.ID)
+	default:
+		p.title("  %s: %s from %s", a.ID, a.Attack, s.from(a))
+		p.item(4, wide, "with", flow(a.With))
+		if twin := s.twin(a); twin != nil {
+			p.item(4, wide, "twin", flow(twin))
+		}
+		p.item(4, wide, "breach", breach(a.breach()))
+	}
+	if a.Policy != nil {
+		p.title("    under a policy of its own:")
+		p.policy(6, *a.Policy)
+	}
+	p.steps(s, "while it runs", a.Steps)
+	p.steps(s, "afterwards", a.Restore)
+	for _, mesh := range slices.Sorted(maps.Keys(a.Expect)) {
+		p.item(4, wide, mesh, expectation(a.Expect[mesh].Expectation))
+	}
+	if a.Unwinnable != "" {
+		p.item(4, wide, "unwinnable", " "+a.Unwinnable)
+	}
+}
+
+func (p *prose) steps(s Scenario, when string, steps []Step) {
+	for _, step := range steps {
+		switch {
+		case step.Apply != nil:
+			p.title("    %s: apply the policy:", when)
+			p.policy(6, *step.Apply)
+		case step.Rotate != "":
+			p.title("    %s: rotate %s", when, step.Rotate)
+		default:
+			p.title("    %s: await the %s of the leaf of %s", when, step.Await, s.Cast.Friend)
+		}
+	}
+}
+
+// breach is the predicate in words.
+func breach(b assertions.Breach) string {
+	out := "a receipt at " + cmp.Or(b.ReceiptAt, "target")
+	if b.Method != "" || b.Route != "" {
+		out += " of " + strings.TrimSpace(b.Method+" "+b.Route)
+	}
+	if b.Port != 0 {
+		out += fmt.Sprintf(" on port %d", b.Port)
+	}
+	return out
+}
+
+// expectation is what a mesh is expected to do, with the reason.
+func expectation(e assertions.Expectation) string {
+	switch {
+	case e.Gap && e.Silent:
+		return "a gap: it succeeds by design, and no detector can see it: " + e.Because
+	case e.Gap:
+		out := "a gap: it succeeds by design; alert " + e.Alert
+		if e.Within > 0 {
+			out += " within " + time.Duration(e.Within).String()
+		}
+		return because(out, e.Because)
+	case e.Verdict == assertions.Blocked && e.Code != 0:
+		return fmt.Sprintf("%s, HTTP %d", e.String(), e.Code)
+	}
+	return because(e.String(), e.Because)
+}
+
+func because(what, why string) string {
+	if why == "" {
+		return what
+	}
+	return what + ": " + why
+}
+
+// techniques explains every attack that the attempts use, once.
+func (p *prose) techniques(s Scenario) {
+	var names []string
+	for _, a := range s.Attempts {
+		if a.Attack != "" {
+			names = append(names, a.Attack)
+		}
+	}
+	slices.Sort(names)
+	p.heading("Attacks")
+	for _, name := range slices.Compact(names) {
+		a, ok := known(name)
+		if !ok {
+			continue // lint said so
+		}
+		p.title("  %s: %s", a.Name(), a.Title())
+		p.text(4, "%s", a.Doc())
+	}
+}
+
+func (p *prose) mutants(s Scenario) {
+	if len(s.Mutants) == 0 {
+		return
+	}
+	p.heading("Mutants: with these mistakes the attempts must win")
+	for _, m := range s.Mutants {
+		p.text(2, "%s: %s", strings.Join(m.Weaken, " and "), strings.Join(m.Opens, ", "))
+		for _, name := range m.Weaken {
+			if w, ok := weakening(name); ok {
+				p.text(4, "%s", w.Doc)
+			}
+		}
+	}
+}
