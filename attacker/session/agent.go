@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/creachadair/jrpc2"
@@ -69,19 +70,18 @@ func Serve(ctx context.Context, stream io.ReadWriteCloser, a Agent) error {
 		Concurrency:    concurrency,
 		NewContext:     func() context.Context { return ctx },
 	})
-	s.server.Start(s.channel)
+	s.server.Start(strict{s.channel})
 	defer context.AfterFunc(ctx, s.server.Stop)()
 	ended := make(chan struct{})
 	go s.listen(ended)
 	err := s.server.Wait()
 	close(ended)
 	stopErr := s.end()
-	if err != nil && ctx.Err() == nil {
-		err = fmt.Errorf("session: %w", err)
-	} else {
-		err = nil
+	// A harness that dies resets the stream: an end like any other.
+	if err == nil || ctx.Err() != nil || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+		return stopErr
 	}
-	return errors.Join(err, stopErr)
+	return errors.Join(fmt.Errorf("session: %w", err), stopErr)
 }
 
 func (s *agent) methods() handler.Map {
