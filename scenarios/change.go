@@ -200,7 +200,7 @@ func (p *player) step(ctx context.Context, s Scenario, a Attempt, step Step, wea
 }
 
 // await waits until the friend's delivered leaf has run out, is due for its
-// renewal, or was renewed.
+// renewal, was renewed, or is valid.
 func (p *player) await(ctx context.Context, s Scenario, what string, lifetime time.Duration) error {
 	w, err := p.rg.Workload(s.Cast.Friend)
 	if err != nil {
@@ -225,7 +225,8 @@ func (p *player) await(ctx context.Context, s Scenario, what string, lifetime ti
 		switch {
 		case what == "expiry" && time.Now().After(leaf.NotAfter),
 			what == "half-life" && time.Now().After(leaf.NotAfter.Add(-lifetime/2)),
-			what == "renewal" && now != was:
+			what == "renewal" && now != was,
+			what == "validity" && time.Now().Before(leaf.NotAfter):
 			return nil
 		}
 		select {

@@ -137,6 +137,8 @@ func (p *player) attempt(ctx context.Context, s Scenario, a Attempt, weaken []st
 		rec.Fault = err.Error()
 		return rec
 	}
+	// What is withheld is a change; there has to be something to change from.
+	policy.Changes.Withhold = false
 	change := p.apply(ctx, s, policy)
 	rec.Apply = &change
 	honest := s.honest()

@@ -63,7 +63,7 @@ type Attempt struct {
 type Step struct {
 	Apply  *clusters.Policy  `json:"apply,omitempty"`
 	Rotate clusters.Rotation `json:"rotate,omitempty"`
-	Await  string            `json:"await,omitempty" jsonschema:"enum=expiry,enum=half-life,enum=renewal,description=expiry: the friend's leaf runs out; half-life: its renewal is due; renewal: it is replaced"`
+	Await  string            `json:"await,omitempty" jsonschema:"enum=expiry,enum=half-life,enum=renewal,enum=validity,description=expiry: the friend's leaf runs out; half-life: its renewal is due; renewal: it is replaced; validity: it is valid"`
 }
 
 // A Mutant is a known mistake that must let the named attempts win.

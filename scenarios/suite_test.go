@@ -24,6 +24,7 @@ import (
 var (
 	meshName     = flag.String("mesh", "none", "mesh to attack")
 	providerName = flag.String("provider", "local", "where it runs")
+	chosen       = flag.String("scenarios", "", "ids, globs or families, with commas; empty is all")
 	update       = flag.Bool("update", false, "write golden files anew")
 )
 
@@ -93,7 +94,8 @@ func options(t testing.TB, mesh string, names ...string) scenarios.Options {
 // TestScenarios runs the catalogue once and asserts one finding a spec.
 func TestScenarios(t *testing.T) {
 	RegisterFailHandler(Fail)
-	o := options(t, *meshName)
+	o := options(t, *meshName, strings.FieldsFunc(*chosen, func(r rune) bool { return r == ',' })...)
+	o.Progress = spoken{}
 	var report reports.Run
 	BeforeSuite(func(ctx SpecContext) {
 		var err error
@@ -115,6 +117,15 @@ func TestScenarios(t *testing.T) {
 		})
 	}
 	RunSpecs(t, "mesh "+*meshName+" on "+*providerName)
+}
+
+// spoken tells on the way what Ginkgo tells only at the end.
+type spoken struct{}
+
+func (spoken) Up(what string)    { fmt.Fprintln(GinkgoWriter, "up", what) }
+func (spoken) Started(id string) { fmt.Fprintln(GinkgoWriter, "started", id) }
+func (spoken) Finished(s reports.Scenario) {
+	fmt.Fprintf(GinkgoWriter, "finished %s: %s in %.2fs %s\n", s.ID, s.Outcome, float64(s.Took), s.Why)
 }
 
 func assertFinding(a reports.Attempt) {
