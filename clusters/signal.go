@@ -15,6 +15,7 @@ type Signal struct {
 	Nonce    string         `json:"nonce,omitempty"`
 	Source   netip.AddrPort `json:"source,omitzero"` // the caller's address and port
 	Local    netip.AddrPort `json:"local,omitzero"`
+	Onward   netip.AddrPort `json:"onward,omitzero"`    // the proxy's own end of the connection to the next hop, which is who the next hop saw
 	Identity []string       `json:"identity,omitempty"` // URIs of the verified peer certificate
 	Serial   string         `json:"serial,omitempty"`
 	Method   string         `json:"method,omitempty"`

@@ -53,7 +53,8 @@ func (s sink) common(name string, c *datav3.AccessLogCommon) record {
 			Workload: s.workload,
 			Inbound:  name != logOutbound,
 			Local:    addrPort(c.GetDownstreamLocalAddress()),
-			Upstream: c.GetUpstreamRemoteAddress() != nil,
+			// An address alone was only tried.
+			Upstream: c.GetUpstreamRemoteAddress() != nil && !c.GetResponseFlags().GetUpstreamConnectionFailure(),
 		},
 	}
 	for _, san := range peer.GetSubjectAltName() {
@@ -80,14 +81,18 @@ func (s sink) http(name string, e *datav3.HTTPAccessLogEntry) record {
 	g.Raw = raw(e.GetCommonProperties(), details)
 	if g.Refused = !passedOn(details); g.Refused {
 		g.Reason = details
+		if failed := e.GetCommonProperties().GetUpstreamTransportFailureReason(); failed != "" {
+			g.Reason = "upstream_" + tlsReason(failed)
+		}
 	}
 	return r
 }
 
 // passedOn says whether an answer came from upstream, or there is none because
-// the caller left.
+// the caller left. A stream that the sidecar itself cut off, which it logs as
+// downstream_local_disconnect, was refused in the end.
 func passedOn(details string) bool {
-	return details == "via_upstream" || details == "" || strings.HasPrefix(details, "downstream_")
+	return details == "via_upstream" || details == "" || strings.HasPrefix(details, "downstream_remote_")
 }
 
 func method(q *datav3.HTTPRequestProperties) string {
@@ -106,22 +111,33 @@ func (s sink) tcp(name string, e *datav3.TCPAccessLogEntry) (record, bool) {
 	g := &r.signal
 	g.Layer = "tcp"
 	g.Raw = raw(c, details)
-	switch failed, ended := c.GetDownstreamTransportFailureReason(), c.GetConnectionTerminationDetails(); {
+	listener := name == logInboundConnection
+	switch failed, ended := handshakeFailure(c), c.GetConnectionTerminationDetails(); {
 	case details == noChain || c.GetResponseFlags().GetNoRouteFound():
-		// First, because the TLS inspector calls plaintext a failed handshake.
 		g.Refused, g.Reason, g.Upstream = true, noChain, false
 	case failed != "":
 		g.Layer, g.Refused, g.Reason, g.Upstream = "tls", true, tlsReason(failed), false
-	case strings.HasPrefix(ended, "rbac_"):
+	case strings.HasPrefix(ended, "rbac_") && !listener:
 		g.Refused, g.Reason, g.Upstream = true, ended, false
 	case c.GetUpstreamTransportFailureReason() != "":
 		g.Refused, g.Reason = true, "upstream_"+tlsReason(c.GetUpstreamTransportFailureReason())
 	case c.GetResponseFlags().GetUpstreamConnectionFailure():
 		g.Refused, g.Reason = true, "upstream_connection_failure"
-	case name == logInboundConnection:
+	case listener:
 		return record{}, false
 	}
 	return r, true
+}
+
+// handshakeFailure is why a TLS handshake failed. The TLS inspector leaves a
+// text in the same place when a connection is no TLS at all, which is no
+// failure; only that one begins in this way.
+func handshakeFailure(c *datav3.AccessLogCommon) string {
+	said := c.GetDownstreamTransportFailureReason()
+	if strings.HasPrefix(said, "TLS_error|error:") {
+		return ""
+	}
+	return said
 }
 
 // noChain is what Envoy says of a connection that no filter chain fits:
@@ -133,7 +149,7 @@ func raw(c *datav3.AccessLogCommon, details string) string {
 	var parts []string
 	for _, p := range []struct{ name, value string }{
 		{"details", details},
-		{"transport", c.GetDownstreamTransportFailureReason()},
+		{"transport", handshakeFailure(c)},
 		{"ended", c.GetConnectionTerminationDetails()},
 		{"upstream", c.GetUpstreamTransportFailureReason()},
 	} {

@@ -46,9 +46,9 @@ func (s *store) conceal(yes bool) {
 func (s *store) add(r record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r.signal.Source = r.source
+	r.signal.Source, r.signal.Onward = r.source, r.onward
 	if s.hidden {
-		r.signal.Source = netip.AddrPort{}
+		r.signal.Source, r.signal.Onward = netip.AddrPort{}, netip.AddrPort{}
 	}
 	if len(s.ring) == capacity {
 		s.forget(s.ring[0])
@@ -88,13 +88,20 @@ func (s *store) find(q clusters.Query) ([]clusters.Signal, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var numbers []uint64
+	named := map[string]bool{"": true}
 	for _, nonce := range q.Nonces {
 		if nonce != "" {
 			numbers = append(numbers, s.byNonce[nonce]...)
+			named[nonce] = true
 		}
 	}
 	for _, source := range q.Sources {
-		numbers = append(numbers, s.from(source)...)
+		for _, n := range s.from(source) {
+			// Another attempt over the same kept connection has another nonce.
+			if len(q.Nonces) == 0 || named[s.ring[n-s.first].signal.Nonce] {
+				numbers = append(numbers, n)
+			}
+		}
 	}
 	slices.Sort(numbers)
 	var out []clusters.Signal
