@@ -170,8 +170,12 @@ func allOf(ids []*rbacconfigv3.Principal) *rbacconfigv3.Principal {
 // identity matches the URI of a proven identity. Any is spelled out, since
 // Envoy's own "any authenticated" has meant less in its time.
 func (b *builder) identity(name string, accountOnly bool) (*matcherv3.StringMatcher, error) {
+	domain := regexp.QuoteMeta(b.r.TrustDomain)
+	if b.p.Trust.AnyTrustDomain {
+		domain = "[^/]+"
+	}
 	if name == clusters.Anyone {
-		return matching("spiffe://.+"), nil
+		return matching("spiffe://" + domain + "/.+"), nil
 	}
 	w, err := b.r.Workload(name)
 	if err != nil {
@@ -180,10 +184,7 @@ func (b *builder) identity(name string, accountOnly bool) (*matcherv3.StringMatc
 	if !accountOnly && !b.p.Trust.AnyTrustDomain {
 		return exactly(w.ID()), nil
 	}
-	domain, namespace := regexp.QuoteMeta(w.TrustDomain), regexp.QuoteMeta(w.Namespace)
-	if b.p.Trust.AnyTrustDomain {
-		domain = "[^/]+"
-	}
+	namespace := regexp.QuoteMeta(w.Namespace)
 	if accountOnly {
 		namespace = "[^/]+"
 	}

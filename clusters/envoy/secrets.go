@@ -40,7 +40,11 @@ func (b *builder) contexts() ([]proto.Message, error) {
 		prefix = "spiffe://"
 	}
 	callers := b.context(secretCallers, roots)
-	callers.GetValidationContext().MatchTypedSubjectAltNames = []*tlsv3.SubjectAltNameMatcher{uri(beginning(prefix))}
+	// Where names are matched Envoy demands a certificate, whatever else it is
+	// told. So where one is optional, trust domains are left to the rules.
+	if !b.p.Trust.OptionalCertificate {
+		callers.GetValidationContext().MatchTypedSubjectAltNames = []*tlsv3.SubjectAltNameMatcher{uri(beginning(prefix))}
+	}
 	return []proto.Message{callers, b.context(secretServers, roots)}, nil
 }
 

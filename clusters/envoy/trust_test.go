@@ -1,0 +1,136 @@
+package envoy
+
+import (
+	"testing"
+	"time"
+
+	"github.com/meshbreach/meshbreach/attacker"
+	"github.com/meshbreach/meshbreach/clusters"
+)
+
+type badLeaf struct {
+	q      *clusters.LeafRequest // nil shows none
+	alert  string                // what the caller sees
+	old    string                // the same on TLS 1.2, when it differs
+	reason string                // what the sidecar says
+	opens  clusters.Trust        // what lets it in
+}
+
+func badLeaves(web clusters.Workload, now time.Time) map[string]badLeaf {
+	return map[string]badLeaf{
+		"expired": {
+			q: &clusters.LeafRequest{Workload: web, NotAfter: now.Add(-2 * time.Second)}, alert: "tls 45 certificate_expired",
+			reason: "certificate_expired", opens: clusters.Trust{AcceptExpired: true},
+		},
+		"not yet valid": {
+			q: &clusters.LeafRequest{Workload: web, NotBefore: now.Add(time.Hour)}, alert: "tls 45 certificate_expired",
+			reason: "certificate_not_yet_valid", opens: clusters.Trust{AcceptExpired: true},
+		},
+		"forged root": {
+			q: &clusters.LeafRequest{Workload: web, Forged: true}, alert: "tls 48 unknown_ca",
+			reason: "unknown_ca", opens: clusters.Trust{ExtraRoots: []string{"forged"}},
+		},
+		"foreign trust domain": {
+			q: &clusters.LeafRequest{Workload: web, TrustDomain: "evil.test"}, alert: "tls 46 certificate_unknown",
+			reason: "fail_verify_san", opens: clusters.Trust{AnyTrustDomain: true},
+		},
+		"none": {
+			alert: "tls 116 certificate_required", old: "tls 40 handshake_failure",
+			reason: "certificate_required", opens: clusters.Trust{OptionalCertificate: true},
+		},
+	}
+}
+
+func (b *bed) present(t testing.TB, q *clusters.LeafRequest, version string) attacker.Knock {
+	k := b.charge(t)
+	k.TLS = &attacker.TLS{MaxVersion: version}
+	if q != nil {
+		k.TLS.Leaf = b.leaf(t, *q)
+	}
+	return k
+}
+
+func TestEveryBadLeafIsRefusedForItsOwnReason(t *testing.T) {
+	b := shared(t)
+	b.apply(t, friendly())
+	for name, c := range badLeaves(b.workload(t, "web"), time.Now()) {
+		for _, version := range []string{"1.2", ""} {
+			// From behind a sidecar the handshake passes through it untouched.
+			for _, from := range []string{"outsider", "thief"} {
+				t.Run(name+" "+version+" "+from, func(t *testing.T) {
+					o := b.knock(t, from, b.present(t, c.q, version))
+					want := c.alert
+					if version == "1.2" && c.old != "" {
+						want = c.old
+					}
+					expect(t, o, want)
+					s := b.refusal(t, o, "tls", c.reason)
+					if s.Source.Addr() != b.workload(t, from).Address || s.Raw == "" {
+						t.Errorf("bank's sidecar says %+v", s)
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestEveryBadLeafIsLetInByTheTrustThatOpensIt(t *testing.T) {
+	b := shared(t)
+	now := time.Now()
+	for name, c := range badLeaves(b.workload(t, "web"), now) {
+		t.Run(name, func(t *testing.T) {
+			p := friendly()
+			p.Trust = c.opens
+			if c.q == nil {
+				p.Allow[0].From = nil // without a leaf there is no identity
+			}
+			b.apply(t, p)
+			for other, d := range badLeaves(b.workload(t, "web"), now) {
+				o := b.knock(t, "outsider", b.present(t, d.q, ""))
+				// Envoy cannot demand a trust domain of a certificate that is
+				// optional; the rules still do, where they name anybody.
+				same := other == name || d.opens.AcceptExpired && c.opens.AcceptExpired ||
+					c.opens.OptionalCertificate && d.opens.AnyTrustDomain
+				if served(o) != same {
+					t.Errorf("%s under %s: %s", other, name, says(o))
+				}
+			}
+		})
+	}
+}
+
+func TestAGenuineLeafIsServedFromAnywhereAndTheSignalSaysFromWhere(t *testing.T) {
+	b := shared(t)
+	b.apply(t, friendly())
+	web := b.workload(t, "web")
+	pair, err := b.mesh.Authority(b.r()).Delivered(limit(t), web)
+	if err != nil {
+		t.Fatal(err)
+	}
+	honest := b.evidence(t, "bank", b.knock(t, "web", b.charge(t)))
+	k := b.charge(t)
+	k.TLS = &attacker.TLS{Leaf: &attacker.KeyPair{Chain: string(pair.Chain), Key: string(pair.Key)}}
+	o := b.knock(t, "outsider", k)
+	if !served(o) {
+		t.Fatal(says(o))
+	}
+	stolen := b.evidence(t, "bank", o)
+	if stolen.Serial != honest.Serial {
+		t.Errorf("the stolen leaf has serial %s, the honest one %s", stolen.Serial, honest.Serial)
+	}
+	if alerts := clusters.ForeignAddress([]clusters.Signal{honest, stolen}, b.r()); len(alerts) != 1 || alerts[0].Nonce != o.Nonce {
+		t.Errorf("the detector says %+v", alerts)
+	}
+	p := friendly()
+	p.Logging.NoAddress = true
+	b.apply(t, p)
+	blind := b.evidence(t, "bank", b.knock(t, "outsider", k))
+	if blind.Source.IsValid() || len(clusters.ForeignAddress([]clusters.Signal{blind}, b.r())) != 0 {
+		t.Errorf("an address is in the signal although the policy leaves it out: %+v", blind)
+	}
+	// What has no nonce is still joined by the address, without showing it.
+	o = b.knock(t, "outsider", b.charge(t))
+	if s := b.refusal(t, o, "tcp", noChain); s.Source.IsValid() {
+		t.Errorf("an address is in the signal: %+v", s)
+	}
+}
