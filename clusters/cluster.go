@@ -3,6 +3,7 @@ package clusters
 import (
 	"context"
 	"io"
+	"net/netip"
 )
 
 // A Spec asks a provider for a cluster.
@@ -45,6 +46,8 @@ type Host interface {
 // A Sidecar is a proxy process beside a workload.
 type Sidecar struct {
 	Command []string // program and arguments
+	Env     []string // added to the harness's own
+	Dir     string   // working folder; the harness's when empty
 	Log     string   // a file for its output, in Scratch
 	Capture Capture
 }
@@ -54,6 +57,11 @@ type Capture struct {
 	Inbound  int // port that takes inbound connections
 	Outbound int // port that takes outbound connections
 	Mark     int // SO_MARK of the proxy's own traffic
+	// Services are addresses that no host has, which only a proxy can lead
+	// anywhere: they get a route, so that the capture sees them.
+	Services netip.Prefix
+	// Spare are ports that inbound connections reach without the proxy.
+	Spare []int
 }
 
 // A Process is a program that the provider runs.

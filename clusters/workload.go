@@ -31,10 +31,24 @@ type Workload struct {
 	Meshed      bool       `json:"meshed"` // false: no proxy in front of it
 	Hops        []Hop      `json:"hops,omitempty"`
 	Address     netip.Addr `json:"address"`
+	VIP         netip.Addr `json:"vip,omitzero"`       // the service address that meshed callers use; Address when it is none
+	Identity    string     `json:"identity,omitempty"` // the mesh's own form of its SPIFFE ID
 }
 
-// ID is the workload's SPIFFE ID: spiffe://<trust domain>/ns/<namespace>/sa/<account>.
+// Reached is the address that a caller uses for the workload.
+func (w Workload) Reached(from Workload) netip.Addr {
+	if from.Meshed && w.VIP.IsValid() {
+		return w.VIP
+	}
+	return w.Address
+}
+
+// ID is the workload's SPIFFE ID: the mesh's own form or else
+// spiffe://<trust domain>/ns/<namespace>/sa/<account>.
 func (w Workload) ID() string {
+	if w.Identity != "" {
+		return w.Identity
+	}
 	return fmt.Sprintf("spiffe://%s/ns/%s/sa/%s", w.TrustDomain, w.Namespace, w.Account)
 }
 

@@ -70,20 +70,20 @@ func (p *player) fresh(ctx context.Context, s Scenario, policy clusters.Policy) 
 		if !w.Meshed {
 			q.From = ""
 		}
-		if served, want := p.until(ctx, from, target, policy.Admits(p.rg, q)); served != want {
+		if served, want := p.until(ctx, w, target, policy.Admits(p.rg, q)); served != want {
 			return fmt.Sprintf("a fresh request of %s was served: %v, by the policy it should be: %v", from, served, want)
 		}
 	}
 	return ""
 }
 
-func (p *player) until(ctx context.Context, from string, target clusters.Workload, want bool) (served, wanted bool) {
+func (p *player) until(ctx context.Context, from, target clusters.Workload, want bool) (served, wanted bool) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		o, err := p.sessions[from].Knock(ctx, attacker.Knock{
+		o, err := p.sessions[from.Name].Knock(ctx, attacker.Knock{
 			Nonce:   fmt.Sprintf("%s-%s-%d-fresh", p.opts.ID, p.rg.Name, p.next()),
-			Address: net.JoinHostPort(target.Address.String(), strconv.Itoa(clusters.PortHTTP)),
+			Address: net.JoinHostPort(target.Reached(from).String(), strconv.Itoa(clusters.PortHTTP)),
 			Method:  "POST", Path: "/v1/charge", Host: target.Name + "." + target.Namespace,
 		})
 		served = err == nil && o.Refusal == nil

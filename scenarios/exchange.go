@@ -42,13 +42,17 @@ func (p *player) start(ctx context.Context, target string, u use, emit func(atta
 	if err != nil {
 		return nil, loot, err
 	}
+	from, err := p.rg.Workload(u.from)
+	if err != nil {
+		return nil, loot, err
+	}
 	client, ok := p.sessions[u.from]
 	if !ok {
 		return nil, loot, fmt.Errorf("no probe in %s", u.from)
 	}
 	running, err := client.Start(ctx, session.Attempt{
 		Attack: u.attack, Foothold: u.from, Prefix: fmt.Sprintf("%s-%s-%d", p.opts.ID, p.rg.Name, p.next()), Params: raw,
-		Target: attacker.Target{Workload: t.Name, Address: t.Address.String(), Host: t.Name + "." + t.Namespace, Identity: t.ID()},
+		Target: attacker.Target{Workload: t.Name, Address: t.Reached(from).String(), Host: t.Name + "." + t.Namespace, Identity: t.ID()},
 	}, emit)
 	return running, loot, err
 }

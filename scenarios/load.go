@@ -81,10 +81,14 @@ func (p *player) startPulse(ctx context.Context, s Scenario, rate, fresh int) (*
 	if err != nil {
 		return nil, err
 	}
+	friend, err := p.rg.Workload(s.Cast.Friend)
+	if err != nil {
+		return nil, err
+	}
 	method, path := call.Request.Split()
 	k := attacker.Knock{
 		Nonce:   fmt.Sprintf("%s%s-%s-%d", pulsePrefix, p.opts.ID, p.rg.Name, p.next()),
-		Address: net.JoinHostPort(target.Address.String(), strconv.Itoa(orDefaultPort(call.Port))),
+		Address: net.JoinHostPort(target.Reached(friend).String(), strconv.Itoa(orDefaultPort(call.Port))),
 		Method:  method, Path: path, Host: target.Name + "." + target.Namespace, Headers: call.Headers,
 	}
 	if call.Token != nil {

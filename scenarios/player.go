@@ -200,6 +200,9 @@ func (p *player) collect(ctx context.Context) error {
 			return fmt.Errorf("receipts of %s: %w", w.Name, err)
 		}
 		p.cursor[w.Name] = page.Last
+		if page.Lost > 0 {
+			return fmt.Errorf("%s lost %d receipts before they were read", w.Name, page.Lost)
+		}
 		for _, r := range page.Items {
 			if r.Nonce == "" || isPulse(r.Nonce) {
 				continue

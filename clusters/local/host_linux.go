@@ -84,7 +84,7 @@ func (h *host) Sidecar(ctx context.Context, w clusters.Workload, c clusters.Side
 	if s.proxy != nil && s.proxy.Err() == nil {
 		return nil, fmt.Errorf("sidecar of %s: process %d runs already", place(w), s.proxy.Pid())
 	}
-	if c.Capture != (clusters.Capture{}) {
+	if c.Capture.Inbound != 0 || c.Capture.Outbound != 0 {
 		if err := capture(s.space, c.Capture); err != nil {
 			return nil, fmt.Errorf("sidecar of %s: %w", place(w), err)
 		}
