@@ -79,13 +79,17 @@ type Breach struct {
 // Proves says whether a receipt meets the predicate; target is the cast name
 // that "target" stands for.
 func (b Breach) Proves(r attacker.Receipt, target string) bool {
-	at := b.ReceiptAt
-	if at == "" || at == "target" {
-		at = target
-	}
 	path, _, _ := strings.Cut(r.Path, "?")
-	return r.Workload == at &&
+	return r.Workload == b.place(target) &&
 		(b.Route == "" || b.Route == path) &&
 		(b.Method == "" || b.Method == r.Method) &&
 		(b.Port == 0 || b.Port == r.Port)
+}
+
+// place is the cast name of where the receipt would lie.
+func (b Breach) place(target string) string {
+	if b.ReceiptAt == "" || b.ReceiptAt == "target" {
+		return target
+	}
+	return b.ReceiptAt
 }

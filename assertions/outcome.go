@@ -1,10 +1,6 @@
 package assertions
 
-import (
-	"fmt"
-	"slices"
-	"time"
-)
+import "slices"
 
 // outcome holds a finding against what was expected of this mesh.
 func outcome(r Record, f Finding) (Outcome, string) {
@@ -14,7 +10,7 @@ func outcome(r Record, f Finding) (Outcome, string) {
 	case Skipped:
 		return OutcomeSkipped, f.Why
 	case Inconclusive:
-		if f.Reason == twinRefused {
+		if f.twinRefused {
 			return Invalid, "the twin was refused, so a refusal of the attempt proves nothing: " + f.Why
 		}
 		return Unjudged, f.Why
@@ -35,46 +31,15 @@ func gap(r Record, f Finding) (Outcome, string) {
 	if why := falseAlarm(r); why != "" {
 		return Fail, why
 	}
-	if f.Alert == "" {
-		if r.Expect.Silent {
-			return Gap, f.Why + "; no detector can see it: " + r.Expect.Because
-		}
-		return GapUndetected, f.Why + "; no alert " + r.Expect.Alert
+	switch {
+	case f.Alert != "" && !honest(r):
+		return Unjudged, f.Why + "; " + f.Alert + ", but no honest call was served, so perhaps everybody raises it"
+	case f.Alert != "":
+		return Gap, f.Why + "; detected: " + f.Alert
+	case r.Expect.Silent:
+		return Gap, f.Why + "; no detector can see it: " + r.Expect.Because
 	}
-	return Gap, f.Why + "; detected: " + f.Alert
-}
-
-// alert returns the text of the alert that the scenario names, if it was
-// raised for one of these nonces in time.
-func alert(r Record, mine map[string]bool) string {
-	within := time.Duration(r.Expect.Within)
-	if within == 0 {
-		within = 2 * time.Second
-	}
-	o := last(r.Tries.Observations)
-	for _, a := range r.Alerts {
-		if a.Kind == r.Expect.Alert && r.Expect.Alert != "" && (a.Nonce == "" || mine[a.Nonce]) && a.At.Sub(o.End) <= within {
-			return a.Text
-		}
-	}
-	return ""
-}
-
-// falseAlarm says which honest call raised the alert that is meant for the
-// attack.
-func falseAlarm(r Record) string {
-	for _, c := range slices.Concat(r.Before, r.After) {
-		if c.Role == RoleTwin {
-			continue // the twin of a stolen identity is as foreign as the theft
-		}
-		honest := nonces(c.Observations)
-		for _, a := range r.Alerts {
-			if a.Kind == r.Expect.Alert && a.Nonce != "" && honest[a.Nonce] {
-				return fmt.Sprintf("the honest %s raised %s", c.Role, a.Kind)
-			}
-		}
-	}
-	return ""
+	return GapUndetected, f.Why + "; no alert " + r.Expect.Alert
 }
 
 // Opened says whether a mutant did what it is for: it let the attempt win,
@@ -90,15 +55,22 @@ func Opened(r Record, f Finding) bool {
 	}
 }
 
-// Worst orders outcomes; the worst one of its attempts is a scenario's.
+// Worst orders outcomes; the worst one of its attempts is a scenario's. None at
+// all, and words that are no outcome, are inconclusive.
 func Worst(all ...Outcome) Outcome {
 	order := []Outcome{Fail, Invalid, Changed, GapUndetected, Unjudged, Gap, Pass, OutcomeSkipped, NotApplicable}
-	for _, o := range order {
-		if slices.Contains(all, o) {
-			return o
+	worst := len(order)
+	for _, o := range all {
+		i := slices.Index(order, o)
+		if i < 0 {
+			i = slices.Index(order, Unjudged)
 		}
+		worst = min(worst, i)
 	}
-	return Unjudged
+	if worst == len(order) {
+		return Unjudged
+	}
+	return order[worst]
 }
 
 // Exit is the exit code for the outcomes of a run's scenarios: 0 all pass or
@@ -110,11 +82,13 @@ func Exit(all []Outcome) int {
 		switch o {
 		case Fail, Invalid, Changed, GapUndetected:
 			return 1
-		case Unjudged:
-			code = 3
 		case Pass, Gap:
 			judged = true
 		case NotApplicable, OutcomeSkipped:
+		case Unjudged:
+			code = 3
+		default: // a word that is no outcome judges nothing
+			code = 3
 		}
 	}
 	if !judged {

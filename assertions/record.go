@@ -45,6 +45,9 @@ type Call struct {
 	Attack       string                 `json:"attack,omitempty"`
 	Observations []attacker.Observation `json:"observations,omitempty"`
 	Error        string                 `json:"error,omitempty"` // could not be made
+	// Change, of an earlier try, is what was changed while it ran: its window
+	// and what came after it settled count although the try was made again.
+	Change *Change `json:"change,omitempty"`
 }
 
 // Nonces are what every try of the attempt carried, the earlier ones included.
@@ -95,11 +98,13 @@ type Window struct {
 	LastLeak    time.Duration `json:"lastLeak"`    // after Asked; negative: none
 }
 
-// Measure computes a window from what the foe saw and the receipts of it.
+// Measure computes a window from what the foe saw and the receipts of it. A
+// change that never settled, settled is zero then, has a window without an end.
 func Measure(asked, settled time.Time, seen []attacker.Observation, receipts []attacker.Receipt) Window {
 	w := Window{FirstDenial: -1, LastLeak: -1}
+	over := func(t time.Time) bool { return !settled.IsZero() && t.After(settled) }
 	for _, o := range seen {
-		if o.Start.Before(asked) || o.Start.After(settled) {
+		if o.Start.Before(asked) || over(o.Start) {
 			continue
 		}
 		w.Tries++
@@ -108,7 +113,7 @@ func Measure(asked, settled time.Time, seen []attacker.Observation, receipts []a
 		}
 	}
 	for _, r := range receipts {
-		if d := r.At.Sub(asked); d >= 0 && !r.At.After(settled) {
+		if d := r.At.Sub(asked); d >= 0 && !over(r.At) {
 			w.Served++
 			w.LastLeak = max(w.LastLeak, d)
 		}

@@ -1,0 +1,118 @@
+package assertions
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/meshbreach/meshbreach/attacker"
+	"github.com/meshbreach/meshbreach/clusters"
+)
+
+// alert returns the text of the alert that the scenario names, if it was
+// raised for this call in time.
+func alert(r Record, c Call) string {
+	if r.Expect.Alert == "" || len(c.Observations) == 0 {
+		return ""
+	}
+	within := time.Duration(r.Expect.Within)
+	if within == 0 {
+		within = 2 * time.Second
+	}
+	friends := places(slices.Concat(r.Before, r.After), RoleControl, RoleFence)
+	named := map[string][]attacker.Observation{}
+	for _, o := range c.Observations {
+		named[o.Nonce] = append(named[o.Nonce], o)
+	}
+	for _, a := range r.Alerts {
+		if a.Kind != r.Expect.Alert {
+			continue
+		}
+		if ofState(a) {
+			if late := a.At.Sub(c.Observations[len(c.Observations)-1].End); late <= within {
+				return orKind(a)
+			}
+			continue
+		}
+		candidates := c.Observations
+		if a.Nonce != "" {
+			candidates = named[a.Nonce]
+		}
+		for _, o := range candidates {
+			if raises(o, a, friends) && !a.At.Before(o.Start.Add(-skew)) && a.At.Sub(o.End) <= within {
+				return orKind(a)
+			}
+		}
+	}
+	return ""
+}
+
+// ofState: an alert that names neither a request nor a caller is about the
+// state of the mesh, and may be older than the attempt.
+func ofState(a clusters.Alert) bool { return a.Nonce == "" && !a.Source.IsValid() }
+
+func orKind(a clusters.Alert) string {
+	if a.Text == "" {
+		return a.Kind
+	}
+	return a.Text
+}
+
+// raises says whether a request raised an alert: by nonce or by address and
+// port. A proxy in between has a port of its own, so the address alone is
+// enough where it is not one of the others'.
+func raises(o attacker.Observation, a clusters.Alert, others map[netip.Addr]bool) bool {
+	if a.Nonce != "" {
+		return a.Nonce == o.Nonce
+	}
+	source, local := plain(a.Source), plain(o.Local)
+	return source.IsValid() && (source == local || source.Addr() == local.Addr() && !others[source.Addr()])
+}
+
+// places are the addresses that calls came from; with roles, those of them only.
+func places(calls []Call, roles ...string) map[netip.Addr]bool {
+	out := map[netip.Addr]bool{}
+	for _, c := range calls {
+		if len(roles) > 0 && !slices.Contains(roles, c.Role) {
+			continue
+		}
+		for _, o := range c.Observations {
+			out[plain(o.Local).Addr()] = true
+		}
+	}
+	return out
+}
+
+// falseAlarm says which honest call raised the alert that is meant for the
+// attack. The twin of a stolen identity is as foreign as the theft.
+func falseAlarm(r Record) string {
+	foes := places(append([]Call{r.Tries}, r.Earlier...))
+	for _, c := range slices.Concat(r.Before, r.After) {
+		if c.Role == RoleTwin {
+			continue
+		}
+		for _, o := range c.Observations {
+			for _, a := range r.Alerts {
+				if a.Kind == r.Expect.Alert && !ofState(a) && raises(o, a, foes) {
+					return fmt.Sprintf("the honest %s raised %s", c.Role, a.Kind)
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// honest says whether the friend was served at least once beside the attempt.
+func honest(r Record) bool {
+	e := gather(r)
+	for _, c := range slices.Concat(r.Before, r.After) {
+		if c.Role == RoleTwin {
+			continue
+		}
+		if _, why, _ := served(r, e, c); why == "" {
+			return true
+		}
+	}
+	return false
+}

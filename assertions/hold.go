@@ -1,0 +1,166 @@
+package assertions
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/meshbreach/meshbreach/attacker"
+	"github.com/meshbreach/meshbreach/clusters"
+)
+
+// held judges a record without a breach, whose control and twin were served:
+// every try has to have been refused as named.
+func held(r Record, e evidence) Finding {
+	tries := r.Tries.Observations
+	if r.Change != nil {
+		var f *Finding
+		if tries, f = changed(r, e); f != nil {
+			return *f
+		}
+	}
+	var f Finding
+	for _, o := range tries {
+		f = one(r, e, o)
+		if f.Verdict != Blocked {
+			return f
+		}
+	}
+	return f
+}
+
+// changed picks the tries that show what a change did: those that began after
+// it had settled or, when the attack had ended by then, its first refusal. In
+// the window others may refuse, a listener that goes away for example.
+func changed(r Record, e evidence) ([]attacker.Observation, *Finding) {
+	var refused, after []attacker.Observation
+	inside, tried := false, false
+	for _, o := range r.Tries.Observations {
+		switch {
+		case o.End.Before(r.Change.Asked):
+			tried = true
+			inside = inside || len(e.proofs(r, []attacker.Observation{o})) > 0
+			continue
+		case o.Refusal == nil && o.Start.After(r.Change.Settled):
+			f := unrefused(o)
+			return nil, &f
+		case o.Refusal == nil:
+			continue
+		}
+		refused = append(refused, o)
+		if o.Start.After(r.Change.Settled) {
+			after = append(after, o)
+		}
+	}
+	var f Finding
+	if tried && !inside {
+		f = inconclusive("not served before the change, so that it is refused after it proves nothing")
+		return nil, &f
+	}
+	if len(refused) == 0 {
+		f = inconclusive("no try was refused after the change")
+		return nil, &f
+	}
+	ended := func(o attacker.Observation) bool { return e.ended(o) }
+	first := refused[:1]
+	if after = slices.DeleteFunc(after, ended); len(after) > 0 {
+		return after, nil
+	}
+	if refused = slices.DeleteFunc(slices.Clone(refused), ended); len(refused) > 0 {
+		first = refused[:1]
+	}
+	return first, nil
+}
+
+// ended says whether a try saw no more than the end of its kept connection.
+// That the connection is gone is part of the change, and says nothing of who
+// would be refused on the next one.
+func (e evidence) ended(o attacker.Observation) bool {
+	return o.Refusal.Layer == attacker.LayerTCP && connection{name: o.Connection}.kept() &&
+		!slices.ContainsFunc(e.signals(o), func(s clusters.Signal) bool { return s.Refused })
+}
+
+func unrefused(o attacker.Observation) Finding {
+	return inconclusive("answered, but no receipt meets the breach predicate and nobody refused: %s", replyText(o.Reply))
+}
+
+// one judges a single try by the signal that joins it.
+func one(r Record, e evidence, o attacker.Observation) Finding {
+	if o.Refusal == nil {
+		return unrefused(o)
+	}
+	seen := e.signals(o)
+	i := slices.IndexFunc(seen, func(s clusters.Signal) bool { return matches(r, s) })
+	if i >= 0 {
+		return named(r, e, o, seen[i])
+	}
+	i = slices.IndexFunc(seen, func(s clusters.Signal) bool { return s.Refused })
+	if i >= 0 {
+		s := seen[i]
+		return Finding{Verdict: Misblocked, By: s.Workload, Layer: s.Layer, Reason: s.Reason, Proof: "proxy-log",
+			Why: fmt.Sprintf("refused by %s: %s %s; expected %s", s.Workload, s.Layer, s.Reason, r.Expect)}
+	}
+	f := Finding{Verdict: Inconclusive, Layer: string(o.Refusal.Layer), Reason: o.Refusal.Text,
+		Why: fmt.Sprintf("the attacker saw %s, and no proxy reported a refusal", refusalText(*o.Refusal))}
+	// The friend is served meanwhile, so an answer of any kind is about this try.
+	if answered(*o.Refusal) && len(seen) > 0 {
+		f.Verdict, f.Proof = Misblocked, "reply"
+		f.Why = fmt.Sprintf("refused (%s), but no proxy says that it did; expected %s", refusalText(*o.Refusal), r.Expect)
+	}
+	return f
+}
+
+// named judges a try that was refused as the scenario names it.
+func named(r Record, e evidence, o attacker.Observation, s clusters.Signal) Finding {
+	f := Finding{Verdict: Blocked, By: s.Workload, Layer: s.Layer, Reason: s.Reason, Proof: "proxy-log",
+		Why: fmt.Sprintf("refused by %s: %s %s; the attacker saw %s", s.Workload, s.Layer, s.Reason, refusalText(*o.Refusal))}
+	for _, x := range e.receipts[o.Nonce] {
+		if x.Workload == r.Breach.place(r.Target) {
+			f.Verdict, f.Proof = Inconclusive, ""
+			f.Why += fmt.Sprintf("; yet it arrived, receipt %d at %s: %s %s", x.Seq, x.Workload, orRaw(x.Method), x.Path)
+			return f
+		}
+	}
+	if r.Expect.Code != 0 && o.Refusal.Code != r.Expect.Code {
+		f.Verdict, f.Why = Misblocked, f.Why+fmt.Sprintf(", not %d", r.Expect.Code)
+	}
+	return f
+}
+
+// answered says whether a refusal was said in words of its protocol, and not
+// by silence or an end of the connection.
+func answered(f attacker.Refusal) bool {
+	return ruled(&f) || (f.Layer == attacker.LayerHTTP || f.Layer == attacker.LayerGRPC) && f.Code != 0
+}
+
+// matches says whether a signal is the refusal that the scenario names.
+func matches(r Record, s clusters.Signal) bool {
+	var by string
+	switch r.Expect.By {
+	case "target":
+		by = r.Target
+	case "source":
+		by = r.Tries.From
+	default:
+		return false // nobody was named
+	}
+	return s.Refused && s.Workload == by && s.Inbound == (r.Expect.By == "target") &&
+		s.Layer == r.Expect.Layer && s.Reason == r.Expect.Reason
+}
+
+func replyText(p *attacker.Reply) string {
+	if p == nil {
+		return "no reply"
+	}
+	return fmt.Sprintf("status %d", p.Status)
+}
+
+func refusalText(f attacker.Refusal) string {
+	s := string(f.Layer)
+	if f.Code != 0 {
+		s += fmt.Sprintf(" %d", f.Code)
+	}
+	if f.Text != "" {
+		s += " " + f.Text
+	}
+	return s
+}

@@ -1,0 +1,181 @@
+package assertions_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega/types"
+
+	"github.com/meshbreach/meshbreach/assertions"
+	"github.com/meshbreach/meshbreach/attacker"
+	"github.com/meshbreach/meshbreach/clusters"
+)
+
+// A match is a value, a matcher, and which of three outcomes it has.
+type match struct {
+	name    string
+	matcher types.GomegaMatcher
+	actual  any
+	want    bool
+	err     string // part of the error, where it cannot be judged
+	failure string // whole failure text, of the outcome that it has
+}
+
+func matches(t *testing.T, cases []match) {
+	t.Helper()
+	for _, c := range cases {
+		t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
+			// Asked twice: a matcher has no memory.
+			for range 2 {
+				got, err := c.matcher.Match(c.actual)
+				if c.err != "" {
+					if err == nil || !strings.Contains(err.Error(), c.err) {
+						t.Fatalf("%t, error %v, want one with %q", got, err, c.err)
+					}
+					return
+				}
+				if err != nil || got != c.want {
+					t.Fatalf("%t, %v, want %t", got, err, c.want)
+				}
+				text := c.matcher.FailureMessage(c.actual)
+				if got {
+					text = c.matcher.NegatedFailureMessage(c.actual)
+				}
+				if text != c.failure {
+					t.Fatalf("failure:\n%s\nwant:\n%s", text, c.failure)
+				}
+			}
+		})
+	}
+}
+
+func TestHowFarAnAttemptCameCanBeAsserted(t *testing.T) {
+	shook := refused("n1", 0, attacker.LayerTLS, 45, "certificate_expired")
+	shook.Seen = attacker.Handshake
+	shook.Refusal.By = "envoy"
+	here := refused("n1", 0, attacker.LayerSocket, 0, "too many open files")
+	matches(t, []match{
+		{name: "as far", matcher: assertions.HaveReached(attacker.Handshake), actual: shook, want: true,
+			failure: "expected an attempt that did not reach handshake, but n1 reached handshake and was refused: tls 45 certificate_expired by envoy"},
+		{name: "farther", matcher: assertions.HaveReached(attacker.Transport), actual: &shook, want: true,
+			failure: "expected an attempt that did not reach transport, but n1 reached handshake and was refused: tls 45 certificate_expired by envoy"},
+		{name: "not as far", matcher: assertions.HaveReached(attacker.Replied), actual: shook,
+			failure: "expected an attempt that reached reply, but n1 reached handshake and was refused: tls 45 certificate_expired by envoy"},
+		{name: "answered", matcher: assertions.HaveReached(attacker.Replied), actual: served("n1", 0), want: true,
+			failure: "expected an attempt that did not reach reply, but n1 reached reply and was answered: status 200"},
+		{name: "not made", matcher: assertions.HaveReached(attacker.Nowhere), actual: here, err: "attempt n1 could not be made here: socket too many open files"},
+		{name: "not said", matcher: assertions.HaveReached(attacker.Nowhere), actual: attacker.Observation{Nonce: "n1"}, err: "does not say how far"},
+		{name: "no reach", matcher: assertions.HaveReached("home"), actual: shook, err: `"home" is no reach`},
+		{name: "something else", matcher: assertions.HaveReached(attacker.Replied), actual: 7, err: "HaveReached takes a attacker.Observation"},
+		{name: "nothing", matcher: assertions.HaveReached(attacker.Replied), actual: nil, err: "HaveReached takes"},
+		{name: "a nil pointer", matcher: assertions.HaveReached(attacker.Replied), actual: (*attacker.Observation)(nil), err: "HaveReached takes"},
+	})
+}
+
+func TestARefusalCanBeAsserted(t *testing.T) {
+	forbidden := refused("n1", 0, attacker.LayerHTTP, 403, "RBAC: access denied")
+	here := refused("n1", 0, attacker.LayerSocket, 0, "too many open files")
+	matches(t, []match{
+		{name: "layer and text", matcher: assertions.HaveRefusal(attacker.LayerHTTP, "RBAC"), actual: forbidden, want: true,
+			failure: "expected no refusal: http RBAC, but n1 reached reply and was refused: http 403 RBAC: access denied"},
+		{name: "any text", matcher: assertions.HaveRefusal(attacker.LayerHTTP, ""), actual: &forbidden, want: true,
+			failure: "expected no refusal: http, but n1 reached reply and was refused: http 403 RBAC: access denied"},
+		{name: "code", matcher: assertions.HaveRefusalCode(attacker.LayerHTTP, 403), actual: forbidden, want: true,
+			failure: "expected no refusal: http 403, but n1 reached reply and was refused: http 403 RBAC: access denied"},
+		{name: "another layer", matcher: assertions.HaveRefusal(attacker.LayerTLS, "RBAC"), actual: forbidden,
+			failure: "expected a refusal: tls RBAC, but n1 reached reply and was refused: http 403 RBAC: access denied"},
+		{name: "another text", matcher: assertions.HaveRefusal(attacker.LayerHTTP, "Jwt"), actual: forbidden,
+			failure: "expected a refusal: http Jwt, but n1 reached reply and was refused: http 403 RBAC: access denied"},
+		{name: "another code", matcher: assertions.HaveRefusalCode(attacker.LayerHTTP, 401), actual: forbidden,
+			failure: "expected a refusal: http 401, but n1 reached reply and was refused: http 403 RBAC: access denied"},
+		{name: "answered", matcher: assertions.HaveRefusal(attacker.LayerHTTP, ""), actual: served("n1", 0),
+			failure: "expected a refusal: http, but n1 reached reply and was answered: status 200"},
+		{name: "not made", matcher: assertions.HaveRefusal(attacker.LayerHTTP, ""), actual: here, err: "could not be made here"},
+		{name: "not made, as was asked", matcher: assertions.HaveRefusal(attacker.LayerSocket, "files"), actual: here, want: true,
+			failure: "expected no refusal: socket files, but n1 reached reply and was refused: socket too many open files"},
+		{name: "neither", matcher: assertions.HaveRefusal(attacker.LayerHTTP, ""), actual: attacker.Observation{Nonce: "n1"}, err: "neither an answer nor a refusal"},
+		{name: "something else", matcher: assertions.HaveRefusal(attacker.LayerHTTP, ""), actual: "403", err: "HaveRefusal takes"},
+	})
+}
+
+func TestAWindowCanBeAsserted(t *testing.T) {
+	c := assertions.Change{What: "apply policy", Asked: ms(0), Settled: ms(200)}
+	with := func(w assertions.Window) assertions.Change { c.Window = w; return c }
+	leaky := with(assertions.Window{Tries: 9, Served: 2, FirstDenial: 30 * time.Millisecond, LastLeak: 60 * time.Millisecond})
+	unsettled := leaky
+	unsettled.Settled, unsettled.Error = time.Time{}, "out of time"
+	const said = "of 9 tries after apply policy 2 were served, the last after 60ms, and the first was refused after 30ms"
+	matches(t, []match{
+		{name: "within", matcher: assertions.HaveWindowWithin(60 * time.Millisecond), actual: leaky, want: true, failure: "expected a window of more than 60ms, but " + said},
+		{name: "over", matcher: assertions.HaveWindowWithin(59 * time.Millisecond), actual: &leaky, failure: "expected a window of at most 59ms, but " + said},
+		{name: "no leak", matcher: assertions.HaveWindowWithin(0), actual: with(assertions.Window{Tries: 9, LastLeak: -1}), want: true,
+			failure: "expected a window of more than 0s, but of 9 tries after apply policy 0 were served, and the first was refused after 0s"},
+		{name: "over, and never settled", matcher: assertions.HaveWindowWithin(time.Millisecond), actual: unsettled, failure: "expected a window of at most 1ms, but " + said},
+		{name: "never settled", matcher: assertions.HaveWindowWithin(time.Second), actual: unsettled, err: "apply policy never settled: out of time"},
+		{name: "nobody knocked", matcher: assertions.HaveWindowWithin(time.Second), actual: with(assertions.Window{}), err: "nobody knocked"},
+		{name: "nothing refused", matcher: assertions.HaveWindowWithin(time.Second), actual: with(assertions.Window{Tries: 3, Served: 3, FirstDenial: -1}), err: "3 tries, 3 served"},
+		{name: "something else", matcher: assertions.HaveWindowWithin(time.Second), actual: leaky.Window, err: "HaveWindowWithin takes a assertions.Change"},
+	})
+}
+
+func TestALosslessPulseCanBeAsserted(t *testing.T) {
+	whole := attacker.PulseResult{Start: ms(0), End: ms(1000), Requests: 10, Served: 10}
+	lossy := attacker.PulseResult{Start: ms(0), End: ms(1000), Requests: 10, Served: 5, Lost: 5}
+	for i := range 5 {
+		lossy.Losses = append(lossy.Losses, attacker.Loss{At: ms(10 * i), Seq: uint64(i), Why: "status 503", Fresh: i%2 == 0})
+	}
+	unknown := whole
+	unknown.Served = 9
+	matches(t, []match{
+		{name: "nothing lost", matcher: assertions.LoseNothing(), actual: whole, want: true, failure: "expected honest requests to be lost, but all 10 were served"},
+		{name: "some lost", matcher: assertions.LoseNothing(), actual: &lossy, failure: `expected no honest request to be lost, but 5 of 10 were
+  request 0 after 0s on a fresh connection: status 503
+  request 1 after 10ms on a kept connection: status 503
+  request 2 after 20ms on a fresh connection: status 503
+  and 2 more`},
+		{name: "nothing sent", matcher: assertions.LoseNothing(), actual: attacker.PulseResult{}, err: "sent nothing"},
+		{name: "unknown", matcher: assertions.LoseNothing(), actual: unknown, err: "only of 9"},
+		{name: "something else", matcher: assertions.LoseNothing(), actual: 0, err: "LoseNothing takes"},
+	})
+}
+
+func TestASignalCanBeAsserted(t *testing.T) {
+	all := []clusters.Signal{denial("n1", 0), {Workload: "thief", Layer: "http", Nonce: "n1", Method: "POST", Path: "/v1/charge", Status: 403, Serial: "7f"}}
+	const are = "but there are\n  bank inbound http 403 refused " + denied + " nonce n1\n  thief http POST /v1/charge 403 serial 7f nonce n1"
+	matches(t, []match{
+		{name: "a refusal", matcher: assertions.HaveSignal(clusters.Signal{Workload: "bank", Refused: true, Reason: denied}), actual: all, want: true,
+			failure: "expected no signal: bank refused " + denied + ", " + are},
+		{name: "every field", matcher: assertions.HaveSignal(all[1]), actual: &all, want: true,
+			failure: "expected no signal: thief http POST /v1/charge 403 serial 7f nonce n1, " + are},
+		{name: "a refusal by another", matcher: assertions.HaveSignal(clusters.Signal{Workload: "thief", Refused: true}), actual: all,
+			failure: "expected a signal: thief refused, " + are},
+		{name: "another reason", matcher: assertions.HaveSignal(clusters.Signal{Reason: "certificate_expired"}), actual: all,
+			failure: "expected a signal: certificate_expired, " + are},
+		{name: "another status", matcher: assertions.HaveSignal(clusters.Signal{Status: 401, Inbound: true}), actual: all,
+			failure: "expected a signal: inbound 401, " + are},
+		{name: "no signal", matcher: assertions.HaveSignal(clusters.Signal{Workload: "bank"}), actual: []clusters.Signal{}, err: "no signal at all"},
+		{name: "something else", matcher: assertions.HaveSignal(clusters.Signal{}), actual: all[0], err: "HaveSignal takes a []clusters.Signal"},
+	})
+}
+
+func TestAnOutcomeCanBeAsserted(t *testing.T) {
+	f := assertions.Finding{Verdict: assertions.Blocked, Outcome: assertions.Pass, Why: "refused by bank"}
+	reported := struct{ Outcome, Verdict, Why string }{"fail", "breached", "receipt 9"}
+	unjudged := assertions.Finding{Verdict: assertions.Inconclusive, Outcome: assertions.Unjudged, Why: "no control"}
+	type inner struct{ Outcome string }
+	matches(t, []match{
+		{name: "one of them", matcher: assertions.HaveOutcome(assertions.Gap, assertions.Pass), actual: f, want: true,
+			failure: `expected no outcome of ["gap" "pass"], but it is pass (blocked): refused by bank`},
+		{name: "none of them", matcher: assertions.HaveOutcome(assertions.Pass), actual: &reported,
+			failure: `expected an outcome of ["pass"], but it is fail (breached): receipt 9`},
+		{name: "not judged", matcher: assertions.HaveOutcome(assertions.Pass), actual: unjudged, err: "it could not be judged: inconclusive (inconclusive): no control"},
+		{name: "not judged, as was asked", matcher: assertions.HaveOutcome(assertions.Unjudged), actual: unjudged, want: true,
+			failure: `expected no outcome of ["inconclusive"], but it is inconclusive (inconclusive): no control`},
+		{name: "not filled", matcher: assertions.HaveOutcome(assertions.Pass), actual: assertions.Finding{}, err: "it could not be judged"},
+		{name: "something else", matcher: assertions.HaveOutcome(assertions.Pass), actual: "pass", err: "HaveOutcome takes what has a text field Outcome"},
+		{name: "an outcome of another kind", matcher: assertions.HaveOutcome(assertions.Pass), actual: struct{ Outcome int }{1}, err: "HaveOutcome takes"},
+		{name: "an outcome that is not there", matcher: assertions.HaveOutcome(assertions.Pass), actual: struct{ *inner }{}, err: "HaveOutcome takes"},
+		{name: "nothing", matcher: assertions.HaveOutcome(assertions.Pass), actual: nil, err: "HaveOutcome takes"},
+	})
+}

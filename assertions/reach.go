@@ -1,0 +1,71 @@
+package assertions
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/onsi/gomega/types"
+
+	"github.com/meshbreach/meshbreach/attacker"
+)
+
+// HaveReached matches an attacker.Observation, or a pointer to one, that came
+// at least as far as r in the attacker's own belief. It is an error when the
+// attempt could not be made, or does not say how far it came.
+func HaveReached(r attacker.Reach) types.GomegaMatcher { return reached{r} }
+
+type reached struct{ want attacker.Reach }
+
+func (m reached) Match(actual any) (bool, error) {
+	o, err := value[attacker.Observation]("HaveReached", actual)
+	if err != nil {
+		return false, err
+	}
+	if err := tried(o); err != nil {
+		return false, err
+	}
+	far := []attacker.Reach{attacker.Nowhere, attacker.Transport, attacker.Handshake, attacker.Replied}
+	got, want := slices.Index(far, o.Seen), slices.Index(far, m.want)
+	switch {
+	case want < 0:
+		return false, fmt.Errorf("HaveReached: %q is no reach; there are %q", m.want, far)
+	case got < 0:
+		return false, fmt.Errorf("attempt %s does not say how far it came: %q", o.Nonce, o.Seen)
+	}
+	return got >= want, nil
+}
+
+// tried says why an observation tells nothing about the target.
+func tried(o attacker.Observation) error {
+	if o.Refusal != nil && o.Refusal.Layer == attacker.LayerSocket {
+		return fmt.Errorf("attempt %s could not be made here: %s", o.Nonce, refusalText(*o.Refusal))
+	}
+	return nil
+}
+
+func (m reached) FailureMessage(actual any) string {
+	return fmt.Sprintf("expected an attempt that reached %s, but %s", m.want, seen(actual))
+}
+
+func (m reached) NegatedFailureMessage(actual any) string {
+	return fmt.Sprintf("expected an attempt that did not reach %s, but %s", m.want, seen(actual))
+}
+
+// seen says in a line what an attempt saw.
+func seen(actual any) string {
+	o, err := value[attacker.Observation]("seen", actual)
+	if err != nil {
+		return err.Error()
+	}
+	s := fmt.Sprintf("%s reached %s", o.Nonce, o.Seen)
+	switch {
+	case o.Refusal != nil:
+		s += " and was refused: " + refusalText(*o.Refusal)
+		if o.Refusal.By != "" {
+			s += " by " + o.Refusal.By
+		}
+	case o.Reply != nil:
+		s += " and was answered: " + replyText(o.Reply)
+	}
+	return s
+}

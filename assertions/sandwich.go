@@ -1,0 +1,132 @@
+package assertions
+
+import (
+	"fmt"
+
+	"github.com/meshbreach/meshbreach/attacker"
+)
+
+// sandwich checks that the friend and the twin were served on both sides of
+// the attempt, and that the process that would have written down a breach was
+// one and the same from one side to the other.
+func sandwich(r Record, e evidence) (Finding, bool) {
+	var before, after []attacker.Receipt
+	for _, side := range []struct {
+		name  string
+		calls []Call
+		roles []string
+		into  *[]attacker.Receipt
+	}{
+		{"before", r.Before, []string{RoleControl, RoleTwin}, &before},
+		{"after", r.After, []string{RoleFence, RoleTwin}, &after},
+	} {
+		for _, role := range side.roles {
+			made := 0
+			for _, c := range side.calls {
+				if c.Role != role {
+					continue
+				}
+				made++
+				got, why, by := served(r, e, c)
+				if why != "" {
+					f := inconclusive("%s %s the attempt: %s", role, side.name, why)
+					f.twinRefused = role == RoleTwin && ruled(by)
+					return f, false
+				}
+				*side.into = append(*side.into, got...)
+			}
+			if made == 0 {
+				return inconclusive("no %s %s the attempt", role, side.name), false
+			}
+		}
+	}
+	if why := r.fenced(before, after); why != "" {
+		return inconclusive("%s", why), false
+	}
+	return Finding{}, true
+}
+
+// served returns the receipts of a call if every request of it was answered,
+// and otherwise why not, and the refusal that it met: a twin that was refused
+// once shows that its refusal has nothing to do with the hostile bit.
+func served(r Record, e evidence, c Call) (got []attacker.Receipt, why string, by *attacker.Refusal) {
+	switch {
+	case c.Error != "":
+		return nil, c.Error, nil
+	case len(c.Observations) == 0:
+		return nil, "nothing was sent", nil
+	case c.Role == RoleTwin && (c.From != r.Tries.From || c.Attack != r.Tries.Attack):
+		return nil, fmt.Sprintf("%s from %s is not the same as %s from %s", c.Attack, c.From, r.Tries.Attack, r.Tries.From), nil
+	}
+	for _, o := range c.Observations {
+		if o.Refusal != nil {
+			return nil, refusalText(*o.Refusal), o.Refusal
+		}
+		x, ok := e.arrived(o.Nonce)
+		switch {
+		case o.Reply == nil:
+			return nil, "no answer was seen", nil
+		case !ok:
+			return nil, "answered, but the target has no receipt", nil
+		case c.Role != RoleTwin && x.Workload != r.Target:
+			return nil, fmt.Sprintf("the receipt lies at %s, not at %s", x.Workload, r.Target), nil
+		}
+		got = append(got, x)
+	}
+	return got, "", nil
+}
+
+// ruled says whether somebody answered "no", rather than nobody answering, or
+// somebody who was overloaded.
+func ruled(f *attacker.Refusal) bool {
+	if f == nil {
+		return false
+	}
+	switch f.Layer {
+	case attacker.LayerTLS:
+		return f.Code != 0 // an alert
+	case attacker.LayerHTTP:
+		return f.Code >= 300 && f.Code < 500 && f.Code != 408 && f.Code != 429
+	case attacker.LayerGRPC:
+		return f.Code == 5 || f.Code == 7 || f.Code == 12 || f.Code == 16 // not found, permission denied, unimplemented, unauthenticated
+	case attacker.LayerToken, attacker.LayerCA, attacker.LayerApp:
+		return true
+	case attacker.LayerDrop, attacker.LayerSocket, attacker.LayerDNS, attacker.LayerTCP:
+	}
+	return false
+}
+
+// fenced says why the receipts of honest calls do not enclose the attempt:
+// where a breach would lie there must be some of both sides, of one process,
+// numbered in this order.
+func (r Record) fenced(before, after []attacker.Receipt) string {
+	first := map[string]attacker.Receipt{} // the highest of before, by workload
+	for _, x := range before {
+		was, ok := first[x.Workload]
+		if ok && was.Epoch != x.Epoch {
+			return x.Workload + " was restarted before it was attacked"
+		}
+		if !ok || x.Seq > was.Seq {
+			first[x.Workload] = x
+		}
+	}
+	there := false
+	for _, x := range after {
+		was, ok := first[x.Workload]
+		switch {
+		case !ok:
+			continue
+		case x.Epoch == "":
+			return "the receipts of " + x.Workload + " do not say of which process they are"
+		case x.Epoch != was.Epoch:
+			return x.Workload + " was restarted while it was attacked"
+		case x.Seq <= was.Seq:
+			return fmt.Sprintf("the call after the attempt has receipt %d at %s, the one before has %d", x.Seq, x.Workload, was.Seq)
+		}
+		there = there || x.Workload == r.Breach.place(r.Target)
+	}
+	if !there {
+		return fmt.Sprintf("a breach would lie at %s, and no honest call reached it on both sides of the attempt", r.Breach.place(r.Target))
+	}
+	return ""
+}

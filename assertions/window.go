@@ -1,0 +1,60 @@
+package assertions
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/onsi/gomega/types"
+)
+
+// HaveWindowWithin matches a Change, or a pointer to one, in whose window
+// nothing was served later than d after it was asked for. It is an error when
+// the change never settled, when nobody knocked meanwhile, and when nothing was
+// refused, so that it cannot be told when the window ended. A request that was
+// served too late is no match in any case.
+func HaveWindowWithin(d time.Duration) types.GomegaMatcher { return within{d} }
+
+type within struct{ most time.Duration }
+
+func (m within) Match(actual any) (bool, error) {
+	c, err := value[Change]("HaveWindowWithin", actual)
+	if err != nil {
+		return false, err
+	}
+	w := c.Window
+	switch {
+	case w.Served > 0 && w.LastLeak > m.most:
+		return false, nil
+	case !c.settled():
+		return false, fmt.Errorf("%s never settled: %s", c.What, c.unsettled())
+	case w.Tries == 0:
+		return false, fmt.Errorf("nobody knocked in the window of %s", c.What)
+	case w.FirstDenial < 0:
+		return false, fmt.Errorf("nothing was refused in the window of %s: %d tries, %d served", c.What, w.Tries, w.Served)
+	}
+	return true, nil
+}
+
+func (m within) FailureMessage(actual any) string {
+	return fmt.Sprintf("expected a window of at most %s, but %s", m.most, windowText(actual))
+}
+
+func (m within) NegatedFailureMessage(actual any) string {
+	return fmt.Sprintf("expected a window of more than %s, but %s", m.most, windowText(actual))
+}
+
+func windowText(actual any) string {
+	c, err := value[Change]("windowText", actual)
+	if err != nil {
+		return err.Error()
+	}
+	w := c.Window
+	s := fmt.Sprintf("of %d tries after %s %d were served", w.Tries, c.What, w.Served)
+	if w.Served > 0 {
+		s += ", the last after " + w.LastLeak.String()
+	}
+	if w.FirstDenial >= 0 {
+		s += ", and the first was refused after " + w.FirstDenial.String()
+	}
+	return s
+}
