@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -28,6 +29,11 @@ func (f *runFlags) play(cmd *cobra.Command, o scenarios.Options, dir string) err
 	shown := reports.NewProgress(errs, reports.PageOf(errs), len(o.Scenarios), time.Now)
 	o.Progress = progress{shown}
 	report, err := scenarios.Run(cmd.Context(), o)
+	if cmd.Context().Err() != nil && len(report.Scenarios) == 0 {
+		// Whatever the set-up could not do then is no news.
+		err = fmt.Errorf("interrupted while the mesh was made: %w", context.Cause(cmd.Context()))
+		report.Error = err.Error()
+	}
 	err = errors.Join(err, shown.Close())
 	if err != nil {
 		report.Exit = 2

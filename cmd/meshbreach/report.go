@@ -20,6 +20,8 @@ func newReport() *cobra.Command {
   meshbreach report schema > report.schema.json`,
 		Args: cobra.ArbitraryArgs,
 		RunE: group,
+
+		SuggestionsMinimumDistance: 2,
 	}
 	cmd.AddCommand(newRejudge(), newConvert(), newSchema())
 	return cmd
