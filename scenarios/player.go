@@ -103,6 +103,9 @@ func (p *player) judgedTwice(ctx context.Context, s Scenario, a Attempt) asserti
 // again what has to win then.
 func (p *player) mutate(ctx context.Context, s Scenario, out *played) {
 	for _, m := range s.Mutants {
+		if len(m.Meshes) > 0 && !slices.Contains(m.Meshes, p.opts.Mesh.Name()) {
+			continue
+		}
 		for _, id := range m.Opens {
 			i := slices.IndexFunc(out.attempts, func(t tried) bool { return t.attempt.ID == id })
 			if out.attempts[i].record.Expect.Verdict == assertions.Unsupported {

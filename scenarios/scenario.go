@@ -70,6 +70,7 @@ type Step struct {
 type Mutant struct {
 	Weaken []string `json:"weaken"`
 	Opens  []string `json:"opens"`
+	Meshes []string `json:"meshes,omitempty" jsonschema:"description=The meshes that can make this mistake; all when left out"`
 }
 
 // Window bounds how long a change may take to hold.
