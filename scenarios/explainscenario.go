@@ -53,10 +53,9 @@ func formerly(aliases []string) string {
 
 func (p *prose) attempt(s Scenario, a Attempt) {
 	const wide = 9
-	switch {
-	case a.Attack == "":
+	if a.Attack == "" {
 		p.title("  %s: a change is judged by the honest load alone", a.ID)
-	default:
+	} else {
 		p.title("  %s: %s from %s", a.ID, a.Attack, s.from(a))
 		p.item(4, wide, "with", flow(a.With))
 		if twin := s.twin(a); twin != nil {
