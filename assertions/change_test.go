@@ -65,6 +65,10 @@ func joins() []trial {
 			r.Signals[0].Source = proxy
 			r.Signals = append(r.Signals, clusters.Signal{At: ms(5000), Workload: "web", Layer: "tcp", Source: webAt, Onward: proxy})
 		}),
+		alone("the address that another's inbound proxy went on from", func(r *assertions.Record) {
+			r.Signals[0].Source = proxy
+			r.Signals = append(r.Signals, clusters.Signal{At: ms(5000), Workload: "gateway", Inbound: true, Layer: "tcp", Source: thiefAt, Onward: proxy})
+		}),
 		alone("a kept connection of another name", func(r *assertions.Record) {
 			first := kept(refused("a0", 1000, attacker.LayerTLS, 45, ""))
 			second := refused("a1", 5000, attacker.LayerTLS, 45, "")
@@ -126,6 +130,9 @@ func changes() []trial {
 		unjudged("refused from the start", "not served before the change", func(r *assertions.Record) { r.Receipts = r.Receipts[:4] }),
 		unjudged("silent after it settled", "drop timeout", func(r *assertions.Record) {
 			r.Tries.Observations = append(r.Tries.Observations, refused("w1", 260, attacker.LayerDrop, 0, "timeout"))
+		}),
+		unjudged("silent on the kept connection after it settled", "drop timeout", func(r *assertions.Record) {
+			r.Tries.Observations = append(r.Tries.Observations, kept(refused("w1", 260, attacker.LayerDrop, 0, "timeout")))
 		}),
 		{"refused for another reason after it settled", revocation, func(r *assertions.Record) {
 			r.Signals[2].Reason = "no_healthy_upstream"

@@ -101,8 +101,10 @@ func one(r Record, e evidence, o attacker.Observation) Finding {
 	}
 	f := Finding{Verdict: Inconclusive, Layer: string(o.Refusal.Layer), Reason: o.Refusal.Text,
 		Why: fmt.Sprintf("the attacker saw %s, and no proxy reported a refusal", refusalText(*o.Refusal))}
-	// The friend is served meanwhile, so an answer of any kind is about this try.
-	if answered(*o.Refusal) && len(seen) > 0 {
+	// The friend is served meanwhile, so an answer of any kind is about this
+	// try. Where the named proxy says nothing of it, its word may be lost.
+	spoke := slices.ContainsFunc(seen, func(s clusters.Signal) bool { return bySide(r, s) })
+	if answered(*o.Refusal) && spoke {
 		f.Verdict, f.Proof = Misblocked, "reply"
 		f.Why = fmt.Sprintf("refused (%s), but no proxy says that it did; expected %s", refusalText(*o.Refusal), r.Expect)
 	}
@@ -134,17 +136,18 @@ func answered(f attacker.Refusal) bool {
 
 // matches says whether a signal is the refusal that the scenario names.
 func matches(r Record, s clusters.Signal) bool {
-	var by string
+	return bySide(r, s) && s.Refused && s.Layer == r.Expect.Layer && s.Reason == r.Expect.Reason
+}
+
+// bySide says whether a signal is of the proxy that the scenario names.
+func bySide(r Record, s clusters.Signal) bool {
 	switch r.Expect.By {
 	case "target":
-		by = r.Target
+		return s.Inbound && s.Workload == r.Target
 	case "source":
-		by = r.Tries.From
-	default:
-		return false // nobody was named
+		return !s.Inbound && s.Workload == r.Tries.From
 	}
-	return s.Refused && s.Workload == by && s.Inbound == (r.Expect.By == "target") &&
-		s.Layer == r.Expect.Layer && s.Reason == r.Expect.Reason
+	return false // nobody was named
 }
 
 func replyText(p *attacker.Reply) string {

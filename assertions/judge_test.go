@@ -183,6 +183,12 @@ func refusals() []trial {
 		misblocked("nobody named", "expected blocked by", func(r *assertions.Record) { r.Expect.By = "" }),
 		misblocked("no route, which no proxy calls a refusal", "http 404", sees(attacker.LayerHTTP, 404, "", passed)),
 		misblocked("no upstream, which no proxy calls a refusal", "http 503", sees(attacker.LayerHTTP, 503, "", passed)),
+		misblocked("the named words without a refusal", "no proxy says that it did", says(func(s *clusters.Signal) { s.Refused = false })),
+		misblocked("the first of two tries for another reason", "refused by bank: http jwt", func(r *assertions.Record) {
+			r.Tries.Observations = append(r.Tries.Observations, refused("a2", 24, attacker.LayerHTTP, 403, ""))
+			r.Signals = append(r.Signals, denial("a2", 25))
+			r.Signals[0].Reason = "jwt_authn_access_denied{Jwt_is_expired}"
+		}),
 		misblocked("the second of two tries for another reason", "refused by bank: http jwt", func(r *assertions.Record) {
 			r.Tries.Observations = append(r.Tries.Observations, refused("a2", 24, attacker.LayerHTTP, 403, ""))
 			s := denial("a2", 25)
@@ -194,6 +200,10 @@ func refusals() []trial {
 		unjudged("a reset", "tcp reset, and no proxy reported a refusal", sees(attacker.LayerTCP, 0, "reset")),
 		unjudged("silence of a request that a proxy let pass", "drop timeout", sees(attacker.LayerDrop, 0, "timeout", passed)),
 		unjudged("a status without a word of any proxy", "http 403", sees(attacker.LayerHTTP, 403, "")),
+		unjudged("a status of which only the thief's own proxy speaks", "http 403", func(r *assertions.Record) {
+			r.Signals = []clusters.Signal{passed}
+			r.Signals[0].Workload, r.Signals[0].Inbound = "thief", false
+		}),
 		unjudged("no socket", "socket too many open files", sees(attacker.LayerSocket, 0, "too many open files")),
 		unjudged("an answer without a receipt", "nobody refused: status 200", func(r *assertions.Record) { r.Tries.Observations[0] = served("a1", 20) }),
 		unjudged("neither an answer nor a refusal", "nobody refused: no reply", func(r *assertions.Record) { r.Tries.Observations[0].Refusal = nil }),

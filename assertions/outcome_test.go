@@ -43,6 +43,10 @@ func gaps() []trial {
 		undetected("an alert of long before", alert(func(a *clusters.Alert) { a.At = ms(-1500) })),
 		undetected("an alert about another's request", alert(func(a *clusters.Alert) { a.Nonce = "x1" })),
 		undetected("an alert about another address", alert(func(a *clusters.Alert) { a.Nonce, a.Source = "", netip.MustParseAddrPort("10.0.0.99:1") })),
+		undetected("an alert about an address that the friend calls from too", func(r *assertions.Record) {
+			r.Alerts[0].Nonce, r.Alerts[0].Source = "", port(thiefAt, 1)
+			r.Before[0].Observations[0].Local = port(thiefAt, 2)
+		}),
 		undetected("an alert for an earlier try that did not win", func(r *assertions.Record) {
 			r.Earlier = []assertions.Call{call(assertions.RoleAttempt, "thief", refused("b1", 15, attacker.LayerDrop, 0, "timeout"))}
 			r.Alerts[0].Nonce = "b1"
