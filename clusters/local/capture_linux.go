@@ -3,10 +3,13 @@ package local
 import (
 	"encoding/binary"
 	"fmt"
+	"net"
+	"net/netip"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/meshbreach/meshbreach/clusters"
@@ -18,9 +21,10 @@ import (
 // What arrives from the range goes to Inbound, whatever its port. What starts
 // here and leaves goes to Outbound, unless it carries the mark. What stays on
 // the loopback link, and that includes the workload's own address, goes
-// straight to the app: so the proxy reaches it.
-func capture(s *space, c clusters.Capture) error {
-	for _, port := range []int{c.Inbound, c.Outbound} {
+// straight to the app: so the proxy reaches it. What goes to the control
+// network goes there straight, and what arrives at a spared port arrives.
+func capture(s *space, c clusters.Capture, control netip.Addr) error {
+	for _, port := range append([]int{c.Inbound, c.Outbound}, c.Spare...) {
 		if port < 1 || port > 65535 {
 			return fmt.Errorf("capture to port %d: no such port", port)
 		}
@@ -29,13 +33,16 @@ func capture(s *space, c clusters.Capture) error {
 		return fmt.Errorf("capture with mark %d: the proxy would be redirected to itself", c.Mark)
 	}
 	return s.do(func() error {
+		if err := lead(c.Services); err != nil {
+			return err
+		}
 		// Not WithNetNSFd: it finds its way back by thread number, which an
 		// old /proc does not know. We are in the namespace already.
 		conn, err := nftables.New(nftables.AsLasting())
 		if err != nil {
 			return fmt.Errorf("open nftables: %w", err)
 		}
-		err = rules(conn, c)
+		err = rules(conn, c, control)
 		if shut := conn.CloseLasting(); err == nil && shut != nil {
 			return fmt.Errorf("close nftables: %w", shut)
 		}
@@ -43,7 +50,34 @@ func capture(s *space, c clusters.Capture) error {
 	})
 }
 
-func rules(conn *nftables.Conn, c clusters.Capture) error {
+// lead gives addresses that no host has a route over the workload's own link.
+// Without one a connection to them would fail before anything could redirect it.
+func lead(services netip.Prefix) error {
+	if !services.IsValid() {
+		return nil
+	}
+	if !services.Addr().Is4() {
+		return fmt.Errorf("route to the services %s: only IPv4 is captured", services)
+	}
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return fmt.Errorf("open netlink: %w", err)
+	}
+	defer h.Close()
+	link, err := h.LinkByName(linkInside)
+	if err != nil {
+		return fmt.Errorf("find link %s: %w", linkInside, err)
+	}
+	services = services.Masked()
+	to := &net.IPNet{IP: services.Addr().AsSlice(), Mask: net.CIDRMask(services.Bits(), 32)}
+	route := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: to, Scope: netlink.SCOPE_LINK}
+	if err := h.RouteReplace(route); err != nil {
+		return fmt.Errorf("route to the services %s: %w", services, err)
+	}
+	return nil
+}
+
+func rules(conn *nftables.Conn, c clusters.Capture, control netip.Addr) error {
 	table := &nftables.Table{Family: nftables.TableFamilyIPv4, Name: "meshbreach"}
 	// Deleting a table that is not there is an error, adding one that is
 	// there is none: so add, delete, add.
@@ -61,9 +95,13 @@ func rules(conn *nftables.Conn, c clusters.Capture) error {
 		conn.AddRule(rule)
 	}
 	add(in, isLink(expr.MetaKeyIIFNAME, "lo"), accept())
+	for _, port := range c.Spare {
+		add(in, isTCP(), isPort(port), accept())
+	}
 	add(in, isTCP(), redirect(c.Inbound))
 	add(out, isMarked(c.Mark), accept())
 	add(out, isLink(expr.MetaKeyOIFNAME, "lo"), accept())
+	add(out, isTo(control), accept())
 	add(out, isTCP(), redirect(c.Outbound))
 	if err := conn.Flush(); err != nil {
 		return refused(fmt.Errorf("load the capture rules: %w", err))
@@ -91,6 +129,23 @@ func isLink(key expr.MetaKey, name string) []expr.Any {
 	padded := make([]byte, unix.IFNAMSIZ)
 	copy(padded, name)
 	return is(key, padded)
+}
+
+// isPort is a TCP connection to a port.
+func isPort(port int) []expr.Any {
+	return inPacket(expr.PayloadBaseTransportHeader, 2, binaryutil.BigEndian.PutUint16(uint16(port)))
+}
+
+// isTo is an IPv4 packet to an address.
+func isTo(a netip.Addr) []expr.Any {
+	return inPacket(expr.PayloadBaseNetworkHeader, 16, a.AsSlice())
+}
+
+func inPacket(base expr.PayloadBase, offset uint32, value []byte) []expr.Any {
+	return []expr.Any{
+		&expr.Payload{DestRegister: unix.NFT_REG_1, Base: base, Offset: offset, Len: uint32(len(value))},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: unix.NFT_REG_1, Data: value},
+	}
 }
 
 func is(key expr.MetaKey, value []byte) []expr.Any {

@@ -5,12 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
 	"sync"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/meshbreach/meshbreach/clusters"
 )
@@ -18,6 +17,7 @@ import (
 // seat is the place of one workload.
 type seat struct {
 	workload clusters.Workload
+	spared   netip.Addr // the control network's address in the range
 	space    *space
 	probe    *process
 	stream   *stream
@@ -30,7 +30,9 @@ type seat struct {
 // host is what a cluster gives to meshes and the runner.
 type host struct {
 	scratch string
-	seats   map[string]*seat // fixed once Up has returned
+	control *control
+	seats   map[string]*seat  // fixed once Up has returned
+	stages  map[string]*stage // by range; fixed once Up has returned
 }
 
 var _ clusters.Host = (*host)(nil)
@@ -85,14 +87,15 @@ func (h *host) Sidecar(ctx context.Context, w clusters.Workload, c clusters.Side
 		return nil, fmt.Errorf("sidecar of %s: process %d runs already", place(w), s.proxy.Pid())
 	}
 	if c.Capture.Inbound != 0 || c.Capture.Outbound != 0 {
-		if err := capture(s.space, c.Capture); err != nil {
+		if err := capture(s.space, c.Capture, s.spared); err != nil {
 			return nil, fmt.Errorf("sidecar of %s: %w", place(w), err)
 		}
 	}
 	p, err := start(s.space, launch{
 		what:    "sidecar of " + place(w),
 		command: c.Command,
-		env:     sidecarEnv(),
+		env:     append(sidecarEnv(), c.Env...),
+		dir:     c.Dir,
 		log:     c.Log,
 	})
 	if err != nil {
@@ -117,15 +120,7 @@ func (h *host) Fault(w clusters.Workload, part clusters.Part, f clusters.Fault) 
 	if err != nil {
 		return fmt.Errorf("%s the %s of %s: %w", f, part, place(w), err)
 	}
-	sig, ok := map[clusters.Fault]unix.Signal{
-		clusters.FaultKill:   unix.SIGKILL,
-		clusters.FaultHang:   unix.SIGSTOP,
-		clusters.FaultResume: unix.SIGCONT,
-	}[f]
-	if !ok {
-		return fmt.Errorf("%s the %s of %s: no such fault", f, part, place(w))
-	}
-	if err := p.signal(sig); err != nil {
+	if err := p.fault(f); err != nil {
 		return fmt.Errorf("%s the %s of %s: %w", f, part, place(w), err)
 	}
 	return nil

@@ -20,6 +20,8 @@ func TestMain(m *testing.M) {
 			os.Exit(playProbe(os.Stdin, os.Stdout))
 		case "proxy":
 			os.Exit(playProxy(os.Args[2:]))
+		case "service":
+			os.Exit(playService(os.Args[2]))
 		case "inside":
 			fmt.Println(local.Inside())
 			os.Exit(0)

@@ -18,7 +18,8 @@ const (
 	firstHost = 10  // address of the first of the cast
 	prefix    = 24
 
-	linkInside = "eth0" // a workload's link
+	linkInside = "eth0"   // a workload's link
+	linkBridge = "bridge" // of a range
 
 	genModeNone = 1 // IN6_ADDR_GEN_MODE_NONE of linux/if_link.h
 )
@@ -38,7 +39,7 @@ func wire(hub *space, seats []*seat) error {
 			return fmt.Errorf("open netlink: %w", err)
 		}
 		defer h.Close()
-		bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "bridge"}}
+		bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: linkBridge}}
 		if err := h.LinkAdd(bridge); err != nil {
 			return refused(fmt.Errorf("make a bridge: %w", err))
 		}

@@ -43,6 +43,7 @@ type launch struct {
 	env     []string
 	stdin   *os.File
 	stdout  *os.File // nil: the log as well
+	dir     string   // ours when empty
 	log     string
 	spaces  uintptr // clone flags
 }
@@ -59,6 +60,7 @@ func start(s *space, l launch) (*process, error) {
 	}
 	cmd := exec.Command(l.command[0], l.command[1:]...)
 	cmd.Env = l.env
+	cmd.Dir = l.dir
 	cmd.Stdin = l.stdin
 	cmd.Stdout, cmd.Stderr = log, log
 	if l.stdout != nil {
@@ -89,6 +91,20 @@ func (p *process) signal(s syscall.Signal) error {
 		return p.err
 	default:
 		return unix.Kill(-p.Pid(), s)
+	}
+}
+
+// fault does something bad to the group.
+func (p *process) fault(f clusters.Fault) error {
+	switch f {
+	case clusters.FaultKill:
+		return p.signal(unix.SIGKILL)
+	case clusters.FaultHang:
+		return p.signal(unix.SIGSTOP)
+	case clusters.FaultResume:
+		return p.signal(unix.SIGCONT)
+	default:
+		return errors.New("no such fault")
 	}
 }
 

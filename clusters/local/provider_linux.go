@@ -40,7 +40,8 @@ func (Provider) Up(ctx context.Context, spec clusters.Spec) (*clusters.Cluster, 
 	if err != nil {
 		return nil, err
 	}
-	h := &host{scratch: filepath.Join(root, spec.Name), seats: map[string]*seat{}}
+	h := &host{scratch: filepath.Join(root, spec.Name), seats: map[string]*seat{}, stages: map[string]*stage{}}
+	h.control = newControl(h.scratch)
 	if err := os.Mkdir(h.scratch, 0o700); err != nil {
 		return nil, fmt.Errorf("scratch of cluster %s: %w", spec.Name, err)
 	}
@@ -54,8 +55,10 @@ func (Provider) Up(ctx context.Context, spec clusters.Spec) (*clusters.Cluster, 
 		for _, s := range stages[i].seats {
 			h.seats[place(s.workload)] = s
 		}
+		h.stages[stages[i].name] = stages[i]
 		c.Undo.Push("range "+stages[i].name, stages[i].close)
 	}
+	c.Undo.Push("control network", h.control.close)
 	b := builder{probe: spec.Probe, hide: root, scratch: h.scratch}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(stagesAtOnce)
@@ -72,13 +75,14 @@ func (Provider) Up(ctx context.Context, spec clusters.Spec) (*clusters.Cluster, 
 
 // stage is a range in the making.
 type stage struct {
-	name  string
-	hub   *space // where the bridge is
-	seats []*seat
+	name   string
+	number int
+	hub    *space // where the bridge is
+	seats  []*seat
 }
 
 func newStage(spec clusters.Spec, number int) *stage {
-	st := &stage{name: "r" + strconv.Itoa(number)}
+	st := &stage{name: "r" + strconv.Itoa(number), number: number}
 	for n, m := range clusters.Cast() {
 		w := clusters.Workload{
 			Name:        m.Name,
@@ -93,7 +97,7 @@ func newStage(spec clusters.Spec, number int) *stage {
 		if m.Meshed {
 			w.Hops = []clusters.Hop{clusters.HopSidecar}
 		}
-		st.seats = append(st.seats, &seat{workload: w})
+		st.seats = append(st.seats, &seat{workload: w, spared: controlAddress(number)})
 	}
 	return st
 }

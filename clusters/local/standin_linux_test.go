@@ -71,6 +71,8 @@ func playProbe(in io.Reader, out io.Writer) int {
 			fmt.Fprintln(out, listen(rest))
 		case "dial":
 			fmt.Fprintln(out, dial(rest))
+		case "route":
+			fmt.Fprintln(out, route(rest))
 		case "addresses":
 			addrs, err := net.InterfaceAddrs()
 			fmt.Fprintln(out, addrs, err)
