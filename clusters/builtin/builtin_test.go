@@ -98,7 +98,7 @@ func TestAMissingProgramIsSaidWithEveryPlaceAndNotDownloadedUnasked(t *testing.T
 		t.Errorf("error %v", err)
 	}
 	checks := builtin.CheckPrograms(t.Context(), false)
-	if len(checks) != 1 || checks[0].OK || checks[0].What != "envoy" || !strings.Contains(checks[0].Detail, "looked at") {
+	if len(checks) != 1 || checks[0].What != "envoy" || !errors.As(checks[0].Err, &missing) || !slices.Equal(checks[0].Meshes, []string{"envoy"}) {
 		t.Errorf("checks %+v", checks)
 	}
 	// With no pip on PATH the download fails, and is announced before.

@@ -3,6 +3,8 @@ package builtin
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/envoy"
@@ -68,12 +70,12 @@ func (s Search) note(text string) {
 	}
 }
 
-// Prefetch gets the programs of all meshes that can be downloaded, for a
-// process that is about to enter namespaces without a network.
+// Prefetch gets the programs of all meshes, for a process that is about to
+// enter namespaces without a network.
 func Prefetch(ctx context.Context) error {
-	for _, row := range programs.Doctor(ctx, true) {
-		if row.Err != nil {
-			return row.Err
+	for _, c := range CheckPrograms(ctx, true) {
+		if c.Err != nil {
+			return c.Err
 		}
 	}
 	return nil
@@ -82,24 +84,29 @@ func Prefetch(ctx context.Context) error {
 // A Check is a line of what doctor says.
 type Check struct {
 	What   string
-	OK     bool
 	Detail string
+	Err    error    // why it is missing; nil where it is there
+	Meshes []string // that need it, where it is a program
 }
 
-// CheckPrograms looks for every program and gets the missing ones if get is
-// set. Checks are sorted by program.
+// CheckPrograms looks for every program that a mesh needs, and gets the missing
+// ones if get is set. Checks are sorted by program.
 func CheckPrograms(ctx context.Context, get bool) []Check {
-	var out []Check
-	for _, row := range programs.Doctor(ctx, get) {
-		c := Check{What: row.Program, OK: row.OK}
-		if !row.OK {
-			c.Detail = row.Err.Error()
-			out = append(out, c)
-			continue
+	users := map[string][]string{}
+	for _, mesh := range Names(Meshes()) {
+		for _, program := range Programs(mesh) {
+			users[program] = append(users[program], mesh)
 		}
-		c.Detail = fmt.Sprintf("%s %s (%s)", row.Found.Version, row.Found.Path, row.Found.Source)
-		if row.Found.Warning != "" {
-			c.Detail += "; " + row.Found.Warning
+	}
+	var out []Check
+	for _, name := range slices.Sorted(maps.Keys(users)) {
+		f, err := programs.Find(ctx, name, programs.Options{Get: get})
+		c := Check{What: name, Err: err, Meshes: users[name]}
+		if err == nil {
+			c.Detail = fmt.Sprintf("%s %s (%s)", f.Version, f.Path, f.Source)
+		}
+		if f.Warning != "" {
+			c.Detail += "; " + f.Warning
 		}
 		out = append(out, c)
 	}

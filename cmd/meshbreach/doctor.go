@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -27,29 +28,29 @@ the mesh envoy on the provider local would work, else 2.`,
 	return cmd
 }
 
+// neededMesh is the one that doctor's exit code speaks for.
+const neededMesh = "envoy"
+
 func examine(cmd *cobra.Command, get bool) error {
 	out := cmd.OutOrStdout()
 	good := true
-	say := func(c builtin.Check) {
-		good = good && c.OK
+	say := func(c builtin.Check, needed bool) {
+		good = good && (c.Err == nil || !needed)
 		row(out, c)
 	}
-	say(builtin.Check{What: "meshbreach", OK: true, Detail: fmt.Sprintf("%s %s %s/%s", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)})
-	_, why, err := builtin.Choose(builtin.Auto, "envoy")
-	if err != nil {
-		return err
-	}
-	say(builtin.Check{What: "provider", OK: true, Detail: why})
+	say(builtin.Check{What: "meshbreach", Detail: fmt.Sprintf("%s %s %s/%s", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)}, true)
+	_, why, err := builtin.Choose(builtin.Auto, neededMesh)
+	say(builtin.Check{What: "provider", Detail: why, Err: err}, true)
 	// The inner process prints the row when it came to life.
 	code, err := builtin.Enter(cmd.Context(), builtin.Handover{}, []string{namespaces})
 	if err != nil {
-		say(builtin.Check{What: namespaces, Detail: err.Error()})
+		say(builtin.Check{What: namespaces, Err: err}, true)
 	}
 	good = good && code == 0
 	path, err := builtin.Probe("")
-	say(check("probe", path, err))
+	say(builtin.Check{What: "probe", Detail: path, Err: err}, true)
 	for _, c := range builtin.CheckPrograms(cmd.Context(), get) {
-		say(c)
+		say(c, slices.Contains(c.Meshes, neededMesh))
 	}
 	if good {
 		return nil
@@ -68,9 +69,9 @@ func newNamespaces() *cobra.Command {
 		Hidden:  true,
 		Args:    takes(0, "nothing"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c := check(namespaces, "user, network, mount and PID namespaces work here", builtin.Prepare())
-			row(cmd.OutOrStdout(), c)
-			if !c.OK {
+			err := builtin.Prepare()
+			row(cmd.OutOrStdout(), builtin.Check{What: namespaces, Detail: "user, network, mount and PID namespaces work here", Err: err})
+			if err != nil {
 				return exitCode(2)
 			}
 			return nil
@@ -78,17 +79,10 @@ func newNamespaces() *cobra.Command {
 	}
 }
 
-func check(what, detail string, err error) builtin.Check {
-	if err != nil {
-		return builtin.Check{What: what, Detail: err.Error()}
-	}
-	return builtin.Check{What: what, OK: true, Detail: detail}
-}
-
 func row(out io.Writer, c builtin.Check) {
-	state := "ok"
-	if !c.OK {
-		state = "MISSING"
+	if c.Err != nil {
+		fmt.Fprintf(out, "%-11s MISSING  %s\n", c.What, c.Err)
+		return
 	}
-	fmt.Fprintf(out, "%-11s %-8s %s\n", c.What, state, c.Detail)
+	fmt.Fprintf(out, "%-11s ok       %s\n", c.What, c.Detail)
 }
