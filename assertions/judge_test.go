@@ -179,6 +179,10 @@ func refusals() []trial {
 		misblocked("another layer", "refused by bank: tls", says(func(s *clusters.Signal) { s.Layer = "tls" })),
 		misblocked("the thief's own proxy", "refused by thief", says(func(s *clusters.Signal) { s.Workload, s.Inbound = "thief", false })),
 		misblocked("the bank's proxy on its way out", "refused by bank", says(func(s *clusters.Signal) { s.Inbound = false })),
+		misblocked("the thief's proxy on the way in, where its way out is named", "refused by thief", func(r *assertions.Record) {
+			r.Expect.By = "source"
+			r.Signals[0].Workload = "thief"
+		}),
 		misblocked("another code", "not 403", func(r *assertions.Record) { r.Tries.Observations[0].Refusal.Code = 401 }),
 		misblocked("nobody named", "expected blocked by", func(r *assertions.Record) { r.Expect.By = "" }),
 		misblocked("no route, which no proxy calls a refusal", "http 404", sees(attacker.LayerHTTP, 404, "", passed)),
