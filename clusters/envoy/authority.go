@@ -105,6 +105,11 @@ func (st *stage) oneStep(ctx context.Context, what clusters.Rotation, revision s
 	if err := st.bundle(); err != nil {
 		return true, err
 	}
+	settled, err := st.alone(ctx)
+	if err != nil {
+		return true, err
+	}
+	defer settled()
 	for i, s := range st.callersFirst() {
 		if i > 0 && !after(ctx, stepPace) {
 			return true, fmt.Errorf("swap the root of %s: %w", s.workload.Name, ctx.Err())

@@ -145,14 +145,15 @@ func (s *sidecar) pay(ctx context.Context, revision string) (cut bool, err error
 func (s *sidecar) free(ctx context.Context, owed debt) (bool, error) {
 	within, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	requestsGone := false
+	noRequests, noTCP := false, false
 	for {
 		o, _, err := s.open(ctx)
 		if err != nil {
 			return false, err
 		}
-		requestsGone = requestsGone || o.requests == 0
-		if o.all == 0 || (owed == streams && requestsGone && o.tcp <= 0) {
+		// The two moments need not be the same one.
+		noRequests, noTCP = noRequests || o.requests == 0, noTCP || o.tcp <= 0
+		if o.all == 0 || owed == streams && noRequests && noTCP {
 			return true, nil
 		}
 		if !pause(within) {

@@ -124,7 +124,8 @@ func (in *installed) command(p paths) []string {
 		"--concurrency", strconv.Itoa(max(1, in.mesh.Workers)),
 		"--disable-hot-restart",
 		"--drain-time-s", drainTime, "--drain-strategy", "immediate",
-		"--log-level", "warning",
+		// The part main only warns of a limit that a sidecar needs not.
+		"--log-level", "warning", "--component-log-level", "main:error",
 	}
 }
 

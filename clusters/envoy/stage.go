@@ -155,12 +155,11 @@ func (st *stage) settled(ctx context.Context, rev clusters.Revision) error {
 	case is == withheld:
 		return nil
 	}
-	select {
-	case st.settling <- struct{}{}:
-		defer func() { <-st.settling }()
-	case <-ctx.Done():
-		return fmt.Errorf("settle range %s: another settling is under way: %w", st.name, ctx.Err())
+	done, err := st.alone(ctx)
+	if err != nil {
+		return err
 	}
+	defer done()
 	// All are waited for, so that one error does not hide another.
 	errs := make([]error, len(st.sidecars))
 	var g errgroup.Group
@@ -172,4 +171,14 @@ func (st *stage) settled(ctx context.Context, rev clusters.Revision) error {
 	}
 	_ = g.Wait() // the errors are in errs
 	return errors.Join(errs...)
+}
+
+// alone waits until nobody else settles this range.
+func (st *stage) alone(ctx context.Context) (done func(), err error) {
+	select {
+	case st.settling <- struct{}{}:
+		return func() { <-st.settling }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("settle range %s: another settling is under way: %w", st.name, ctx.Err())
+	}
 }

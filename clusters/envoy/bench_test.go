@@ -1,0 +1,59 @@
+package envoy
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/meshbreach/meshbreach/clusters"
+)
+
+// A change of rules on a warm range with nothing open, as between two scenarios.
+func BenchmarkApplySettled(b *testing.B) {
+	bed, err := newBed(program(b), "bench", 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer bed.undo(b)
+	listeners := friendly()
+	listeners.Plaintext = nil
+	for name, pair := range map[string][2]clusters.Policy{
+		"rules":     {friendly(), generous()},
+		"listeners": {friendly(), listeners},
+		"nothing":   {friendly(), friendly()},
+	} {
+		b.Run(name, func(b *testing.B) {
+			for i := 0; b.Loop(); i++ {
+				bed.apply(b, pair[i%2])
+			}
+		})
+	}
+}
+
+func BenchmarkInstall(b *testing.B) {
+	for b.Loop() {
+		bed, err := newBed(program(b), "install", 2)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(bed.up.Milliseconds()), "ms/mesh")
+		bed.undo(b)
+	}
+}
+
+func BenchmarkRender(b *testing.B) {
+	for b.Loop() {
+		if _, err := (Mesh{}).Render(paper(), friendly()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func (b *bed) undo(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := b.Undo.Run(ctx); err != nil {
+		t.Error(err)
+	}
+}

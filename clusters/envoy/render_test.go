@@ -1,0 +1,165 @@
+package envoy
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/meshbreach/meshbreach/clusters"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// paper is a range that exists only on paper.
+func paper() clusters.Range {
+	r := clusters.Range{
+		Name: "r1", TrustDomain: "r1.meshbreach.test",
+		Roots: map[string]string{"mesh": "(PEM of the mesh's root)\n", "forged": "(PEM of the attacker's root)\n"},
+		Issuers: map[string]clusters.Issuer{
+			"main":  {URL: "https://main.test", JWKS: `{"keys":[]}`},
+			"other": {URL: "https://other.test", JWKS: `{"keys":[]}`},
+		},
+	}
+	for i, m := range clusters.Cast() {
+		r.Workloads = append(r.Workloads, clusters.Workload{
+			Name: m.Name, Range: r.Name, TrustDomain: r.TrustDomain, Namespace: m.Namespace, Account: m.Account,
+			Meshed: m.Meshed, Address: netip.AddrFrom4([4]byte{10, 77, 1, byte(10 + i)}),
+		})
+	}
+	return r
+}
+
+// The golden files hold the bank's objects, and web's where they differ in kind.
+func TestRenderIsTheGoldenFile(t *testing.T) {
+	all := policies()
+	all["friendly"], all["tokens"] = friendly(), bound()
+	optional := bound()
+	optional.Tokens.Optional, optional.Tokens.IgnoreExpiry, optional.Tokens.Audience = true, true, ""
+	all["optional tokens"] = optional
+	trusting := friendly()
+	trusting.Trust = clusters.Trust{AcceptExpired: true, AnyTrustDomain: true, ExtraRoots: []string{"forged"}}
+	all["trusting"] = trusting
+	uncertified := friendly()
+	uncertified.Trust.OptionalCertificate = true
+	all["optional certificate"] = uncertified
+	for name, p := range all {
+		t.Run(name, func(t *testing.T) {
+			objects, err := Mesh{}.Render(paper(), p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Whole for one policy; for the others what a policy changes.
+			golden(t, name, text(objects, name == "friendly"))
+		})
+	}
+}
+
+func text(objects []clusters.Object, whole bool) []byte {
+	var out bytes.Buffer
+	for _, o := range objects {
+		if o.Workload != "bank" || !whole && (o.Kind == "Cluster" || o.Name == listenerOutbound) {
+			continue
+		}
+		body := o.Body
+		if o.Kind == "Listener" && !whole {
+			body = outline(body)
+		}
+		fmt.Fprintf(&out, "# %s %s %s\n%s\n", o.Workload, o.Kind, o.Name, bytes.TrimSpace(body))
+	}
+	return out.Bytes()
+}
+
+// outline is what tells filter chains apart.
+func outline(listener []byte) []byte {
+	var l struct {
+		Chains []struct {
+			Name  string          `json:"name"`
+			Match json.RawMessage `json:"filter_chain_match"`
+		} `json:"filter_chains"`
+	}
+	if err := json.Unmarshal(listener, &l); err != nil {
+		return []byte(err.Error())
+	}
+	var out bytes.Buffer
+	for _, c := range l.Chains {
+		var match bytes.Buffer
+		if err := json.Compact(&match, c.Match); err != nil {
+			return []byte(err.Error())
+		}
+		fmt.Fprintf(&out, "%s %s\n", c.Name, match.String())
+	}
+	return out.Bytes()
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	file := filepath.Join("testdata", "render", strings.ReplaceAll(name, " ", "-")+".golden")
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatalf("%v (run with -update)", err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s is not what is rendered; run with -update and look at the difference", file)
+	}
+}
+
+func TestRenderSaysTheSameTwiceAndNeverALeaf(t *testing.T) {
+	for name, p := range policies() {
+		first, err := Mesh{}.Render(paper(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := Mesh{}.Render(paper(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range first {
+			if !bytes.Equal(first[i].Body, second[i].Body) {
+				t.Errorf("%s: %s %s differs", name, first[i].Kind, first[i].Name)
+			}
+			if bytes.Contains(first[i].Body, []byte("private_key")) {
+				t.Errorf("%s: %s %s has a private key", name, first[i].Kind, first[i].Name)
+			}
+		}
+	}
+}
+
+// Chains of one name must be the same chain in every policy, or a replaced one
+// would not be noticed.
+func TestChainsOfOneNameAreTheSameChain(t *testing.T) {
+	seen := map[string][]byte{}
+	all := policies()
+	all["friendly"] = friendly()
+	for _, trust := range []clusters.Trust{{}, {OptionalCertificate: true}, {AcceptExpired: true}} {
+		for name, p := range all {
+			p.Trust = trust
+			w, err := paper().Workload("bank")
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := builder{r: paper(), p: p, w: w}
+			for _, c := range append(b.inbound().GetFilterChains(), b.outbound().GetFilterChains()...) {
+				body, err := stable(c)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if old, ok := seen[c.GetName()]; ok && !bytes.Equal(old, body) {
+					t.Errorf("%s under %s has another content", c.GetName(), name)
+				}
+				seen[c.GetName()] = body
+			}
+		}
+	}
+}

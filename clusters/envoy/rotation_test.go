@@ -1,0 +1,177 @@
+package envoy
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/meshbreach/meshbreach/attacker"
+	"github.com/meshbreach/meshbreach/clusters"
+)
+
+func (b *bed) rotate(t testing.TB, what clusters.Rotation) {
+	t.Helper()
+	ctx := limit(t)
+	rev, err := b.mesh.Authority(b.r()).Rotate(ctx, what)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.mesh.Settled(ctx, b.r(), rev); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s settled after %s", what, time.Since(rev.Asked))
+}
+
+// pulse runs honest load of web while something is done.
+func (b *bed) pulse(t testing.TB, during func()) attacker.PulseResult {
+	t.Helper()
+	ctx := limit(t)
+	p, err := b.sessions[b.r().Name+"/web"].StartPulse(ctx, attacker.Pulse{Rate: 100, Workers: 2, Fresh: 50, Knock: b.charge(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	during()
+	result, err := p.Stop(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d requests, %d lost", result.Requests, result.Lost)
+	return result
+}
+
+var orderly = []clusters.Rotation{
+	clusters.RotateLeaf, clusters.RotateIssuer, clusters.AddRoot, clusters.UseRoot, clusters.DropRoot,
+}
+
+func TestARotationWithAnOverlapLosesNoHonestRequest(t *testing.T) {
+	b := shared(t)
+	b.apply(t, friendly())
+	before := b.sidecar(t, "bank").revision(listenerVersion)
+	serial := b.evidence(t, "bank", b.knock(t, "web", b.charge(t))).Serial
+	result := b.pulse(t, func() {
+		for _, what := range orderly {
+			b.rotate(t, what)
+		}
+	})
+	if result.Lost != 0 || result.Served == 0 {
+		t.Errorf("%d of %d requests were lost: %+v", result.Lost, result.Requests, result.Losses)
+	}
+	if b.evidence(t, "bank", b.knock(t, "web", b.charge(t))).Serial == serial {
+		t.Error("web still shows the leaf from before")
+	}
+	if after := b.sidecar(t, "bank").revision(listenerVersion); after != before {
+		t.Errorf("a rotation changed the listeners: %s, before %s", after, before)
+	}
+}
+
+func (s *sidecar) revision(kind int) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.want[kind]
+}
+
+func TestALeafOfADroppedRootIsRefused(t *testing.T) {
+	b := shared(t)
+	b.apply(t, friendly())
+	old := b.present(t, &clusters.LeafRequest{Workload: b.workload(t, "web")}, "")
+	b.rotate(t, clusters.AddRoot)
+	b.rotate(t, clusters.UseRoot)
+	if o := b.knock(t, "outsider", old); !served(o) {
+		t.Errorf("within the overlap: %s", says(o))
+	}
+	b.rotate(t, clusters.DropRoot)
+	o := b.knock(t, "outsider", old)
+	expect(t, o, "tls 48 unknown_ca")
+	b.refusal(t, o, "tls", "unknown_ca")
+}
+
+func TestARootThatIsSwappedInOneStepLosesHonestRequests(t *testing.T) {
+	b := shared(t)
+	p := friendly()
+	p.Changes.RootInOneStep = true
+	b.apply(t, p)
+	result := b.pulse(t, func() {
+		for _, what := range []clusters.Rotation{clusters.AddRoot, clusters.UseRoot, clusters.DropRoot} {
+			b.rotate(t, what)
+		}
+	})
+	if result.Lost == 0 {
+		t.Errorf("none of %d requests was lost", result.Requests)
+	}
+	if o := b.knock(t, "web", b.charge(t)); !served(o) {
+		t.Errorf("after the swap: %s", says(o))
+	}
+}
+
+// serialAfter waits until web shows a leaf that is not the one given.
+func (b *bed) serialAfter(t testing.TB, old string) string {
+	t.Helper()
+	for ctx := limit(t); ctx.Err() == nil; pause(ctx) {
+		if s := b.evidence(t, "bank", b.knock(t, "web", b.charge(t))).Serial; s != old {
+			return s
+		}
+	}
+	t.Fatal("the leaf was never renewed")
+	return ""
+}
+
+func TestShortLeavesAreRenewedWithoutALoss(t *testing.T) {
+	b := shared(t)
+	p := friendly()
+	p.Identity.Leaf = 2 * time.Second
+	b.apply(t, p)
+	before := b.sidecar(t, "bank").revision(listenerVersion)
+	result := b.pulse(t, func() { b.serialAfter(t, b.serialAfter(t, b.serialAfter(t, ""))) })
+	if result.Lost != 0 {
+		t.Errorf("%d of %d requests were lost: %+v", result.Lost, result.Requests, result.Losses)
+	}
+	if after := b.sidecar(t, "bank").revision(listenerVersion); after != before {
+		t.Errorf("a renewal changed the listeners: %s, before %s", after, before)
+	}
+	b.apply(t, friendly())
+}
+
+func TestLeavesRunOutWhenNobodyRenewsThem(t *testing.T) {
+	b := shared(t)
+	for name, stop := range map[string]func(*clusters.Policy){
+		"no renewal":        func(p *clusters.Policy) { p.Identity.NoRenewal = true },
+		"stopped authority": func(*clusters.Policy) { b.rotate(t, clusters.StopRenewal) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := friendly()
+			p.Identity.Leaf = 2 * time.Second
+			b.apply(t, p)
+			stop(&p)
+			b.apply(t, p)
+			refused := attacker.Observation{}
+			for ctx := limit(t); refused.Refusal == nil; pause(ctx) {
+				if ctx.Err() != nil {
+					t.Fatal("the leaf never ran out")
+				}
+				if o := b.knock(t, "web", b.charge(t)); !served(o) {
+					refused = o
+				}
+			}
+			t.Logf("%s; web's sidecar: %s", says(refused), b.evidence(t, "web", refused).Reason)
+			b.rotate(t, clusters.StartRenewal)
+			b.apply(t, friendly())
+			if o := b.knock(t, "web", b.charge(t)); !served(o) {
+				t.Errorf("after the renewal: %s", says(o))
+			}
+		})
+	}
+}
+
+func TestTheDeliveredLeafIsTheOneInUse(t *testing.T) {
+	b := shared(t)
+	b.apply(t, friendly())
+	for _, w := range b.r().Workloads {
+		pair, err := b.mesh.Authority(b.r()).Delivered(context.Background(), w)
+		if (err == nil) != w.Meshed {
+			t.Errorf("%s: meshed %v, error %v", w.Name, w.Meshed, err)
+		}
+		if w.Meshed && string(pair.Key) != string(b.sidecar(t, w.Name).leaf.Key) {
+			t.Errorf("%s: not the delivered key", w.Name)
+		}
+	}
+}
