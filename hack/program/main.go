@@ -22,9 +22,11 @@ func main() {
 	}
 }
 
+func say(line string) { fmt.Fprintln(os.Stderr, line) }
+
 func run(ctx context.Context, names []string) error {
 	for _, name := range names {
-		f, err := programs.Find(ctx, name, programs.Options{Get: true})
+		f, err := programs.Find(ctx, name, programs.Options{Get: true, Note: say})
 		if err != nil {
 			return err
 		}
