@@ -199,3 +199,15 @@ func TestNoRequestIsServedAfterARevocationHasSettled(t *testing.T) {
 	}
 	t.Logf("last request served %s after the change was asked for; settled after %s at most", last, settled)
 }
+
+func TestAStreamThatWasCutOffIsToldByTheSidecar(t *testing.T) {
+	b := shared(t)
+	b.apply(t, generous())
+	k := b.kept(t, "http2-stream", nonce())
+	o := b.knock(t, "thief", k)
+	b.apply(t, friendly())
+	s := b.evidence(t, "bank", o)
+	if !s.Refused || s.Reason != "downstream_local_disconnect(filter_chain_is_being_removed)" {
+		t.Errorf("bank's sidecar says %+v", s)
+	}
+}

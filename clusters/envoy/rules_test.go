@@ -178,3 +178,30 @@ func policies() map[string]clusters.Policy {
 		"plaintext port": with(func(p *clusters.Policy, _ *clusters.Rule) { p.Plaintext = []int{clusters.PortHTTP} }),
 	}
 }
+
+func TestATargetThatDoesNotListenIsNotARefusalByARule(t *testing.T) {
+	b := shared(t)
+	p := friendly()
+	p.Allow = []clusters.Rule{{From: []string{"web"}, To: "bank"}}
+	b.apply(t, p)
+	k := b.charge(t)
+	k.Address = netip.AddrPortFrom(b.workload(t, "bank").Address, 7777).String()
+	o := b.knock(t, "web", k)
+	if o.Refusal == nil || o.Refusal.Code != 503 {
+		t.Fatal(says(o))
+	}
+	b.refusal(t, o, "http", "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}")
+}
+
+// What the caller's own sidecar refuses is told by that one.
+func TestAMethodThatIsNoneIsRefusedByTheCallersOwnSidecar(t *testing.T) {
+	b := shared(t)
+	b.apply(t, friendly())
+	k := b.charge(t)
+	k.Method = "post"
+	o := b.knock(t, "web", k)
+	expect(t, o, "http 400 Bad Request envoy@web")
+	if s := b.evidence(t, "web", o); !s.Refused || s.Inbound || s.Reason != "http1.codec_error" {
+		t.Errorf("web's sidecar says %+v", s)
+	}
+}

@@ -81,7 +81,7 @@ func (s sink) http(name string, e *datav3.HTTPAccessLogEntry) record {
 	g.Raw = raw(e.GetCommonProperties(), details)
 	if g.Refused = !passedOn(details); g.Refused {
 		g.Reason = details
-		if failed := e.GetCommonProperties().GetUpstreamTransportFailureReason(); failed != "" {
+		if failed := e.GetCommonProperties().GetUpstreamTransportFailureReason(); isTLS(failed) {
 			g.Reason = "upstream_" + tlsReason(failed)
 		}
 	}
@@ -119,7 +119,7 @@ func (s sink) tcp(name string, e *datav3.TCPAccessLogEntry) (record, bool) {
 		g.Layer, g.Refused, g.Reason, g.Upstream = "tls", true, tlsReason(failed), false
 	case strings.HasPrefix(ended, "rbac_") && !listener:
 		g.Refused, g.Reason, g.Upstream = true, ended, false
-	case c.GetUpstreamTransportFailureReason() != "":
+	case isTLS(c.GetUpstreamTransportFailureReason()):
 		g.Refused, g.Reason = true, "upstream_"+tlsReason(c.GetUpstreamTransportFailureReason())
 	case c.GetResponseFlags().GetUpstreamConnectionFailure():
 		g.Refused, g.Reason = true, "upstream_connection_failure"
@@ -139,6 +139,10 @@ func handshakeFailure(c *datav3.AccessLogCommon) string {
 	}
 	return said
 }
+
+// isTLS tells a failed handshake with the next hop from a failed connection,
+// which Envoy writes down in the same place.
+func isTLS(failed string) bool { return strings.HasPrefix(failed, "TLS_error") }
 
 // noChain is what Envoy says of a connection that no filter chain fits:
 // plaintext to a port that is strict.
