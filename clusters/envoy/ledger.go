@@ -62,7 +62,7 @@ func (l *ledger) request(stream int64, req *discoveryv3.DiscoveryRequest) error 
 func (l *ledger) compare(want versions) (missing []string, changed <-chan struct{}, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i, kind := range kinds {
+	for i, kind := range kinds() {
 		if r, ok := l.refused[kind]; ok && r.version == want[i] {
 			return nil, nil, fmt.Errorf("the sidecar refused %s of revision %s: %s", short(kind), r.version, r.why)
 		}

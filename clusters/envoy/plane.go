@@ -66,28 +66,33 @@ func (p *plane) stop() {
 	<-p.ended
 }
 
-// The types of resources that a sidecar asks for, in the order of a config's
-// fields and a versions' elements.
-var kinds = [...]string{
-	resource.ListenerType, resource.ClusterType, resource.ExtensionConfigType, resource.SecretType,
-}
-
-// The places in kinds.
+// The places of the types of resources, wherever something is kept for each.
 const (
 	listenerVersion = iota
 	clusterVersion
 	extensionVersion
 	secretVersion
+	kindCount
 )
 
-// versions are those of the resources, in the order of kinds.
-type versions [len(kinds)]string
+// kinds are the types of resources that a sidecar asks for, by place.
+func kinds() [kindCount]string {
+	return [...]string{
+		listenerVersion:  resource.ListenerType,
+		clusterVersion:   resource.ClusterType,
+		extensionVersion: resource.ExtensionConfigType,
+		secretVersion:    resource.SecretType,
+	}
+}
+
+// versions are those of the resources, by place.
+type versions [kindCount]string
 
 // send makes the sidecar get what is new: a type is sent when its version is
 // another one.
-func (p *plane) send(ctx context.Context, resources [len(kinds)][]types.Resource, v versions) error {
+func (p *plane) send(ctx context.Context, resources [kindCount][]types.Resource, v versions) error {
 	var s cachev3.Snapshot
-	for i, kind := range kinds {
+	for i, kind := range kinds() {
 		s.Resources[cachev3.GetResponseType(kind)] = cachev3.NewResources(v[i], resources[i])
 	}
 	if err := p.cache.SetSnapshot(ctx, theSidecar, &s); err != nil {

@@ -34,7 +34,7 @@ type sidecar struct {
 	kept       debt                // what a policy let live on that another one may not
 	chains     map[string][]string // names by listener
 	retired    map[string]bool     // inbound ones that were replaced and may still have connections
-	sums       [len(kinds)][sha256.Size]byte
+	sums       [kindCount][sha256.Size]byte
 	want       versions
 	shown      string // the version of the listeners that was last seen active
 }
@@ -56,7 +56,7 @@ func (s *sidecar) tell(ctx context.Context, revision string) error {
 	}
 	s.retire(c)
 	c.secrets = append(c.secrets, leaf(s.leaf))
-	var resources [len(kinds)][]types.Resource
+	var resources [kindCount][]types.Resource
 	for i, messages := range [...][]proto.Message{c.listeners, c.clusters, c.extensions, c.secrets} {
 		sum, err := digest(messages)
 		if err != nil {

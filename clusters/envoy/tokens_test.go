@@ -37,14 +37,12 @@ func (b *bed) token(t testing.TB, q clusters.TokenRequest) string {
 	return token
 }
 
-func TestATokenIsRefusedForItsOwnReason(t *testing.T) {
-	b := shared(t)
-	b.apply(t, bound())
+type badToken struct{ from, token, want, reason string }
+
+func (b *bed) badTokens(t testing.TB) map[string]badToken {
 	now := time.Now()
 	good := b.token(t, clusters.TokenRequest{})
-	for name, c := range map[string]struct {
-		from, token, want, reason string
-	}{
+	return map[string]badToken{
 		"good": {"web", good, "served 200", ""},
 		"another's identity": {
 			"thief", good, "http 403 RBAC: access denied envoy@bank", denied,
@@ -86,7 +84,13 @@ func TestATokenIsRefusedForItsOwnReason(t *testing.T) {
 			"web", "a.b.c", "http 401 Jwt header is an invalid Base64url encoded envoy@bank",
 			"jwt_authn_access_denied{Jwt_header_is_an_invalid_Base64url_encoded}",
 		},
-	} {
+	}
+}
+
+func TestATokenIsRefusedForItsOwnReason(t *testing.T) {
+	b := shared(t)
+	b.apply(t, bound())
+	for name, c := range b.badTokens(t) {
 		t.Run(name, func(t *testing.T) {
 			o := b.knock(t, c.from, b.bearing(t, c.token))
 			expect(t, o, c.want)
