@@ -94,7 +94,11 @@ func identity(q clusters.LeafRequest) (*url.URL, error) {
 	if w.TrustDomain == "" || w.Namespace == "" || w.Account == "" {
 		return nil, errors.New("a workload without trust domain, namespace or account has no identity")
 	}
-	return url.Parse(w.ID())
+	id, err := url.Parse(w.ID())
+	if err == nil && q.TrustDomain != "" {
+		id.Host = q.TrustDomain // the mesh's own form of an identity names its own trust domain
+	}
+	return id, err
 }
 
 func (c *CA) validity(q clusters.LeafRequest) (start, end time.Time) {
