@@ -94,6 +94,7 @@ func (p *player) judgedTwice(ctx context.Context, s Scenario, a Attempt) asserti
 		return rec
 	}
 	again := p.attempt(ctx, s, a, p.opts.Weaken, true)
+	rec.Tries.Change = rec.Change
 	again.Earlier = append([]assertions.Call{rec.Tries}, rec.Earlier...)
 	again.Receipts = append(again.Receipts, p.of(rec.Tries.Observations)...)
 	return again
@@ -167,7 +168,9 @@ func (p *player) attempt(ctx context.Context, s Scenario, a Attempt, weaken []st
 	if err := p.collect(ctx); err != nil {
 		rec.Fault = err.Error()
 	}
-	p.gather(ctx, policy, &rec)
+	// Without honest calls around it nothing can be called blocked, so only
+	// what a detector makes of it is worth waiting for.
+	p.gather(ctx, policy, &rec, sandwiched || rec.Expect.Gap)
 	if ctx.Err() != nil {
 		rec.Fault = fmt.Sprintf("out of time: %v", context.Cause(ctx))
 	}
@@ -227,7 +230,7 @@ func (p *player) of(os []attacker.Observation) []attacker.Receipt {
 }
 
 // gather completes a record: receipts, the window, signals, alerts.
-func (p *player) gather(ctx context.Context, policy clusters.Policy, rec *assertions.Record) {
+func (p *player) gather(ctx context.Context, policy clusters.Policy, rec *assertions.Record, evidence bool) {
 	all := slices.Clone(rec.Tries.Observations)
 	for _, c := range slices.Concat(rec.Before, rec.After) {
 		all = append(all, c.Observations...)
@@ -236,7 +239,7 @@ func (p *player) gather(ctx context.Context, policy clusters.Policy, rec *assert
 	if c := rec.Change; c != nil {
 		c.Window = assertions.Measure(c.Asked, c.Settled, rec.Tries.Observations, p.of(rec.Tries.Observations))
 	}
-	if !p.can(clusters.CanSignal) || rec.Expect.Verdict == assertions.Undisturbed {
+	if !evidence || !p.can(clusters.CanSignal) || rec.Expect.Verdict == assertions.Undisturbed {
 		return
 	}
 	if f := assertions.Judge(*rec); f.Verdict == assertions.Breached && !rec.Expect.Gap {
@@ -259,5 +262,5 @@ func (p *player) gather(ctx context.Context, policy clusters.Policy, rec *assert
 		rec.Fault = "evidence: " + err.Error()
 	}
 	rec.Signals = signals
-	rec.Alerts = append(clusters.ForeignAddress(signals, p.rg), clusters.Unselected(policy, rec.Target, time.Now())...)
+	rec.Alerts = append(clusters.ForeignAddress(signals, p.rg), clusters.Unselected(policy, rec.Target, rec.Apply.Settled)...)
 }

@@ -251,7 +251,7 @@ func rejudged(a reports.Attempt) (reports.Attempt, error) {
 func compareIDs(a, b string) int { return cmp.Compare(a, b) }
 
 // wanted ends the wait for evidence: the record shows a hold or, where a gap is
-// expected, every try was seen at the target.
+// expected, every try and every honest call was seen at the target.
 func wanted(r assertions.Record) func([]clusters.Signal) bool {
 	if !r.Expect.Gap {
 		return func(signals []clusters.Signal) bool {
@@ -259,8 +259,14 @@ func wanted(r assertions.Record) func([]clusters.Signal) bool {
 			return assertions.Judge(r).Verdict == assertions.Blocked
 		}
 	}
+	all := slices.Clone(r.Tries.Observations)
+	for _, c := range slices.Concat(r.Before, r.After) {
+		if c.Role != assertions.RoleTwin {
+			all = append(all, c.Observations...) // an honest call may raise a false alarm
+		}
+	}
 	return func(signals []clusters.Signal) bool {
-		return !slices.ContainsFunc(r.Tries.Observations, func(o attacker.Observation) bool {
+		return !slices.ContainsFunc(all, func(o attacker.Observation) bool {
 			return !slices.ContainsFunc(signals, func(s clusters.Signal) bool {
 				return s.Workload == r.Target && s.Inbound && s.Nonce == o.Nonce
 			})

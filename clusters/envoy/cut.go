@@ -113,8 +113,11 @@ func (s *sidecar) open(ctx context.Context) (open, stats, error) {
 }
 
 // patience is how long settling waits for honest short requests to end before
-// it ends what is open by force.
-const patience = 30 * time.Millisecond
+// it ends what is open by force; for connections, until idle ones have ended.
+const (
+	patience           = 30 * time.Millisecond
+	patienceConnection = idle + 100*time.Millisecond
+)
 
 // pay ends what a change must not let live on. The new rules are active when
 // it is called, so a moment in which nothing old is open proves that nothing
@@ -143,7 +146,11 @@ func (s *sidecar) pay(ctx context.Context, revision string) (cut bool, err error
 
 // free waits a little for a moment without anything old.
 func (s *sidecar) free(ctx context.Context, owed debt) (bool, error) {
-	within, cancel := context.WithTimeout(ctx, patience)
+	limit := patience
+	if owed == connections {
+		limit = patienceConnection
+	}
+	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	noRequests, noTCP := false, false
 	for {

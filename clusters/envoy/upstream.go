@@ -57,6 +57,7 @@ func (b *builder) original(name string, own bool) *clusterv3.Cluster {
 		ConnectionPoolPerDownstreamConnection: own,
 		TypedExtensionProtocolOptions: map[string]*anypb.Any{
 			"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": b.pack(&httpv3.HttpProtocolOptions{
+				CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{IdleTimeout: lasting(idle)},
 				UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_UseDownstreamProtocolConfig{
 					UseDownstreamProtocolConfig: &httpv3.HttpProtocolOptions_UseDownstreamHttpConfig{
 						HttpProtocolOptions:  &corev3.Http1ProtocolOptions{},
@@ -67,6 +68,11 @@ func (b *builder) original(name string, own bool) *clusterv3.Cluster {
 		},
 	}
 }
+
+// idle is how long a connection to the next hop outlives the application's own,
+// which Envoy does not tell its pool about. What is left over would otherwise
+// be open for an hour, and hold up every change of trust.
+const idle = 200 * time.Millisecond
 
 // clientTLS presents this workload's leaf and takes only the peer's identity.
 func (b *builder) clientTLS(peer clusters.Workload) *corev3.TransportSocket {
