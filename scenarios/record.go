@@ -274,10 +274,12 @@ func wanted(r assertions.Record) func([]clusters.Signal) bool {
 	}
 }
 
-// since is when the attempt's first try began.
+// since is when the first call of the record began.
 func since(r assertions.Record) time.Time {
-	if len(r.Tries.Observations) == 0 {
-		return time.Time{}
+	for _, c := range append(slices.Clone(r.Before), r.Tries) {
+		if len(c.Observations) > 0 {
+			return c.Observations[0].Start
+		}
 	}
-	return r.Tries.Observations[0].Start
+	return time.Time{}
 }
