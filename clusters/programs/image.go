@@ -93,16 +93,16 @@ func cut(ctx context.Context, img v1.Image, file, to string) (err error) {
 	if err != nil {
 		return err
 	}
-	root := newNode()
+	seen := tree{newNode()}
 	for i, l := range layers {
 		err := entries(ctx, l, func(n int, h *tar.Header, _ *tar.Reader) error {
-			return root.apply(h, place{i, n})
+			return seen.apply(h, place{i, n})
 		})
 		if err != nil {
 			return fmt.Errorf("read layer %d of %d: %w", i+1, len(layers), err)
 		}
 	}
-	found, err := root.regular(file)
+	found, err := seen.regular(file)
 	if err != nil {
 		return err
 	}

@@ -35,22 +35,25 @@ type node struct {
 
 func newNode() *node { return &node{children: map[string]*node{}} }
 
+// A tree is that file system, from its root.
+type tree struct{ root *node }
+
 // apply does what one entry of a layer does to the layers below it. Entries
 // come in the order of the tar, layers from the bottom.
-func (root *node) apply(h *tar.Header, at place) error {
+func (t tree) apply(h *tar.Header, at place) error {
 	name := path.Clean("/" + h.Name)
 	dir, base := path.Split(name)
 	if base == "" {
 		return nil // the root itself
 	}
-	parent, err := root.folder(dir, at)
+	parent, err := t.folder(dir, at)
 	if err != nil {
 		return fmt.Errorf("%s: %w", h.Name, err)
 	}
 	if hidden, ok := strings.CutPrefix(base, whiteout); ok {
 		if base == opaque {
 			parent.hideBelow(at.layer)
-		} else if n := parent.children[hidden]; n != nil && !n.hideBelow(at.layer) {
+		} else if old := parent.children[hidden]; old != nil && !old.hideBelow(at.layer) {
 			delete(parent.children, hidden)
 		}
 		return nil
@@ -68,7 +71,7 @@ func (root *node) apply(h *tar.Header, at place) error {
 	case tar.TypeLink:
 		// Few links lead to what we want: one that leads nowhere is no reason
 		// to give up.
-		if target, err := root.find(h.Linkname, 0); err == nil {
+		if target, err := t.find(h.Linkname, 0); err == nil {
 			n.content = target.content
 		}
 	case tar.TypeReg:
@@ -91,8 +94,8 @@ func (n *node) hideBelow(layer int) (left bool) {
 }
 
 // folder finds a folder, and makes what is missing: tars need not say it.
-func (root *node) folder(name string, at place) (*node, error) {
-	n, err := root.find(name, 0)
+func (t tree) folder(name string, at place) (*node, error) {
+	n, err := t.find(name, 0)
 	if err == nil {
 		if n.children == nil {
 			return nil, fmt.Errorf("%s is no folder", name)
@@ -102,7 +105,7 @@ func (root *node) folder(name string, at place) (*node, error) {
 	if errors.Is(err, errLinks) {
 		return nil, err
 	}
-	up, err := root.folder(path.Dir(path.Clean(name)), at)
+	up, err := t.folder(path.Dir(path.Clean(name)), at)
 	if err != nil {
 		return nil, err
 	}
@@ -114,9 +117,9 @@ func (root *node) folder(name string, at place) (*node, error) {
 
 // find follows a name and all symbolic links on the way; they cannot leave the
 // root.
-func (root *node) find(name string, links int) (*node, error) {
+func (t tree) find(name string, links int) (*node, error) {
 	clean := path.Clean("/" + name)
-	n, at := root, "/"
+	n, at := t.root, "/"
 	rest := strings.Split(strings.TrimPrefix(clean, "/"), "/")
 	for i, part := range rest {
 		if part == "" {
@@ -137,14 +140,14 @@ func (root *node) find(name string, links int) (*node, error) {
 		if !path.IsAbs(target) {
 			target = path.Join(at, target)
 		}
-		return root.find(path.Join(append([]string{"/", target}, rest[i+1:]...)...), links)
+		return t.find(path.Join(append([]string{"/", target}, rest[i+1:]...)...), links)
 	}
 	return n, nil
 }
 
 // regular finds a file with content.
-func (root *node) regular(name string) (place, error) {
-	n, err := root.find(name, 0)
+func (t tree) regular(name string) (place, error) {
+	n, err := t.find(name, 0)
 	if err != nil {
 		return place{}, err
 	}

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rogpeppe/go-internal/dirhash"
+	"golang.org/x/mod/sumdb/dirhash"
 	"golang.org/x/tools/txtar"
 )
 
