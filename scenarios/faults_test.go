@@ -81,6 +81,7 @@ func TestARefusalForAnotherReasonIsMisblocked(t *testing.T) {
 		// The thief's request carries a broken token, so that the target's
 		// proxy answers 401 before any rule is asked.
 		s.Policy.Tokens = &clusters.Tokens{Issuers: []string{"main"}, Audience: "bank"}
+		s.Twin = map[string]any{"request": "GET /v1/rates", "headers": nil}
 		s.Attempts[0].With["headers"] = map[string]any{"authorization": []any{"Bearer broken"}}
 	})
 	wants(t, a, assertions.Misblocked, assertions.Fail, "jwt_authn_access_denied")

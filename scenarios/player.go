@@ -145,6 +145,9 @@ func (p *player) attempt(ctx context.Context, s Scenario, a Attempt, weaken []st
 	policy.Changes.Withhold = false
 	change := p.apply(ctx, s, policy)
 	rec.Apply = &change
+	if change.Error != "" {
+		return rec // no proxy is known to hold the policy that was to be tried
+	}
 	honest := s.honest()
 	control := use{assertions.RoleControl, s.Cast.Friend, honest.Attack, honest.With}
 	fence := control
