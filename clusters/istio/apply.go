@@ -1,0 +1,102 @@
+package istio
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"maps"
+
+	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/kubeapi"
+)
+
+// written is an object as the API has it.
+type written struct {
+	object kubeapi.Object
+	body   string
+}
+
+// apply asks for a policy.
+func (st *stage) apply(ctx context.Context, p clusters.Policy) (clusters.Revision, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	rev := st.next()
+	if !st.settledn {
+		// What was asked for before may still be on its way: a mark of that
+		// time must not be taken for one of this.
+		st.salt = strconv.Itoa(st.revision)
+	}
+	// A policy that cannot be rendered changes nothing at all.
+	objects, err := render(st.r, p, st.salt)
+	if err != nil {
+		return clusters.Revision{}, err
+	}
+	if p.Changes.Withhold {
+		// The control plane that is away: the API has the policy, and nobody
+		// hears of it.
+		if err := st.hang(true); err != nil {
+			return clusters.Revision{}, err
+		}
+	}
+	if err := st.write(ctx, objects); err != nil {
+		return clusters.Revision{}, err
+	}
+	before := st.policy.Identity
+	st.policy, st.latest, st.settledn = p, rev.ID, false
+	st.known[rev.ID] = applied
+	if p.Changes.Withhold {
+		st.known[rev.ID] = withheld
+		return rev, nil
+	}
+	st.store.Conceal(p.Logging.NoAddress)
+	if err := st.hang(false); err != nil {
+		return clusters.Revision{}, err
+	}
+	for _, s := range st.sidecars {
+		s.expect(wanted(st.r, p, s.workload, objects))
+	}
+	if before != p.Identity && st.pilot != nil {
+		return rev, st.live(ctx, p.Identity)
+	}
+	return rev, nil
+}
+
+// live gives every workload a leaf that lives as long as asked.
+func (st *stage) live(ctx context.Context, p clusters.Lifetimes) error {
+	for _, s := range st.sidecars {
+		s.mu.Lock()
+		s.lifetime = p.Leaf
+		s.mu.Unlock()
+	}
+	return st.restartAgents(ctx)
+}
+
+// write makes the API have exactly these objects of the policy. st.mu is held.
+func (st *stage) write(ctx context.Context, objects []placed) error {
+	gone := maps.Clone(st.objects)
+	for _, o := range objects {
+		key := o.object.Text()
+		delete(gone, key)
+		body, err := json.Marshal(o.object)
+		if err != nil {
+			return fmt.Errorf("write %s: %w", key, err)
+		}
+		if st.objects[key].body == string(body) {
+			continue
+		}
+		if err := st.in.api.Apply(ctx, o.object); err != nil {
+			return err
+		}
+		st.objects[key] = written{o.object, string(body)}
+	}
+	for _, key := range slices.Sorted(maps.Keys(gone)) {
+		if err := st.in.api.Delete(ctx, gone[key].object); err != nil {
+			return err
+		}
+		delete(st.objects, key)
+	}
+	return nil
+}

@@ -1,0 +1,173 @@
+package istio
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/meshbreach/meshbreach/clusters"
+)
+
+// fixture is the power over a range's identities. The CA is the harness's;
+// istiod signs with its intermediate, so what the fixture mints and what the
+// mesh delivers come from one signer.
+type fixture struct{ st *stage }
+
+var _ clusters.Authority = fixture{}
+
+// Leaf mints a leaf as asked. It is no delivery.
+func (f fixture) Leaf(ctx context.Context, q clusters.LeafRequest) (clusters.KeyPair, error) {
+	return f.st.ca.Leaf(ctx, q)
+}
+
+// Delivered is the key pair that a workload's agent delivered last.
+func (f fixture) Delivered(ctx context.Context, w clusters.Workload) (clusters.KeyPair, error) {
+	for _, s := range f.st.sidecars {
+		if s.workload.Name == w.Name {
+			return s.whole(ctx)
+		}
+	}
+	return clusters.KeyPair{}, fmt.Errorf("copy the leaf of %s: it has no sidecar, so none was delivered", w.Name)
+}
+
+// whole reads the pair until its halves belong together: the agent writes one
+// file after the other.
+func (s *sidecar) whole(ctx context.Context) (clusters.KeyPair, error) {
+	for {
+		pair, err := s.delivered()
+		if err == nil && matching(pair) {
+			return pair, nil
+		}
+		if !pause(ctx, pollEvery) {
+			return clusters.KeyPair{}, fmt.Errorf("copy the leaf of %s: %w", s.workload.Name, context.Cause(ctx))
+		}
+	}
+}
+
+// Token signs a bearer token.
+func (f fixture) Token(ctx context.Context, q clusters.TokenRequest) (string, error) {
+	return f.st.ca.Token(ctx, q)
+}
+
+// Rotate changes what istiod signs with and what the mesh trusts, and lets the
+// agents ask for new leaves. Open connections live on.
+func (f fixture) Rotate(ctx context.Context, what clusters.Rotation) (clusters.Revision, error) {
+	return f.st.rotate(ctx, what)
+}
+
+func (st *stage) rotate(ctx context.Context, what clusters.Rotation) (clusters.Revision, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	rev := st.next()
+	st.known[rev.ID] = rotated
+	if st.policy.Changes.RootInOneStep {
+		if done, err := st.oneStep(ctx, what); done || err != nil {
+			return rev, err
+		}
+	}
+	if err := st.ca.Rotate(what); err != nil {
+		return clusters.Revision{}, err
+	}
+	switch what {
+	case clusters.StopRenewal:
+		return rev, st.hang(true)
+	case clusters.StartRenewal:
+		return rev, st.hang(false)
+	case clusters.RotateLeaf:
+	default:
+		if err := st.reload(ctx); err != nil {
+			return clusters.Revision{}, err
+		}
+	}
+	return rev, st.restartAgents(ctx)
+}
+
+// reloaded is what istiod writes when it has taken over new keys and roots.
+const reloaded = "Istiod has detected the newly added intermediate CA"
+
+// reload gives istiod new keys and roots and waits until it signs with them.
+// st.mu is held.
+func (st *stage) reload(ctx context.Context) error {
+	roots, _, err := st.ca.Public()
+	if err != nil {
+		return err
+	}
+	st.r.Roots = roots
+	log := filepath.Join(st.pilotDir(), "log")
+	before, err := os.ReadFile(log)
+	if err != nil {
+		return err
+	}
+	if err := st.plugIn(); err != nil {
+		return err
+	}
+	for {
+		now, err := os.ReadFile(log)
+		if err != nil {
+			return err
+		}
+		if bytes.Count(now, []byte(reloaded)) > bytes.Count(before, []byte(reloaded)) {
+			return nil
+		}
+		if !pause(ctx, pollEvery) {
+			return fmt.Errorf("wait until istiod signs with another key: %w%s", context.Cause(ctx), lastWords(log))
+		}
+	}
+}
+
+// stepPace is the time between two workloads of a root that is swapped in one
+// step. A real roll-out takes longer; with none, no honest handshake might
+// fall between.
+const stepPace = 100 * time.Millisecond
+
+// oneStep is how a root must not be changed: the new one is not trusted before
+// it is used, and workloads change over one after another. st.mu is held.
+func (st *stage) oneStep(ctx context.Context, what clusters.Rotation) (done bool, err error) {
+	switch what {
+	case clusters.AddRoot, clusters.DropRoot:
+		return true, nil // there is no overlap to begin or to end
+	case clusters.UseRoot:
+	default:
+		return false, nil
+	}
+	// istiod itself takes no root that has nothing to do with the last: it
+	// gets there in two steps, of which no agent hears.
+	for _, r := range []clusters.Rotation{clusters.AddRoot, clusters.UseRoot} {
+		if err := st.ca.Rotate(r); err != nil {
+			return true, err
+		}
+	}
+	if err := st.reload(ctx); err != nil {
+		return true, err
+	}
+	if err := st.ca.Rotate(clusters.DropRoot); err != nil {
+		return true, err
+	}
+	if err := st.reload(ctx); err != nil {
+		return true, err
+	}
+	for _, s := range st.callersFirst() {
+		if err := s.restart(ctx); err != nil {
+			return true, err
+		}
+		if !pause(ctx, stepPace) {
+			return true, fmt.Errorf("swap the root of %s: %w", s.workload.Name, ctx.Err())
+		}
+	}
+	return true, nil
+}
+
+func (st *stage) callersFirst() []*sidecar {
+	var callers, servers []*sidecar
+	for _, s := range st.sidecars {
+		if serves(s.workload) {
+			servers = append(servers, s)
+		} else {
+			callers = append(callers, s)
+		}
+	}
+	return append(callers, servers...)
+}

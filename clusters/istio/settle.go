@@ -1,0 +1,187 @@
+package istio
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/pem"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/meshbreach/meshbreach/clusters"
+)
+
+// expect sets what has to be seen.
+func (s *sidecar) expect(w want) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.want = w
+}
+
+// settled waits for all sidecars.
+func (st *stage) settled(ctx context.Context, rev clusters.Revision) error {
+	st.mu.Lock()
+	is, latest := st.known[rev.ID], st.latest
+	st.mu.Unlock()
+	switch {
+	case is == unknown:
+		return fmt.Errorf("settle range %s: it has no revision %q", st.name, rev.ID)
+	case is != rotated && rev.ID != latest:
+		return fmt.Errorf("settle range %s: revision %s was replaced by %s", st.name, rev.ID, latest)
+	case is == withheld:
+		return nil
+	}
+	select {
+	case st.settling <- struct{}{}:
+		defer func() { <-st.settling }()
+	case <-ctx.Done():
+		return fmt.Errorf("settle range %s: another settling is under way: %w", st.name, ctx.Err())
+	}
+	// All are waited for, so that one error does not hide another.
+	errs := make([]error, len(st.sidecars))
+	var g errgroup.Group
+	for i, s := range st.sidecars {
+		g.Go(func() error {
+			errs[i] = s.settle(ctx, is == rotated)
+			return nil
+		})
+	}
+	_ = g.Wait() // the errors are in errs
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.settledn = st.settledn || st.latest == latest
+	return nil
+}
+
+// settle returns when the sidecar holds what is wanted, nothing is warming and
+// nothing old is open.
+func (s *sidecar) settle(ctx context.Context, leaf bool) error {
+	last := []string{"an answer of its administration"}
+	for {
+		missing, err := s.look(ctx, leaf)
+		switch {
+		case err == nil && len(missing) == 0:
+			return nil
+		case err == nil:
+			last = missing
+		case s.envoy.Err() != nil:
+			return fmt.Errorf("settle the sidecar of %s: it has ended: %w%s", s.workload.Name, s.envoy.Err(), lastWords(s.file("envoy.log")))
+		}
+		if !pause(ctx, pollEvery) {
+			return errors.Join(fmt.Errorf("settle the sidecar of %s: still missing: %s: %w", s.workload.Name, joined(last), context.Cause(ctx)), err)
+		}
+	}
+}
+
+// look says what is missing.
+func (s *sidecar) look(ctx context.Context, leaf bool) ([]string, error) {
+	n, err := s.admin.stats(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if n["listener_manager.workers_started"] != 1 {
+		return []string{"its workers"}, nil
+	}
+	missing := busy(n)
+	if len(missing) > 0 {
+		return missing, nil
+	}
+	s.mu.Lock()
+	w := s.want
+	s.mu.Unlock()
+	l, err := s.admin.inbound(ctx)
+	if err != nil {
+		return []string{err.Error()}, nil
+	}
+	missing = w.missing(l)
+	if l.busy {
+		missing = append(missing, "its listener is warming or draining")
+	}
+	if len(missing) > 0 {
+		return missing, nil
+	}
+	if more, err := s.secrets(ctx, leaf); err != nil || len(more) > 0 {
+		return more, err
+	}
+	return nil, s.admin.passed(ctx)
+}
+
+// busy says what is warming or draining. Envoy keeps a replaced filter chain
+// for the whole drain time even when nobody is in it; that is not waited for,
+// since nobody can come in any more either.
+func busy(n map[string]uint64) []string {
+	var out []string
+	for _, name := range []string{"listener_manager.total_listeners_warming", "cluster_manager.warming_clusters"} {
+		if n[name] > 0 {
+			out = append(out, fmt.Sprintf("%s is %d", name, n[name]))
+		}
+	}
+	draining := n["listener_manager.total_listeners_draining"] + n["listener_manager.total_filter_chains_draining"]
+	if open := n["listener.0.0.0.0_15006.downstream_cx_active"]; draining > 0 && open > 0 {
+		out = append(out, fmt.Sprintf("%d connections while something drains", open))
+	}
+	return out
+}
+
+// secrets says whether the leaf that the agent has, and its roots, are not the
+// Envoy's yet.
+func (s *sidecar) secrets(ctx context.Context, leaf bool) ([]string, error) {
+	if !leaf {
+		return nil, nil
+	}
+	have, err := s.delivered()
+	if err != nil {
+		return []string{"a leaf"}, nil
+	}
+	active, err := s.admin.leaf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !samePEM(active, have.Chain) {
+		return []string{"the leaf that its agent has"}, nil
+	}
+	return nil, nil
+}
+
+// leaf is the active certificate chain, PEM.
+func (a admin) leaf(ctx context.Context) ([]byte, error) {
+	var d struct {
+		Configs []struct {
+			Name   string
+			Secret struct {
+				Leaf struct {
+					Chain struct {
+						Bytes []byte `json:"inline_bytes"`
+					} `json:"certificate_chain"`
+				} `json:"tls_certificate"`
+			}
+		}
+	}
+	if err := a.dump(ctx, "dynamic_active_secrets", "", &d); err != nil {
+		return nil, err
+	}
+	for _, c := range d.Configs {
+		if c.Name == "default" {
+			return c.Secret.Leaf.Chain.Bytes, nil
+		}
+	}
+	return nil, nil
+}
+
+// samePEM compares the first certificates.
+func samePEM(a, b []byte) bool {
+	x, _ := pem.Decode(a)
+	y, _ := pem.Decode(b)
+	return x != nil && y != nil && bytes.Equal(x.Bytes, y.Bytes)
+}
+
+// matching says whether a key is that of a chain.
+func matching(p clusters.KeyPair) bool {
+	_, err := tls.X509KeyPair(p.Chain, p.Key)
+	return err == nil
+}
