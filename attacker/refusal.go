@@ -93,7 +93,7 @@ func namedRefusal(err error) *Refusal {
 }
 
 // socketErrors is read from the top.
-var socketErrors = []struct {
+var socketErrors = []struct { //nolint:gochecknoglobals // a table that nothing writes to
 	err   error
 	layer Layer
 	text  string
@@ -132,7 +132,7 @@ func alertOf(err error) (uint8, bool) {
 
 // alertNames are the names of RFC 8446, section 6, and of the older alerts
 // that TLS 1.2 peers still send.
-var alertNames = map[uint8]string{
+var alertNames = map[uint8]string{ //nolint:gochecknoglobals // a table that nothing writes to
 	0: "close_notify", 10: "unexpected_message", 20: "bad_record_mac",
 	21: "decryption_failed", 22: "record_overflow", 30: "decompression_failure",
 	40: "handshake_failure", 41: "no_certificate", 42: "bad_certificate",

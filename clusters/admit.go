@@ -8,7 +8,7 @@ import (
 // IssuerMain is the issuer that tokens come from when nobody says otherwise.
 const IssuerMain = "main"
 
-// Anyone, in a rule's From, is whoever proved an identity.
+// Anyone is, in a rule's From, whoever proved an identity.
 const Anyone = "*"
 
 // Admits says whether the policy, once it has settled everywhere, lets a

@@ -23,7 +23,6 @@ func isPulse(nonce string) bool { return strings.HasPrefix(nonce, pulsePrefix) }
 type pulse struct {
 	running *session.Pulse
 	policy  string // fingerprint of the policy that it runs under
-	sum     *attacker.PulseResult
 }
 
 func (l *pulse) stop(ctx context.Context) (attacker.PulseResult, error) { return l.running.Stop(ctx) }

@@ -24,6 +24,7 @@ type player struct {
 	cursor   map[string]uint64             // last sequence read, by workload
 	pulse    *pulse
 	total    attacker.PulseResult // of the scenario's pulses that have ended
+	blind    string               // why the last sweep could not be made
 }
 
 // next numbers calls, for nonces.

@@ -32,6 +32,9 @@ func (pl *played) late() {
 		return
 	}
 	add := func(rec *assertions.Record) {
+		if pl.player.blind != "" && rec.Fault == "" {
+			rec.Fault = "the last sweep could not be made: " + pl.player.blind
+		}
 		for _, n := range rec.Nonces() {
 			for _, r := range pl.player.seen[n] {
 				known := func(x attacker.Receipt) bool { return x.Epoch == r.Epoch && x.Seq == r.Seq }

@@ -109,8 +109,12 @@ func (st *stage) close(ctx context.Context) error { return st.cluster.Undo.Run(c
 // sweep collects all receipts a last time and hangs late ones onto the records
 // whose nonces they carry.
 func (st *stage) sweep(ctx context.Context, all []*played) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), evidenceLimit)
+	defer cancel()
 	for _, p := range st.players {
-		p.collect(ctx)
+		if err := p.collect(ctx); err != nil {
+			p.blind = err.Error()
+		}
 	}
 	for _, pl := range all {
 		pl.late()

@@ -45,7 +45,7 @@ func prepared(m *testing.M) int {
 			fmt.Fprintln(os.Stderr, err)
 			return 2
 		}
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }()
 		probe := filepath.Join(dir, "probe")
 		build := exec.Command("go", "build", "-o", probe, "../cmd/probe")
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -53,7 +53,10 @@ func prepared(m *testing.M) int {
 			fmt.Fprintf(os.Stderr, "build the probe: %v\n%s", err, out)
 			return 2
 		}
-		os.Setenv(probeVariable, probe)
+		if err := os.Setenv(probeVariable, probe); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 2
+		}
 		if err := builtin.Prefetch(context.Background()); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}

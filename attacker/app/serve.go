@@ -89,7 +89,7 @@ func (a *App) serveHTTP(p *port) {
 	}
 	q := &queue{addr: p.listener.Addr(), ready: make(chan net.Conn), done: make(chan struct{})}
 	a.work.Go(func() {
-		defer q.Close()
+		defer func() { _ = q.Close() }()
 		a.accept(p.listener, func(c net.Conn) { a.pass(c, q) })
 	})
 	server := p.http

@@ -52,13 +52,13 @@ func catalog(ended chan<- string) []attacker.Attack {
 		}
 	}
 	return []attacker.Attack{
-		attacker.New("series", "", "", func(ctx context.Context, f attacker.Foothold, tg attacker.Target, nonce func() string, p series, emit func(attacker.Observation)) error {
+		attacker.New("series", "", "", func(_ context.Context, f attacker.Foothold, tg attacker.Target, nonce func() string, p series, emit func(attacker.Observation)) error {
 			for range p.Count {
 				emit(attacker.Observation{Nonce: nonce(), Seen: attacker.Nowhere, Connection: f.Workload + " to " + tg.Workload})
 			}
 			return nil
 		}),
-		attacker.New("hold", "", "", func(ctx context.Context, f attacker.Foothold, _ attacker.Target, nonce func() string, p series, emit func(attacker.Observation)) error {
+		attacker.New("hold", "", "", func(ctx context.Context, _ attacker.Foothold, _ attacker.Target, nonce func() string, p series, emit func(attacker.Observation)) error {
 			defer note("hold")
 			tick := time.NewTicker(time.Duration(p.Every))
 			defer tick.Stop()

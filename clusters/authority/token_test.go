@@ -3,6 +3,7 @@ package authority_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -101,7 +102,7 @@ func TestATokenIsValidOnlyInsideItsTime(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := claims.ValidateWithLeeway(jwt.Expected{Time: now}, 0); got != c.want {
+			if got := claims.ValidateWithLeeway(jwt.Expected{Time: now}, 0); !errors.Is(got, c.want) {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
 			if claims.IssuedAt.Time().After(now) {

@@ -20,7 +20,7 @@ const (
 )
 
 // preparing serialises Prepare: mounts belong to the whole process.
-var preparing sync.Mutex
+var preparing sync.Mutex //nolint:gochecknoglobals // so do the mounts that it guards
 
 // Prepare makes the inside fit for clusters: mounts that the host never sees,
 // a /proc of our own where the kernel permits one (nothing depends on it), a

@@ -69,7 +69,7 @@ func begin(t *testing.T, c caller, args ...string) harness {
 // binary that everybody may run.
 func folder(t *testing.T) (own, self string) {
 	t.Helper()
-	own, err := os.MkdirTemp("", "leftovers")
+	own, err := os.MkdirTemp("", "leftovers") //nolint:usetesting // its parents are closed to other users
 	if err != nil {
 		t.Fatal(err)
 	}
