@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
@@ -16,7 +17,7 @@ import (
 	"github.com/meshbreach/meshbreach/clusters"
 )
 
-// An Problem is something wrong in a scenario file, at a place.
+// A Problem is something wrong in a scenario file, at a place.
 type Problem struct {
 	File         string
 	Line, Column int
@@ -29,23 +30,49 @@ func (p *Problem) Error() string {
 }
 
 // Decode reads a scenario strictly and lints it. The error joins a *Problem
-// for everything that is wrong.
+// for everything that is wrong, in the order of the file.
 func Decode(file string, data []byte) (Scenario, error) {
 	var s Scenario
-	d := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict(), yaml.UseJSONUnmarshaler())
-	if err := d.Decode(&s); err != nil {
-		return s, problem(file, err)
-	}
 	tree, err := parser.ParseBytes(data, 0)
 	if err != nil {
 		return s, problem(file, err)
 	}
-	if len(tree.Docs) != 1 {
+	if len(tree.Docs) > 1 {
 		return s, &Problem{file, 1, 1, fmt.Sprintf("a scenario file holds one document, not %d", len(tree.Docs))}
 	}
-	l := &linter{file: file, tree: tree}
+	if empty(tree) {
+		return s, &Problem{file, 1, 1, "the file is empty; it should hold a scenario"}
+	}
+	d := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict(), yaml.UseJSONUnmarshaler())
+	if err := d.Decode(&s); err != nil {
+		return s, problem(file, err)
+	}
+	l := &linter{file: file, places: placesOf(tree.Docs[0])}
 	l.scenario(s)
-	return s, errors.Join(l.found...)
+	return s, joined(l.found)
+}
+
+func empty(tree *ast.File) bool {
+	if len(tree.Docs) == 0 || tree.Docs[0].Body == nil {
+		return true
+	}
+	kind := tree.Docs[0].Body.Type()
+	return kind == ast.NullType || kind == ast.CommentType
+}
+
+// joined sorts problems by place. A value that several attempts share is
+// looked at by each of them, and what is wrong with it is said once.
+func joined(found []*Problem) error {
+	slices.SortStableFunc(found, func(a, b *Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	var errs []error
+	for i, p := range found {
+		if !slices.ContainsFunc(found[:i], func(q *Problem) bool { return *p == *q }) {
+			errs = append(errs, p)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // problem gives a decoder's error its place, and a suggestion where a field is
@@ -59,6 +86,10 @@ func problem(file string, err error) error {
 			p.Line, p.Column = t.Position.Line, t.Position.Column
 		}
 	}
+	var mistyped *yaml.TypeError
+	if errors.As(err, &mistyped) && mistyped.SrcType != nil {
+		p.Text = fmt.Sprintf("here should be %s, not %s", article(mistyped.DstType), article(mistyped.SrcType))
+	}
 	if m := regexp.MustCompile(`unknown field "([^"]+)"`).FindStringSubmatch(p.Text); m != nil {
 		p.Text += suggestion(m[1], fields())
 	}
@@ -71,7 +102,8 @@ func firstLine(s string) string {
 }
 
 func suggestion(got string, known []string) string {
-	if near := clusters.Nearest(got, known); near != "" {
+	// A known name in the wrong place was not misspelt.
+	if near := clusters.Nearest(got, known); near != "" && near != got {
 		return fmt.Sprintf(" (did you mean %q?)", near)
 	}
 	return ""
@@ -102,18 +134,4 @@ func fields() []string {
 	walk(reflect.TypeFor[expectForms]())
 	slices.Sort(out)
 	return slices.Compact(out)
-}
-
-// at finds the place of a YAML path such as $.attempts[0].attack.
-func at(tree *ast.File, path string) (line, column int) {
-	p, err := yaml.PathString(path)
-	if err != nil {
-		return 1, 1
-	}
-	n, err := p.FilterFile(tree)
-	if err != nil || n == nil || n.GetToken() == nil {
-		return 1, 1
-	}
-	pos := n.GetToken().Position
-	return pos.Line, pos.Column
 }

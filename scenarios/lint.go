@@ -2,157 +2,207 @@ package scenarios
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml/ast"
-
-	"github.com/meshbreach/meshbreach/attacker/attacks"
+	"github.com/meshbreach/meshbreach/assertions"
 	"github.com/meshbreach/meshbreach/clusters"
 )
 
 // linter checks what the types cannot: that names exist and that an attempt
 // can prove something.
 type linter struct {
-	file  string
-	tree  *ast.File
-	found []error
+	file   string
+	places places
+	found  []*Problem
 }
 
-func (l *linter) say(path, format string, args ...any) {
-	line, column := at(l.tree, path)
+// say notes what is wrong with the value at a trail.
+func (l *linter) say(at trail, format string, args ...any) {
+	line, column := l.places.value(at)
+	l.found = append(l.found, &Problem{l.file, line, column, fmt.Sprintf(format, args...)})
+}
+
+// misnamed notes what is wrong with the name of the field at a trail.
+func (l *linter) misnamed(at trail, format string, args ...any) {
+	line, column := l.places.key(at)
 	l.found = append(l.found, &Problem{l.file, line, column, fmt.Sprintf(format, args...)})
 }
 
 // known says so unless name is one of names.
-func (l *linter) known(path, what, name string, names []string) bool {
+func (l *linter) known(at trail, what, name string, names ...string) bool {
 	if slices.Contains(names, name) {
 		return true
 	}
-	l.say(path, "unknown %s %q%s", what, name, suggestion(name, names))
+	l.say(at, "unknown %s %q%s", what, name, suggestion(name, names))
 	return false
 }
 
 func (l *linter) scenario(s Scenario) {
-	for path, v := range map[string]string{"$.id": s.ID, "$.title": s.Title, "$.why": s.Why} {
-		if strings.TrimSpace(v) == "" {
-			l.say(path, "%s is missing", strings.TrimPrefix(path, "$."))
+	root := trail{}
+	for _, f := range []struct{ name, value string }{{"id", s.ID}, {"title", s.Title}, {"why", s.Why}} {
+		if strings.TrimSpace(f.value) == "" {
+			l.say(root.at(f.name), "%s is missing", f.name)
 		}
 	}
-	l.known("$.pillar", "pillar", s.Pillar, []string{"policy", "rotation", "detection"})
-	l.known("$.severity", "severity", s.Severity, []string{"low", "medium", "high", "critical"})
-	cast := castNames()
-	l.known("$.cast.friend", "cast member", s.Cast.Friend, cast)
-	l.known("$.cast.foe", "cast member", s.Cast.Foe, cast)
-	l.known("$.cast.target", "cast member", s.Cast.Target, cast)
-	l.policy("$.policy", s.Policy)
+	l.known(root.at("pillar"), "pillar", s.Pillar, "policy", "rotation", "detection")
+	l.known(root.at("severity"), "severity", s.Severity, "low", "medium", "high", "critical")
+	l.known(root.at("cast", "friend"), "cast member", s.Cast.Friend, castNames()...)
+	l.known(root.at("cast", "foe"), "cast member", s.Cast.Foe, castNames()...)
+	l.known(root.at("cast", "target"), "cast member", s.Cast.Target, castNames()...)
+	l.policy(root.at("policy"), s.Policy)
 	if s.Control != nil {
-		l.call("$.control", s.Control.Attack, s.Control.With)
+		l.call(root.at("control"), s.Control.Attack, s.Control.With)
 	}
 	if len(s.Attempts) == 0 {
-		l.say("$.id", "a scenario has attempts")
+		l.say(root.at("attempts"), "a scenario has attempts")
 	}
 	if len(s.Maps) == 0 {
-		l.say("$.id", "maps is missing: which framework names this")
+		l.say(root.at("maps"), "maps is missing: which framework names this")
 	}
-	ids := []string{}
+	var ids []string
 	for i, a := range s.Attempts {
-		path := fmt.Sprintf("$.attempts[%d]", i)
+		at := root.at("attempts", i)
 		if slices.Contains(ids, a.ID) {
-			l.say(path+".id", "attempt %q is there twice", a.ID)
+			l.say(at.at("id"), "attempt %q is there twice", a.ID)
 		}
 		ids = append(ids, a.ID)
-		l.attempt(path, s, a)
+		l.attempt(at, s, a)
 	}
-	l.mutants(s, ids)
+	l.mutants(root.at("mutants"), s, ids)
 }
 
-func (l *linter) attempt(path string, s Scenario, a Attempt) {
+func (l *linter) attempt(at trail, s Scenario, a Attempt) {
 	if a.ID == "" {
-		l.say(path, "an attempt has an id")
+		l.say(at, "an attempt has an id")
 	}
 	if a.From != "" {
-		l.known(path+".from", "cast member", a.From, castNames())
+		l.known(at.at("from"), "cast member", a.From, castNames()...)
 	}
 	if a.Policy != nil {
-		l.policy(path+".policy", *a.Policy)
+		l.policy(at.at("policy"), *a.Policy)
 	}
-	for i, step := range slices.Concat(a.Steps, a.Restore) {
-		if n := count(step.Apply != nil, step.Rotate != "", step.Await != ""); n != 1 {
-			l.say(path, "step %d says %d things; it takes one of apply, rotate, await", i+1, n)
-		}
-		if step.Rotate != "" {
-			l.known(path+".steps", "rotation", string(step.Rotate), rotations())
-		}
+	if b := a.Breach; b != nil && b.ReceiptAt != "" {
+		l.known(at.at("breach", "receiptAt"), "cast member", b.ReceiptAt, append(castNames(), "target")...)
 	}
+	l.steps(at.at("steps"), a.Steps)
+	l.steps(at.at("restore"), a.Restore)
 	for _, mesh := range []string{"none", "envoy"} {
 		if _, ok := a.Expect[mesh]; !ok {
-			l.say(path+".id", "attempt %q says nothing of mesh %s", a.ID, mesh)
+			l.say(at.at("id"), "attempt %q says nothing of mesh %s", a.ID, mesh)
 		}
 	}
-	if a.Attack == "" {
-		if len(a.Steps) == 0 {
-			l.say(path+".id", "attempt %q has neither an attack nor steps", a.ID)
+	for _, mesh := range slices.Sorted(maps.Keys(a.Expect)) {
+		l.mesh(at.at("expect", mesh), mesh)
+		l.expectation(at.at("expect", mesh), a.Expect[mesh].Expectation)
+	}
+	switch {
+	case a.Attack == "" && len(a.Steps) == 0:
+		l.say(at.at("id"), "attempt %q has neither an attack nor steps", a.ID)
+	case a.Attack == "":
+	case a.Twin == nil && s.Twin == nil:
+		l.say(at.at("id"), "attempt %q has no twin", a.ID)
+		l.call(at, a.Attack, a.With)
+	default:
+		twin := at.at("twin")
+		if a.Twin == nil {
+			twin = trail{"twin"}
 		}
-		return
-	}
-	l.call(path, a.Attack, a.With)
-	twin := s.twin(a)
-	if twin == nil {
-		l.say(path+".id", "attempt %q has no twin", a.ID)
-		return
-	}
-	l.call(path, a.Attack, twin)
-}
-
-// call checks that an attack exists and takes its parameters.
-func (l *linter) call(path, name string, with map[string]any) {
-	attack, ok := known(name)
-	if !ok {
-		var names []string
-		for _, a := range attacks.Catalog() {
-			names = append(names, a.Name())
-		}
-		l.known(path+".attack", "attack", name, names)
-		return
-	}
-	raw, err := params(with)
-	if err == nil {
-		_, err = attack.Decode(raw)
-	}
-	if err != nil {
-		l.say(path+".with", "%v", err)
+		l.pair(at, twin, s, a)
 	}
 }
 
-func (l *linter) policy(path string, p clusters.Policy) {
+func (l *linter) steps(at trail, steps []Step) {
+	for i, step := range steps {
+		at := at.at(i)
+		if n := count(step.Apply != nil, step.Rotate != "", step.Await != ""); n != 1 {
+			l.say(at, "step %d says %d things; it takes one of apply, rotate, await", i+1, n)
+		}
+		if step.Apply != nil {
+			l.policy(at.at("apply"), *step.Apply)
+		}
+		if step.Rotate != "" {
+			l.known(at.at("rotate"), "rotation", string(step.Rotate), rotations()...)
+		}
+		if step.Await != "" {
+			l.known(at.at("await"), "moment to await", step.Await, "expiry", "half-life", "renewal", "validity")
+		}
+	}
+}
+
+// mesh finds misspelt meshes. Another one is fine: a mesh may come from
+// elsewhere.
+func (l *linter) mesh(at trail, name string) {
+	known := []string{"none", "envoy", "istio", "consul", "linkerd"}
+	if near := suggestion(name, known); near != "" && !slices.Contains(known, name) {
+		l.misnamed(at, "unknown mesh %q%s", name, near)
+	}
+}
+
+func (l *linter) expectation(at trail, e assertions.Expectation) {
+	switch e.Verdict {
+	case assertions.Blocked:
+		l.known(at.at("blocked", "by"), "side", e.By, "target", "source")
+		l.known(at.at("blocked", "layer"), "layer", e.Layer, "tls", "tcp", "http")
+		if e.Reason == "" {
+			l.say(at.at("blocked"), "blocked names no reason: a refusal for any other reason proves nothing")
+		}
+	case assertions.Breached:
+		if e.Gap && !e.Silent {
+			l.known(at.at("gap", "alert"), "alert", e.Alert, clusters.AlertForeignAddress, clusters.AlertUnselected)
+		}
+		if e.Silent && e.Because == "" {
+			l.say(at.at("gap"), "a silent gap says because of what no detector can see it")
+		}
+	case assertions.Undisturbed, assertions.Unsupported:
+	case "":
+		l.say(at, "an expectation names one of blocked, gap, breached, unsupported")
+	default:
+		l.say(at, "an expectation is breached, undisturbed, {blocked: ...}, {gap: ...} or {unsupported: why}, not %q%s",
+			e.Verdict, suggestion(string(e.Verdict), []string{"breached", "undisturbed"}))
+	}
+}
+
+func (l *linter) policy(at trail, p clusters.Policy) {
 	if p.MTLS != "" {
-		l.known(path+".mtls", "mTLS mode", string(p.MTLS), []string{string(clusters.Strict), string(clusters.Permissive)})
+		l.known(at.at("mtls"), "mTLS mode", string(p.MTLS), string(clusters.Strict), string(clusters.Permissive))
 	}
 	for i, r := range p.Allow {
-		at := fmt.Sprintf("%s.allow[%d]", path, i)
-		l.known(at+".to", "cast member", r.To, castNames())
-		for _, f := range r.From {
-			l.known(at+".from", "cast member", f, append(castNames(), "*"))
+		at := at.at("allow", i)
+		l.known(at.at("to"), "cast member", r.To, castNames()...)
+		for j, f := range r.From {
+			l.known(at.at("from", j), "cast member", f, append(castNames(), "*")...)
+		}
+		if r.Token != nil && r.Token.Subject != "" {
+			l.known(at.at("token", "subject"), "cast member", r.Token.Subject, castNames()...)
+		}
+	}
+	if p.Tokens != nil {
+		for i, name := range p.Tokens.At {
+			l.known(at.at("tokens", "at", i), "cast member", name, castNames()...)
 		}
 	}
 }
 
-func (l *linter) mutants(s Scenario, ids []string) {
-	names := []string{}
+func (l *linter) mutants(at trail, s Scenario, ids []string) {
+	var names []string
 	for _, w := range clusters.Weakenings() {
 		names = append(names, w.Name)
 	}
 	for i, m := range s.Mutants {
-		path := fmt.Sprintf("$.mutants[%d]", i)
-		for _, w := range m.Weaken {
-			l.known(path+".weaken", "weakening", w, names)
+		at := at.at(i)
+		for j, w := range m.Weaken {
+			l.known(at.at("weaken", j), "weakening", w, names...)
 		}
-		for _, id := range m.Opens {
-			l.known(path+".opens", "attempt", id, ids)
+		for j, id := range m.Opens {
+			l.known(at.at("opens", j), "attempt", id, ids...)
+		}
+		for j, mesh := range m.Meshes {
+			l.mesh(at.at("meshes", j), mesh)
 		}
 		if len(m.Weaken) == 0 || len(m.Opens) == 0 {
-			l.say(path, "a mutant weakens something and opens something")
+			l.say(at, "a mutant weakens something and opens something")
 		}
 	}
 }

@@ -4,7 +4,6 @@ package scenarios
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 
 	"github.com/meshbreach/meshbreach/assertions"
@@ -101,17 +100,13 @@ type expectForms struct {
 	Unsupported string `json:"unsupported"`
 }
 
-// UnmarshalYAML reads a word or a form.
+// UnmarshalYAML reads a word or a form. Whether the word is one of ours is for
+// lint to say, which knows the place.
 func (e *Expect) UnmarshalYAML(read func(any) error) error {
 	var word string
 	if err := read(&word); err == nil {
-		switch v := assertions.Verdict(word); v {
-		case assertions.Breached, assertions.Undisturbed:
-			e.Verdict = v
-			return nil
-		default:
-			return fmt.Errorf("an expectation is breached, undisturbed, {blocked: ...}, {gap: ...} or {unsupported: why}, not %q", word)
-		}
+		e.Verdict = assertions.Verdict(word)
+		return nil
 	}
 	var f expectForms
 	if err := read(&f); err != nil {
@@ -126,8 +121,6 @@ func (e *Expect) UnmarshalYAML(read func(any) error) error {
 		e.Expectation = assertions.Expectation{Verdict: assertions.Breached, Because: f.Breached}
 	case f.Unsupported != "":
 		e.Expectation = assertions.Expectation{Verdict: assertions.Unsupported, Because: f.Unsupported}
-	default:
-		return fmt.Errorf("an expectation names one of blocked, gap, breached, unsupported")
 	}
 	return nil
 }
