@@ -27,24 +27,27 @@ const longestReason = 80
 // What is not known becomes "tls:" and the beginning of the text, in printable
 // ASCII without spaces.
 func TLSReason(said string) string {
+	plain := underscored(said)
 	for _, r := range reasons() {
-		if strings.Contains(said, r.says) {
+		if strings.Contains(plain, underscored(r.says)) {
 			return r.word
 		}
 	}
 	said = strings.TrimPrefix(said, "TLS_error")
 	// The number before the library's name changes between builds.
-	if _, rest, ok := strings.Cut(said, "SSL routines:OPENSSL_internal:"); ok {
+	said = underscored(said)
+	if _, rest, ok := strings.Cut(said, "SSL_routines:OPENSSL_internal:"); ok {
 		said = rest
 	}
 	said = strings.Map(func(r rune) rune {
-		switch {
-		case r == ' ':
-			return '_'
-		case r < '!' || r > '~':
+		if r < '!' || r > '~' {
 			return -1
 		}
 		return r
 	}, strings.TrimSuffix(said, ":TLS_error_end"))
 	return "tls:" + strings.Trim(said[:min(len(said), longestReason)], "|:_")
 }
+
+// underscored is how Envoy writes a reason into a log of its own, where it has
+// no spaces; over gRPC it has.
+func underscored(s string) string { return strings.ReplaceAll(s, " ", "_") }
