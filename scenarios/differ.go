@@ -9,13 +9,12 @@ import (
 // RejudgeAndCompare is Rejudge, and a line for every attempt whose verdict or
 // outcome is another one now.
 func RejudgeAndCompare(r reports.Run) (reports.Run, []string, error) {
-	// Rejudge writes into the lists that it is given.
-	before := stood(r)
 	now, err := Rejudge(r)
 	if err != nil {
 		return now, nil, err
 	}
 	var differ []string
+	before := stood(r)
 	for i, is := range stood(now) {
 		if was := before[i]; was != is {
 			differ = append(differ, fmt.Sprintf("%s %s: stored as %s, now %s", is.scenario, is.attempt, was.words(), is.words()))

@@ -213,8 +213,10 @@ func judgedLoad(r *reports.Run, a reports.Attempt) {
 // Rejudge judges the stored records of a report again and returns the report
 // with the verdicts that they give now.
 func Rejudge(r reports.Run) (reports.Run, error) {
+	r.Scenarios = slices.Clone(r.Scenarios) // the lists of the caller stay as they are
 	for i := range r.Scenarios {
 		s := &r.Scenarios[i]
+		s.Attempts = slices.Clone(s.Attempts)
 		for j := range s.Attempts {
 			a, err := rejudged(s.Attempts[j])
 			if err != nil {
