@@ -14,7 +14,7 @@ import (
 )
 
 func TestEveryFormatOfEveryRunIsAsItWas(t *testing.T) {
-	for runName, run := range map[string]Run{"sample": sample(), "set-up-failed": setUpFailed()} {
+	for runName, run := range map[string]Run{"sample": sample(), "set-up-failed": setUpFailed(), "interrupted": interrupted()} {
 		for _, f := range formats() {
 			t.Run(runName+"/"+f.name, func(t *testing.T) {
 				var b bytes.Buffer
@@ -23,6 +23,29 @@ func TestEveryFormatOfEveryRunIsAsItWas(t *testing.T) {
 				}
 				golden(t, runName+"."+f.file, b.Bytes())
 			})
+		}
+	}
+}
+
+func TestARunThatWentWrongSaysHow(t *testing.T) {
+	said := sample()
+	said.Error = "clean up: range r1: busy"
+	early := setUpFailed()
+	early.Interrupted = true
+	for want, run := range map[string]Run{
+		"Nothing could be set up":                                     setUpFailed(),
+		"Interrupted before anything was judged":                      early,
+		"Interrupted: the verdicts are of what was judged until then": interrupted(),
+		"The run did not end as it should":                            said,
+	} {
+		for _, f := range formats() {
+			var b bytes.Buffer
+			if err := Render(&b, f.name, run); err != nil {
+				t.Fatal(err)
+			}
+			if f.name != "json" && !strings.Contains(b.String(), want) {
+				t.Errorf("%s does not say %q", f.name, want)
+			}
 		}
 	}
 }
@@ -83,7 +106,7 @@ func TestJSONIsValidAgainstTheSchema(t *testing.T) {
 	}
 	golden(t, "schema.json", b)
 	schema := compile(t, b)
-	for name, run := range map[string]Run{"sample": sample(), "set-up-failed": setUpFailed(), "empty": {}} {
+	for name, run := range map[string]Run{"sample": sample(), "set-up-failed": setUpFailed(), "interrupted": interrupted(), "empty": {}} {
 		if err := validate(t, schema, run); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -153,3 +153,19 @@ func setUpFailed() Run {
 		Error: "find envoy: looked at MESHBREACH_ENVOY (not set), PATH (no envoy); get it with: meshbreach doctor --get",
 	}
 }
+
+// interrupted is a run that was ended in its second scenario.
+func interrupted() Run {
+	s := sample()
+	s.Scenarios, s.Weakened = s.Scenarios[:1], nil
+	s.Scenarios = append(s.Scenarios, Scenario{
+		ID: "token/jwt-absent-token", Title: "No token at all", Pillar: "policy", Severity: "high", Outcome: "skipped", Why: "not played: the run was ended before",
+		Attempts: []Attempt{{ID: "no-token", Attack: "http-request", Expected: "breached", Verdict: "skipped", Outcome: "skipped", Why: "not played: the run was ended before"}},
+	})
+	s.Totals = Totals{Outcomes: map[string]int{s.Scenarios[0].Outcome: 1, "skipped": 1}, Verdicts: map[string]int{"skipped": 1}}
+	for _, a := range s.Scenarios[0].Attempts {
+		s.Totals.Verdicts[a.Verdict]++
+	}
+	s.Error, s.Interrupted, s.Exit = "interrupted: interrupt signal received", true, 2
+	return s
+}

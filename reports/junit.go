@@ -15,10 +15,14 @@ import (
 func JUnit(w io.Writer, run Run) error {
 	suites := junit.Testsuites{Name: "meshbreach " + run.heading(), Time: seconds(run.elapsed())}
 	if run.Error != "" {
-		s := suite(run, "set-up", 0)
+		what := "set-up"
+		if run.Interrupted || len(run.Scenarios) > 0 {
+			what = "run"
+		}
+		s := suite(run, what, 0)
 		s.AddTestcase(junit.Testcase{
-			Name: "set-up", Classname: "meshbreach.set-up", Time: seconds(run.UpTime),
-			Error: &junit.Result{Message: clean(run.Error), Type: "set-up", Data: printable(run.Error)},
+			Name: what, Classname: "meshbreach." + what, Time: seconds(run.UpTime),
+			Error: &junit.Result{Message: clean(run.mishap() + ": " + run.Error), Type: what, Data: printable(run.Error)},
 		})
 		suites.AddSuite(s)
 	}

@@ -11,7 +11,7 @@ func Markdown(w io.Writer, run Run) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "## meshbreach: %s, %s\n\n", call(run.Exit), mark(run.heading()))
 	if run.Error != "" {
-		fmt.Fprintf(&b, "Nothing could be set up: %s\n\n", mark(run.Error))
+		fmt.Fprintf(&b, "%s: %s\n\n", mark(run.mishap()), mark(run.Error))
 	}
 	fmt.Fprintf(&b, "| | |\n|---|---|\n")
 	fmt.Fprintf(&b, "| scenarios | %d: %s |\n", len(run.Scenarios), mark(counts(run.Totals.Outcomes, outcomes())))

@@ -23,7 +23,10 @@ type Run struct {
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished"`
 	UpTime   Seconds   `json:"upTime"`          // until the ranges were warm
-	Error    string    `json:"error,omitempty"` // why nothing could be set up
+	Error    string    `json:"error,omitempty"` // why nothing could be set up, or the run did not end as it should
+	// Interrupted says that somebody ended the run: what was not judged until
+	// then is skipped or inconclusive.
+	Interrupted bool `json:"interrupted,omitempty"`
 
 	Scenarios []Scenario `json:"scenarios"`
 	Totals    Totals     `json:"totals"`

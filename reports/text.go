@@ -14,7 +14,7 @@ func Text(w io.Writer, run Run, page Page) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n\n", page.bold().Render("meshbreach "+clean(run.Tool)+": "+run.heading()))
 	if run.Error != "" {
-		b.WriteString(page.style("fail").Render("Nothing could be set up") + "\n")
+		b.WriteString(page.style("fail").Render(run.mishap()) + "\n")
 		page.paragraph(&b, 2, run.Error)
 		b.WriteString("\n")
 	}

@@ -179,6 +179,20 @@ func (r Run) heading() string {
 	return clean(s)
 }
 
+// mishap says what the run's error did to it.
+func (r Run) mishap() string {
+	switch {
+	case r.Interrupted && len(r.Scenarios) > 0:
+		return "Interrupted: the verdicts are of what was judged until then"
+	case r.Interrupted:
+		return "Interrupted before anything was judged"
+	case len(r.Scenarios) > 0:
+		return "The run did not end as it should"
+	default:
+		return "Nothing could be set up"
+	}
+}
+
 // honest says what became of the honest load.
 func (t Totals) honest() string {
 	s := fmt.Sprintf("%d requests, %d lost", t.HonestRequests, t.HonestLost)

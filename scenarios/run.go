@@ -101,7 +101,7 @@ func Run(ctx context.Context, o Options) (reports.Run, error) {
 	total(&report)
 	if ctx.Err() != nil {
 		err = errors.Join(err, fmt.Errorf("interrupted: %w", context.Cause(ctx)))
-		report.Error = err.Error()
+		report.Error, report.Interrupted = err.Error(), true
 		report.Exit = max(report.Exit, 2)
 	}
 	return report, err

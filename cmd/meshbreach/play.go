@@ -32,7 +32,7 @@ func (f *runFlags) play(cmd *cobra.Command, o scenarios.Options, dir string) err
 	if cmd.Context().Err() != nil && len(report.Scenarios) == 0 {
 		// Whatever the set-up could not do then is no news.
 		err = fmt.Errorf("interrupted while the mesh was made: %w", context.Cause(cmd.Context()))
-		report.Error = err.Error()
+		report.Error, report.Interrupted = err.Error(), true
 	}
 	err = errors.Join(err, shown.Close())
 	if err != nil {
