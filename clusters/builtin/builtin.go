@@ -10,7 +10,9 @@ import (
 	"strings"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/consul"
 	"github.com/meshbreach/meshbreach/clusters/envoy"
+	"github.com/meshbreach/meshbreach/clusters/istio"
 	"github.com/meshbreach/meshbreach/clusters/local"
 	"github.com/meshbreach/meshbreach/clusters/none"
 )
@@ -25,7 +27,7 @@ func Providers() []clusters.Provider {
 
 // Meshes are all meshes, by name.
 func Meshes() []clusters.Mesh {
-	return byName([]clusters.Mesh{none.Mesh{}, envoy.Mesh{}})
+	return byName([]clusters.Mesh{none.Mesh{}, envoy.Mesh{}, consul.Mesh{}, istio.Mesh{}})
 }
 
 // Provider finds a provider by name. The error for an unknown one names all,

@@ -14,7 +14,7 @@ import (
 )
 
 func TestEveryMeshAndProviderIsFoundByItsName(t *testing.T) {
-	if names := builtin.Names(builtin.Meshes()); !slices.Equal(names, []string{"envoy", "none"}) {
+	if names := builtin.Names(builtin.Meshes()); !slices.Equal(names, []string{"consul", "envoy", "none"}) {
 		t.Errorf("meshes %q", names)
 	}
 	for _, m := range builtin.Meshes() {

@@ -7,17 +7,25 @@ import (
 	"slices"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/consul"
 	"github.com/meshbreach/meshbreach/clusters/envoy"
+	"github.com/meshbreach/meshbreach/clusters/istio"
 	"github.com/meshbreach/meshbreach/clusters/programs"
 )
 
 // Programs are the third-party programs that a mesh runs; the first one's
 // version is that of the release.
 func Programs(mesh string) []string {
-	if mesh == (envoy.Mesh{}).Name() {
+	switch mesh {
+	case (envoy.Mesh{}).Name():
 		return []string{envoy.Program}
+	case (consul.Mesh{}).Name():
+		return []string{consul.Program, consul.ProgramProxy}
+	case (istio.Mesh{}).Name():
+		return istio.Programs()
+	default:
+		return nil
 	}
-	return nil
 }
 
 // A Search says how to look for a mesh's programs.

@@ -1,0 +1,50 @@
+package consul
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/meshbreach/meshbreach/clusters"
+)
+
+// fixture is the power over a range's identities: it mints under the root that
+// Consul signs with.
+type fixture struct{ st *stage }
+
+var _ clusters.Authority = fixture{}
+
+// Leaf mints a leaf as asked. It is no delivery.
+func (f fixture) Leaf(ctx context.Context, q clusters.LeafRequest) (clusters.KeyPair, error) {
+	return f.st.ca.Leaf(ctx, q)
+}
+
+// Delivered is the key pair that a workload's sidecar has. Consul's agent keeps
+// one for every token and service, which both the sidecar and this are given.
+func (f fixture) Delivered(ctx context.Context, w clusters.Workload) (clusters.KeyPair, error) {
+	for _, s := range f.st.sidecars {
+		if s.workload.Name != w.Name {
+			continue
+		}
+		var leaf struct{ CertPEM, PrivateKeyPEM string }
+		if err := f.st.server.api.as(ctx, s.token, http.MethodGet, "/v1/agent/connect/ca/leaf/"+service(w), nil, &leaf); err != nil {
+			return clusters.KeyPair{}, fmt.Errorf("copy the leaf of %s: %w", w.Name, err)
+		}
+		return clusters.KeyPair{Chain: []byte(leaf.CertPEM), Key: []byte(leaf.PrivateKeyPEM)}, nil
+	}
+	return clusters.KeyPair{}, fmt.Errorf("copy the leaf of %s: it has no sidecar, so none was delivered", w.Name)
+}
+
+// Token signs a bearer token.
+func (f fixture) Token(ctx context.Context, q clusters.TokenRequest) (string, error) {
+	return f.st.ca.Token(ctx, q)
+}
+
+// ErrNoRotation says why Rotate does nothing.
+var ErrNoRotation = errors.New("consul's leaves live for an hour at least and nothing renews one earlier")
+
+// Rotate is an error.
+func (fixture) Rotate(_ context.Context, what clusters.Rotation) (clusters.Revision, error) {
+	return clusters.Revision{}, fmt.Errorf("rotate %s: %w", what, ErrNoRotation)
+}

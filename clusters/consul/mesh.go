@@ -1,0 +1,75 @@
+// Package consul is HashiCorp Consul: a real server for every range, sidecars
+// from consul connect envoy, and a root that the harness made.
+//
+// What binds when: intentions are RBAC filters in the public listener of the
+// target, so a change replaces its filter chain. New connections meet it at
+// once; what is open lives on until the drain time (a second) has ended.
+// Consul gathers changes for 200 ms before it sends any.
+//
+// What Consul cannot say, so that mutants and attempts that need it are limited
+// to other meshes: a service has one port and one protocol, so rules have no
+// ports; the namespace is no part of an identity; the trust domain is compared
+// exactly, certificates are always demanded and their time is always looked at;
+// a token that does not verify is no token, and not a refusal; the clock skew of
+// a jwt-provider is taken and never handed to the proxies; a leaf lives for an
+// hour at least. See docs/observed-consul.md.
+package consul
+
+import (
+	"github.com/meshbreach/meshbreach/clusters"
+)
+
+// The names of the programs in Release.Programs.
+const (
+	Program      = "consul"
+	ProgramProxy = "envoy"
+)
+
+// The ports and the mark of a sidecar.
+const (
+	portPublic   = 20000 // takes mutual TLS
+	portOutbound = 15001
+	mark         = 1337
+)
+
+// A Mesh is Consul. The zero value works.
+type Mesh struct {
+	// Workers is how many worker threads a sidecar has; 1 when zero.
+	Workers int
+}
+
+var _ clusters.Mesh = Mesh{}
+
+// Name is "consul".
+func (Mesh) Name() string { return "consul" }
+
+// Capabilities leave out the rotations and the short lives: the shortest life
+// of a leaf is an hour, and nothing makes Consul renew one earlier.
+func (Mesh) Capabilities(clusters.Release) []clusters.Capability {
+	return []clusters.Capability{
+		clusters.CanAuthorize, clusters.CanTokens, clusters.CanSignal, clusters.CanWithhold,
+	}
+}
+
+// Render gives the configuration entries of a range, in the order in which
+// they are written.
+func (Mesh) Render(r clusters.Range, p clusters.Policy) ([]clusters.Object, error) {
+	entries, err := render(r, p)
+	if err != nil {
+		return nil, err
+	}
+	var out []clusters.Object
+	for _, e := range entries {
+		out = append(out, clusters.Object{Kind: e.kind, Name: e.name, Body: e.body})
+	}
+	return out, nil
+}
+
+// service is the name that a workload has in Consul: its account, which is all
+// of an identity that Consul knows.
+func service(w clusters.Workload) string { return w.Account }
+
+// identity is Consul's form of a SPIFFE ID.
+func identity(trustDomain string, w clusters.Workload) string {
+	return "spiffe://" + trustDomain + "/ns/default/dc/" + datacenter + "/svc/" + service(w)
+}

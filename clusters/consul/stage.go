@@ -1,0 +1,124 @@
+package consul
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/authority"
+	"github.com/meshbreach/meshbreach/clusters/evidence"
+)
+
+// stage is a range as the mesh keeps it.
+type stage struct {
+	r        clusters.Range // with Consul's identities, addresses and the public trust material
+	ca       *authority.CA  // its root is the server's
+	server   *server
+	store    *evidence.Store
+	sidecars []*sidecar
+	settling chan struct{} // holds one token: settling is one at a time
+
+	mu       sync.Mutex
+	entries  []entry // that the server has
+	revision int
+	latest   string
+	withheld bool // the latest one
+}
+
+// apply asks for a policy.
+func (st *stage) apply(ctx context.Context, p clusters.Policy) (clusters.Revision, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.revision++
+	rev := clusters.Revision{ID: st.r.Name + "-" + strconv.Itoa(st.revision), Asked: time.Now()}
+	if p.Changes.Withhold {
+		// The servers that lie, as those without a leader: proxies keep what they have.
+		st.latest, st.withheld = rev.ID, true
+		return rev, nil
+	}
+	// A policy that cannot be rendered changes nothing at all.
+	entries, err := render(st.r, p)
+	if err != nil {
+		return clusters.Revision{}, err
+	}
+	st.latest, st.withheld = rev.ID, false
+	for _, s := range st.sidecars {
+		s.mu.Lock()
+		s.want = shapeOf(entries, p, st.r, s.workload)
+		s.mu.Unlock()
+	}
+	if err := st.replace(ctx, entries); err != nil {
+		return clusters.Revision{}, fmt.Errorf("apply a policy in range %s: %w", st.r.Name, err)
+	}
+	return rev, nil
+}
+
+// replace writes what is new and then removes what is gone, so that nothing is
+// ever named that is not there. st.mu is held.
+func (st *stage) replace(ctx context.Context, entries []entry) error {
+	is := func(a entry) func(entry) bool {
+		return func(b entry) bool { return a.kind == b.kind && a.name == b.name }
+	}
+	for _, e := range entries {
+		i := slices.IndexFunc(st.entries, is(e))
+		if i >= 0 && bytes.Equal(st.entries[i].body, e.body) {
+			continue
+		}
+		if err := st.server.write(ctx, e); err != nil {
+			return err
+		}
+		if i >= 0 {
+			st.entries[i] = e
+		} else {
+			st.entries = append(st.entries, e)
+		}
+	}
+	for _, old := range slices.Backward(slices.Clone(st.entries)) {
+		if slices.ContainsFunc(entries, is(old)) {
+			continue
+		}
+		if err := st.server.remove(ctx, old); err != nil {
+			return err
+		}
+		st.entries = slices.DeleteFunc(st.entries, is(old))
+	}
+	return nil
+}
+
+// settled waits for all sidecars.
+func (st *stage) settled(ctx context.Context, rev clusters.Revision) error {
+	st.mu.Lock()
+	latest, withheld := st.latest, st.withheld
+	st.mu.Unlock()
+	switch {
+	case rev.ID != latest:
+		return fmt.Errorf("settle range %s: revision %q was replaced by %s", st.r.Name, rev.ID, latest)
+	case withheld:
+		return nil
+	}
+	select {
+	case st.settling <- struct{}{}:
+		defer func() { <-st.settling }()
+	case <-ctx.Done():
+		return fmt.Errorf("settle range %s: another settling is under way: %w", st.r.Name, ctx.Err())
+	}
+	// All are waited for, so that one error does not hide another.
+	errs := make([]error, len(st.sidecars))
+	var g errgroup.Group
+	for i, s := range st.sidecars {
+		g.Go(func() error {
+			errs[i] = s.settle(ctx)
+			return nil
+		})
+	}
+	_ = g.Wait() // the errors are in errs
+	return errors.Join(errs...)
+}
