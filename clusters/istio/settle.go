@@ -108,6 +108,10 @@ func (s *sidecar) look(ctx context.Context, leaf bool) ([]string, error) {
 	if more, err := s.secrets(ctx, leaf); err != nil || len(more) > 0 {
 		return more, err
 	}
+	// What was seen active may have come since, and drain what was before it.
+	if n, err = s.admin.stats(ctx); err != nil || len(busy(n)) > 0 {
+		return busy(n), err
+	}
 	return nil, s.admin.passed(ctx)
 }
 
