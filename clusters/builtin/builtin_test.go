@@ -14,7 +14,7 @@ import (
 )
 
 func TestEveryMeshAndProviderIsFoundByItsName(t *testing.T) {
-	if names := builtin.Names(builtin.Meshes()); !slices.Equal(names, []string{"consul", "envoy", "none"}) {
+	if names := builtin.Names(builtin.Meshes()); !slices.Equal(names, []string{"consul", "envoy", "istio", "none"}) {
 		t.Errorf("meshes %q", names)
 	}
 	for _, m := range builtin.Meshes() {
@@ -36,7 +36,7 @@ func TestEveryMeshAndProviderIsFoundByItsName(t *testing.T) {
 
 func TestAMisspeltNameIsAnErrorThatNamesTheNearestAndAll(t *testing.T) {
 	_, err := builtin.Mesh("envoi")
-	if want := `unknown mesh "envoi" (did you mean "envoy"?): known are envoy, none`; err == nil || err.Error() != want {
+	if want := `unknown mesh "envoi" (did you mean "envoy"?): known are consul, envoy, istio, none`; err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}
 	_, _, err = builtin.Choose("atuo-matic", "envoy")
@@ -98,7 +98,8 @@ func TestAMissingProgramIsSaidWithEveryPlaceAndNotDownloadedUnasked(t *testing.T
 		t.Errorf("error %v", err)
 	}
 	checks := builtin.CheckPrograms(t.Context(), false)
-	if len(checks) != 1 || checks[0].What != "envoy" || !errors.As(checks[0].Err, &missing) || !slices.Equal(checks[0].Meshes, []string{"envoy"}) {
+	i := slices.IndexFunc(checks, func(c builtin.Check) bool { return c.What == "envoy" })
+	if i < 0 || !errors.As(checks[i].Err, &missing) || !slices.Equal(checks[i].Meshes, []string{"consul", "envoy", "istio"}) {
 		t.Errorf("checks %+v", checks)
 	}
 	// With no pip on PATH the download fails, and is announced before.
