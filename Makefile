@@ -35,8 +35,8 @@ unit: build ## unit tests and command-line tests, with the race detector where t
 	packages=$$(go list ./... | grep -v '/scenarios$$') && $(ENVOY) go test $(RACE) -p $(P) $$packages
 
 suite: build ## the catalogue on no mesh at all, where every attack must win, and on Envoy
-	go test -count=1 ./scenarios -args -mesh none
-	$(ENVOY) go test -count=1 ./scenarios -args -mesh envoy
+	go test -count=1 -run TestScenarios ./scenarios -args -mesh none
+	$(ENVOY) go test -count=1 -timeout 20m ./scenarios -args -mesh envoy
 
 bench: build ## benchmarks
 	$(ENVOY) go test -run '^$$' -bench . -benchmem ./...
