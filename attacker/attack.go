@@ -27,6 +27,21 @@ type Target struct {
 	Address  string `json:"address"` // IP, without a port: attacks name the port themselves
 	Host     string `json:"host"`    // authority to send, for example bank.prod
 	Identity string `json:"identity,omitempty"`
+	// Authority is where the mesh's certificate authority is asked; nil where
+	// workloads speak to none.
+	Authority *Authority `json:"authority,omitempty"`
+}
+
+// An Authority is the certificate authority of a mesh, as workloads see it.
+// Nothing in it is a secret.
+type Authority struct {
+	Protocol   string `json:"protocol"`             // istio or consul
+	Address    string `json:"address"`              // host:port, from the workloads' network
+	ServerName string `json:"serverName,omitempty"` // of its certificate; empty: it speaks plaintext
+	Method     string `json:"method,omitempty"`     // Consul: the auth method that logs workloads in
+	// Identities are the URIs of the cast members, by name: everybody knows
+	// what others are called.
+	Identities map[string]string `json:"identities,omitempty"`
 }
 
 // An Attack is one hostile technique. Make one with New.

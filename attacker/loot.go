@@ -45,8 +45,10 @@ type KeyPair struct {
 // "as the issuer would write it".
 type Token struct {
 	Of       string         `json:"of"`                 // subject: the cast member it was issued to
+	Kind     string         `json:"kind,omitempty"`     // account: what the platform gave the workload's account, for the mesh's authority; else a token of an issuer
+	Form     string         `json:"form,omitempty"`     // of an account token: bound to its pod (default), unbound, or legacy: from a Secret, without an end
 	Issuer   string         `json:"issuer,omitempty"`   // name of an issuer of the policy, or any text for an unknown one
-	Audience string         `json:"audience,omitempty"` // other than the target's
+	Audience string         `json:"audience,omitempty"` // other than the target's; of an account token: api stands for the platform's own API
 	Expires  Duration       `json:"expires,omitempty"`  // from now
 	Starts   Duration       `json:"starts,omitempty"`   // nbf, from now
 	Key      string         `json:"key,omitempty"`      // issuer (default), attacker, public-as-hmac: HS256 keyed with the issuer's public PEM

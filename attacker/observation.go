@@ -60,16 +60,19 @@ type Identity struct {
 
 // An Observation is what one attempt saw. It carries no judgement.
 type Observation struct {
-	Nonce      string         `json:"nonce"`
-	Start      time.Time      `json:"start"`
-	End        time.Time      `json:"end"`
-	Local      netip.AddrPort `json:"local,omitzero"` // joins with proxy logs where no nonce could travel
-	Remote     netip.AddrPort `json:"remote,omitzero"`
-	Seen       Reach          `json:"seen"`
-	Connection string         `json:"connection,omitempty"` // "fresh" or the name of a kept connection
-	Peer       Identity       `json:"peer,omitzero"`
-	Refusal    *Refusal       `json:"refusal,omitempty"`
-	Reply      *Reply         `json:"reply,omitempty"`
+	Nonce  string         `json:"nonce"`
+	Start  time.Time      `json:"start"`
+	End    time.Time      `json:"end"`
+	Local  netip.AddrPort `json:"local,omitzero"` // joins with proxy logs where no nonce could travel
+	Remote netip.AddrPort `json:"remote,omitzero"`
+	// Errands are the own ends of connections that the attempt made on its
+	// way, to a certificate authority for example.
+	Errands    []netip.AddrPort `json:"errands,omitempty"`
+	Seen       Reach            `json:"seen"`
+	Connection string           `json:"connection,omitempty"` // "fresh" or the name of a kept connection
+	Peer       Identity         `json:"peer,omitzero"`
+	Refusal    *Refusal         `json:"refusal,omitempty"`
+	Reply      *Reply           `json:"reply,omitempty"`
 }
 
 // A Receipt is what a target wrote down about a request that arrived.

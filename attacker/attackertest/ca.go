@@ -76,8 +76,29 @@ type LeafSpec struct {
 func (c *CA) Leaf(spec LeafSpec) *attacker.KeyPair {
 	c.t.Helper()
 	key := newKey(c.t)
+	chain, err := c.sign(spec, key.Public())
+	if err != nil {
+		c.t.Fatalf("sign leaf for %v: %v", spec.URIs, err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		c.t.Fatalf("write leaf key: %v", err)
+	}
+	return &attacker.KeyPair{
+		Chain: chain,
+		Key:   string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})),
+	}
+}
+
+// sign signs a leaf for a key, PEM. An authority calls it while it serves, so
+// it must not end the test.
+func (c *CA) sign(spec LeafSpec, public any) (string, error) {
+	number, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return "", err
+	}
 	leaf := &x509.Certificate{
-		SerialNumber: serial(c.t),
+		SerialNumber: number.Add(number, big.NewInt(1)),
 		NotBefore:    orTime(spec.NotBefore, time.Now().Add(-time.Hour)),
 		NotAfter:     orTime(spec.NotAfter, time.Now().Add(time.Hour)),
 		DNSNames:     spec.DNS,
@@ -87,22 +108,12 @@ func (c *CA) Leaf(spec LeafSpec) *attacker.KeyPair {
 	for _, s := range spec.URIs {
 		u, err := url.Parse(s)
 		if err != nil {
-			c.t.Fatalf("leaf with URI %q: %v", s, err)
+			return "", err
 		}
 		leaf.URIs = append(leaf.URIs, u)
 	}
-	der, err := x509.CreateCertificate(rand.Reader, leaf, c.cert, key.Public(), c.key)
-	if err != nil {
-		c.t.Fatalf("sign leaf for %v: %v", spec.URIs, err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		c.t.Fatalf("write leaf key: %v", err)
-	}
-	return &attacker.KeyPair{
-		Chain: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		Key:   string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})),
-	}
+	der, err := x509.CreateCertificate(rand.Reader, leaf, c.cert, public, c.key)
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), err
 }
 
 func newKey(t testing.TB) *ecdsa.PrivateKey {

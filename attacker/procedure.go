@@ -1,0 +1,141 @@
+package attacker
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Procedure is one unary call of gRPC, as bytes. It is spoken by hand over
+// HTTP/2, a frame each way: the whole library in the probe, which runs beside
+// every workload, would cost more than this one call.
+type Procedure struct {
+	Nonce    string              // of the observation; it does not travel
+	Address  string              // host:port to dial
+	Method   string              // /package.Service/Method
+	Metadata map[string][]string // names in lower case
+	Message  []byte              // the request, encoded
+	TLS      *TLS                // nil is plaintext
+	Timeout  Duration            // 2 s when zero
+	Secrets  []string            // in Message, which no answer may bring into a record
+}
+
+// largestMessage bounds an answer, in bytes.
+const largestMessage = 1 << 20
+
+// Invoke makes the call and returns the encoded answer and what was seen. Every
+// status but OK is a Refusal with its number and its message: at layer grpc, or
+// lower when no status arrived. The answer is nil then.
+func (f Foothold) Invoke(ctx context.Context, p Procedure) ([]byte, Observation) {
+	o := Observation{Nonce: p.Nonce, Start: f.now(), Seen: Nowhere, Connection: Fresh}
+	timeout := time.Duration(p.Timeout)
+	if timeout <= 0 {
+		timeout = defaultTimeout
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errSilence)
+	defer cancel()
+	k := Knock{
+		Address: p.Address, Protocol: ProtocolHTTP2, Method: http.MethodPost, Path: p.Method,
+		Headers: p.headers(), Body: frame(p.Message), TLS: p.TLS,
+	}
+	answer, err := f.invoke(ctx, k, &o)
+	if err != nil {
+		o.Refusal = refusalOf(ctx, err)
+	}
+	k.Headers["secrets"] = p.Secrets // to be looked for; it has travelled already
+	hush(&o, k)
+	o.End = f.now()
+	return answer, o
+}
+
+func (p Procedure) headers() map[string][]string {
+	out := map[string][]string{"content-type": {"application/grpc"}, "te": {"trailers"}}
+	for name, values := range p.Metadata {
+		out[name] = values
+	}
+	return out
+}
+
+// frame is a message as it travels: not compressed, then its length.
+func frame(message []byte) string {
+	b := binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message)))
+	return string(append(b, message...))
+}
+
+// unframe takes the one message out of a body.
+func unframe(body []byte) ([]byte, error) {
+	switch {
+	case len(body) < 5 || body[0] != 0 || int(binary.BigEndian.Uint32(body[1:])) != len(body)-5:
+		return nil, malformed{"gRPC", errors.New("the answer is not one message")}
+	default:
+		return body[5:], nil
+	}
+}
+
+func (f Foothold) invoke(ctx context.Context, k Knock, o *Observation) ([]byte, error) {
+	if err := k.Check(); err != nil {
+		return nil, unsent{err.Error()}
+	}
+	l, err := f.open(ctx, k, o)
+	if err != nil {
+		return nil, err
+	}
+	defer l.close()
+	resp, err := l.roundTrip(ctx, request(ctx, k, io.NopCloser(strings.NewReader(k.Body)), int64(len(k.Body))))
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, largestMessage))
+	if err != nil {
+		return nil, l.explain(ctx, err)
+	}
+	o.Seen = Replied
+	if resp.StatusCode != http.StatusOK {
+		o.Refusal = &Refusal{Layer: LayerHTTP, Code: resp.StatusCode, Text: clip(string(body)), By: resp.Header.Get("Server")}
+		return nil, nil
+	}
+	code, said, err := status(resp)
+	if err != nil {
+		return nil, err
+	}
+	if code != 0 {
+		o.Refusal = &Refusal{Layer: LayerGRPC, Code: code, Text: said}
+		return nil, nil
+	}
+	o.Reply = &Reply{}
+	return unframe(body)
+}
+
+// status reads how a call ended: from the trailers or, when there was no
+// answer at all, from the headers.
+func status(resp *http.Response) (code int, said string, err error) {
+	from := resp.Trailer
+	if len(from.Values("Grpc-Status")) == 0 {
+		from = resp.Header
+	}
+	code, err = strconv.Atoi(from.Get("Grpc-Status"))
+	if err != nil {
+		return 0, "", malformed{"gRPC", fmt.Errorf("no status: %q", from.Get("Grpc-Status"))}
+	}
+	said = from.Get("Grpc-Message")
+	if plain, err := url.PathUnescape(said); err == nil {
+		said = plain
+	}
+	return code, said, nil
+}
+
+// unruled are the codes of gRPC that say that the other side did not come to an answer.
+func unruled() []int { return []int{1, 2, 4, 8, 13, 14} } // cancelled, unknown, deadline, exhausted, internal, unavailable
+
+// Ruled says whether a refusal is a gRPC status that somebody decided on,
+// rather than that nobody could.
+func (r Refusal) Ruled() bool { return r.Layer == LayerGRPC && !slices.Contains(unruled(), r.Code) }
