@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -81,7 +82,9 @@ func (st *stage) replace(ctx context.Context, entries []entry) error {
 			st.entries = append(st.entries, e)
 		}
 	}
-	for _, old := range slices.Backward(slices.Clone(st.entries)) {
+	old := slices.Clone(st.entries)
+	slices.SortStableFunc(old, func(a, b entry) int { return strings.Compare(b.kind, a.kind) }) // intentions name providers
+	for _, old := range old {
 		if slices.ContainsFunc(entries, is(old)) {
 			continue
 		}
