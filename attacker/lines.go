@@ -107,7 +107,24 @@ func strange(line string, words []string, o *Observation) {
 			return
 		}
 	}
+	if n, ok := plainAlert(line); ok {
+		o.Refusal = &Refusal{Layer: LayerTLS, Code: int(n), Text: alertName(n)}
+		return
+	}
 	o.Reply = &Reply{Body: line}
+}
+
+// plainAlert is the alert of a TLS server to a caller that spoke none: a record
+// of type 21 and major version 3 with two bytes, the level and the alert. An
+// alert that is a line feed ended the line.
+func plainAlert(line string) (uint8, bool) {
+	if len(line) < 6 || len(line) > 7 || line[0] != 21 || line[1] != 3 || line[3] != 0 || line[4] != 2 {
+		return 0, false
+	}
+	if len(line) == 6 {
+		return '\n', true
+	}
+	return line[6], true
 }
 
 func readLine(r *bufio.Reader) (string, error) {
