@@ -94,6 +94,15 @@ func rules(conn *nftables.Conn, c clusters.Capture, control netip.Addr) error {
 		}
 		conn.AddRule(rule)
 	}
+	if c.Services.IsValid() {
+		// No host has these addresses. A proxy that sends something there has
+		// nowhere to lead it to, and hears so now instead of after a time-out.
+		own := conn.AddChain(&nftables.Chain{
+			Name: "own", Table: table, Type: nftables.ChainTypeFilter,
+			Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityFilter,
+		})
+		add(own, isMarked(c.Mark), isTCP(), isWithin(c.Services), reset())
+	}
 	add(in, isLink(expr.MetaKeyIIFNAME, "lo"), accept())
 	for _, port := range c.Spare {
 		add(in, isTCP(), isPort(port), accept())
@@ -140,6 +149,18 @@ func isPort(port int) []expr.Any {
 func isTo(a netip.Addr) []expr.Any {
 	return inPacket(expr.PayloadBaseNetworkHeader, 16, a.AsSlice())
 }
+
+// isWithin is an IPv4 packet to an address of a prefix.
+func isWithin(p netip.Prefix) []expr.Any {
+	mask := net.CIDRMask(p.Bits(), 32)
+	return []expr.Any{
+		&expr.Payload{DestRegister: unix.NFT_REG_1, Base: expr.PayloadBaseNetworkHeader, Offset: 16, Len: 4},
+		&expr.Bitwise{SourceRegister: unix.NFT_REG_1, DestRegister: unix.NFT_REG_1, Len: 4, Mask: mask, Xor: make([]byte, 4)},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: unix.NFT_REG_1, Data: p.Masked().Addr().AsSlice()},
+	}
+}
+
+func reset() []expr.Any { return []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_TCP_RST}} }
 
 func inPacket(base expr.PayloadBase, offset uint32, value []byte) []expr.Any {
 	return []expr.Any{
