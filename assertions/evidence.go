@@ -79,9 +79,11 @@ func (e evidence) signals(o attacker.Observation) []clusters.Signal {
 	mine := func(s clusters.Signal) bool {
 		return !s.At.Before(began.Add(-skew)) && !s.At.After(o.End.Add(skew))
 	}
-	for _, s := range e.from(o.Local) {
-		if mine(s) {
-			out = append(out, s)
+	for _, end := range append([]netip.AddrPort{o.Local}, o.Errands...) {
+		for _, s := range e.from(end) {
+			if mine(s) {
+				out = append(out, s)
+			}
 		}
 	}
 	for _, s := range slices.Clone(out) {

@@ -45,8 +45,8 @@ const (
 // An Expectation is what a scenario says a mesh does about an attempt.
 type Expectation struct {
 	Verdict Verdict           `json:"verdict"`
-	By      string            `json:"by,omitempty"`     // target or source: whose proxy refuses
-	Layer   string            `json:"layer,omitempty"`  // tls, tcp or http
+	By      string            `json:"by,omitempty"`     // target or source: whose proxy refuses; or authority
+	Layer   string            `json:"layer,omitempty"`  // tls, tcp, http or ca
 	Reason  string            `json:"reason,omitempty"` // exactly as the signal's
 	Code    int               `json:"code,omitempty"`   // HTTP status that the attacker must have seen; 0 is any
 	Gap     bool              `json:"gap,omitempty"`    // breached by design; Alert must say so

@@ -146,6 +146,8 @@ func bySide(r Record, s clusters.Signal) bool {
 		return s.Inbound && s.Workload == r.Target
 	case "source":
 		return !s.Inbound && s.Workload == r.Tries.From
+	case clusters.AuthorityName:
+		return s.Workload == clusters.AuthorityName
 	}
 	return false // nobody was named
 }

@@ -23,6 +23,7 @@ type Policy struct {
 	Identity  Lifetimes `json:"identity,omitzero"`
 	Changes   Changes   `json:"changes,omitzero"`
 	Logging   Logging   `json:"logging,omitzero"`
+	Issuance  Issuance  `json:"issuance,omitzero"`
 }
 
 // A Rule allows requests. Empty lists mean "any".

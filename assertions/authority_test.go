@@ -1,0 +1,72 @@
+package assertions_test
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/meshbreach/meshbreach/assertions"
+	"github.com/meshbreach/meshbreach/attacker"
+	"github.com/meshbreach/meshbreach/clusters"
+)
+
+// errandAt is the thief's end of its connection to the authority.
+var errandAt = netip.MustParseAddrPort("10.0.0.12:40001")
+
+const unproven = "the token has been invalidated"
+
+// asked is the record of a leaf that the authority did not give.
+func asked() assertions.Record {
+	r := hold()
+	r.Expect = assertions.Expectation{Verdict: assertions.Blocked, By: "authority", Layer: clusters.LayerCA, Reason: unproven, Code: 16}
+	r.Tries.Observations[0].Refusal = &attacker.Refusal{Layer: attacker.LayerCA, Code: 16, Text: "request authenticate failure"}
+	r.Signals = []clusters.Signal{{At: ms(21), Workload: clusters.AuthorityName, Inbound: true, Layer: clusters.LayerCA, Source: thiefAt, Refused: true, Reason: unproven}}
+	return r
+}
+
+func TestAnAuthorityIsASideThatRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*assertions.Record)
+		want   assertions.Verdict
+	}{
+		"as named":            {func(*assertions.Record) {}, assertions.Blocked},
+		"another reason":      {func(r *assertions.Record) { r.Signals[0].Reason = "expired" }, assertions.Misblocked},
+		"another code":        {func(r *assertions.Record) { r.Tries.Observations[0].Refusal.Code = 7 }, assertions.Misblocked},
+		"the target instead":  {func(r *assertions.Record) { r.Signals[0].Workload, r.Signals[0].Layer = "bank", "http" }, assertions.Misblocked},
+		"it says nothing":     {func(r *assertions.Record) { r.Signals = nil }, assertions.Inconclusive},
+		"it spoke of another": {func(r *assertions.Record) { r.Signals[0].Source = webAt }, assertions.Inconclusive},
+		"it was not there": {func(r *assertions.Record) {
+			r.Signals = nil
+			r.Tries.Observations[0].Refusal = &attacker.Refusal{Layer: attacker.LayerTCP, Text: "refused"}
+		}, assertions.Inconclusive},
+		"it gave one, and the target refused it": {func(r *assertions.Record) {
+			r.Expect = expectDenied()
+			o := &r.Tries.Observations[0]
+			o.Refusal = &attacker.Refusal{Layer: attacker.LayerHTTP, Code: 403, Text: "RBAC: access denied"}
+			o.Errands = []netip.AddrPort{errandAt}
+			r.Signals = []clusters.Signal{
+				{At: ms(20), Workload: clusters.AuthorityName, Inbound: true, Layer: clusters.LayerCA, Source: errandAt, Identity: []string{"spiffe://x/thief"}},
+				denial("a1", 21),
+			}
+		}, assertions.Blocked},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := asked()
+			c.change(&r)
+			if f := assertions.Judge(r); f.Verdict != c.want {
+				t.Errorf("%s (%s) instead of %s", f.Verdict, f.Why, c.want)
+			}
+		})
+	}
+}
+
+func TestARefusalIsFoundByAnErrand(t *testing.T) {
+	r := asked()
+	r.Signals[0].Source = errandAt
+	if f := assertions.Judge(r); f.Verdict != assertions.Inconclusive {
+		t.Errorf("%s without the errand: %s", f.Verdict, f.Why)
+	}
+	r.Tries.Observations[0].Errands = []netip.AddrPort{errandAt}
+	if f := assertions.Judge(r); f.Verdict != assertions.Blocked {
+		t.Errorf("%s: %s", f.Verdict, f.Why)
+	}
+}
