@@ -181,7 +181,7 @@ func (in *installed) Evidence(ctx context.Context, r clusters.Range, q clusters.
 	if err != nil {
 		return nil, err
 	}
-	return st.store.query(ctx, q), nil
+	return st.store.Query(ctx, q), nil
 }
 
 // Authority is the fixture's power over a range; it panics on a range that

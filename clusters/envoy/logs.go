@@ -9,6 +9,8 @@ import (
 	grpclogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/grpc/v3"
 	tracingv3 "github.com/envoyproxy/go-control-plane/envoy/type/tracing/v3"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/meshbreach/meshbreach/clusters/evidence"
 )
 
 // The names of the logs, which say where in the sidecar an entry was written.
@@ -19,9 +21,6 @@ const (
 	logInboundConnection = "inbound-connection"
 	logOutbound          = "outbound"
 )
-
-// headerNonce carries the nonce of an attempt.
-const headerNonce = "x-meshbreach-nonce"
 
 // The tags add what the entries lack.
 const (
@@ -53,7 +52,7 @@ func (b *builder) logs(name string, http bool) []*accesslogv3.AccessLog {
 	if http {
 		m = &grpclogv3.HttpGrpcAccessLogConfig{
 			CommonConfig:                  common,
-			AdditionalRequestHeadersToLog: []string{headerNonce},
+			AdditionalRequestHeadersToLog: []string{evidence.HeaderNonce},
 		}
 	}
 	return []*accesslogv3.AccessLog{{

@@ -11,12 +11,13 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/evidence"
 )
 
 // sink takes one sidecar's logs. Whose they are is known from the socket.
 type sink struct {
 	workload string
-	store    *store
+	store    *evidence.Store
 }
 
 // StreamAccessLogs reads one log until its end.
@@ -31,23 +32,23 @@ func (s sink) StreamAccessLogs(stream grpc.ClientStreamingServer[logservicev3.St
 			name = id.GetLogName()
 		}
 		for _, e := range m.GetHttpLogs().GetLogEntry() {
-			s.store.add(s.http(name, e))
+			s.store.Add(s.http(name, e))
 		}
 		for _, e := range m.GetTcpLogs().GetLogEntry() {
 			if r, ok := s.tcp(name, e); ok {
-				s.store.add(r)
+				s.store.Add(r)
 			}
 		}
 	}
 }
 
 // common is what every entry has.
-func (s sink) common(name string, c *datav3.AccessLogCommon) record {
+func (s sink) common(name string, c *datav3.AccessLogCommon) evidence.Record {
 	peer := c.GetTlsProperties().GetPeerCertificateProperties()
-	r := record{
-		source: addrPort(c.GetDownstreamDirectRemoteAddress()),
-		onward: addrPort(c.GetUpstreamLocalAddress()),
-		signal: clusters.Signal{
+	r := evidence.Record{
+		Source: addrPort(c.GetDownstreamDirectRemoteAddress()),
+		Onward: addrPort(c.GetUpstreamLocalAddress()),
+		Signal: clusters.Signal{
 			At:       c.GetStartTime().AsTime(),
 			Seen:     time.Now(),
 			Workload: s.workload,
@@ -59,22 +60,22 @@ func (s sink) common(name string, c *datav3.AccessLogCommon) record {
 	}
 	for _, san := range peer.GetSubjectAltName() {
 		if uri := san.GetUri(); uri != "" {
-			r.signal.Identity = append(r.signal.Identity, uri)
+			r.Signal.Identity = append(r.Signal.Identity, uri)
 		}
 	}
 	if serial := c.GetCustomTags()[tagSerial]; serial != "-" {
-		r.signal.Serial = serial
+		r.Signal.Serial = serial
 	}
 	return r
 }
 
 // http is a request. It was refused when Envoy answered it itself.
-func (s sink) http(name string, e *datav3.HTTPAccessLogEntry) record {
+func (s sink) http(name string, e *datav3.HTTPAccessLogEntry) evidence.Record {
 	r := s.common(name, e.GetCommonProperties())
 	details := e.GetResponse().GetResponseCodeDetails()
-	g := &r.signal
+	g := &r.Signal
 	g.Layer = "http"
-	g.Nonce = e.GetRequest().GetRequestHeaders()[headerNonce]
+	g.Nonce = e.GetRequest().GetRequestHeaders()[evidence.HeaderNonce]
 	g.Method = method(e.GetRequest())
 	g.Path = e.GetRequest().GetPath()
 	g.Status = int(e.GetResponse().GetResponseCode().GetValue())
@@ -82,7 +83,7 @@ func (s sink) http(name string, e *datav3.HTTPAccessLogEntry) record {
 	if g.Refused = !passedOn(details); g.Refused {
 		g.Reason = details
 		if failed := e.GetCommonProperties().GetUpstreamTransportFailureReason(); isTLS(failed) {
-			g.Reason = "upstream_" + tlsReason(failed)
+			g.Reason = "upstream_" + evidence.TLSReason(failed)
 		}
 	}
 	return r
@@ -104,11 +105,11 @@ func method(q *datav3.HTTPRequestProperties) string {
 
 // tcp is a connection. The listener writes an entry for every one; those that
 // became HTTP or were passed on are told by other logs and not by this one.
-func (s sink) tcp(name string, e *datav3.TCPAccessLogEntry) (record, bool) {
+func (s sink) tcp(name string, e *datav3.TCPAccessLogEntry) (evidence.Record, bool) {
 	c := e.GetCommonProperties()
 	r := s.common(name, c)
 	details := c.GetCustomTags()[tagDetails]
-	g := &r.signal
+	g := &r.Signal
 	g.Layer = "tcp"
 	g.Raw = raw(c, details)
 	listener := name == logInboundConnection
@@ -116,15 +117,15 @@ func (s sink) tcp(name string, e *datav3.TCPAccessLogEntry) (record, bool) {
 	case details == noChain || c.GetResponseFlags().GetNoRouteFound():
 		g.Refused, g.Reason, g.Upstream = true, noChain, false
 	case failed != "":
-		g.Layer, g.Refused, g.Reason, g.Upstream = "tls", true, tlsReason(failed), false
+		g.Layer, g.Refused, g.Reason, g.Upstream = "tls", true, evidence.TLSReason(failed), false
 	case strings.HasPrefix(ended, "rbac_") && !listener:
 		g.Refused, g.Reason, g.Upstream = true, ended, false
 	case isTLS(c.GetUpstreamTransportFailureReason()):
-		g.Refused, g.Reason = true, "upstream_"+tlsReason(c.GetUpstreamTransportFailureReason())
+		g.Refused, g.Reason = true, "upstream_"+evidence.TLSReason(c.GetUpstreamTransportFailureReason())
 	case c.GetResponseFlags().GetUpstreamConnectionFailure():
 		g.Refused, g.Reason = true, "upstream_connection_failure"
 	case listener:
-		return record{}, false
+		return evidence.Record{}, false
 	}
 	return r, true
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/authority"
+	"github.com/meshbreach/meshbreach/clusters/evidence"
 )
 
 // stage is a range as the mesh keeps it.
@@ -19,7 +20,7 @@ type stage struct {
 	name     string
 	ca       *authority.CA
 	sidecars []*sidecar
-	store    *store
+	store    *evidence.Store
 	settling chan struct{} // holds one token: settling is one at a time
 	renewal  *renewal
 	renewing bool // fixed once Install has returned
@@ -52,7 +53,7 @@ func newStage(r clusters.Range, issuers *authority.Issuers) (*stage, error) {
 		return nil, err
 	}
 	st := &stage{
-		name: r.Name, ca: ca, r: r, store: newStore(),
+		name: r.Name, ca: ca, r: r, store: evidence.NewStore(),
 		settling: make(chan struct{}, 1), known: map[string]kind{},
 	}
 	st.renewal = newRenewal()
@@ -83,7 +84,7 @@ func (st *stage) apply(ctx context.Context, p clusters.Policy) (clusters.Revisio
 	}
 	before := st.policy
 	st.policy, st.latest, st.known[rev.ID] = p, rev.ID, applied
-	st.store.conceal(p.Logging.NoAddress)
+	st.store.Conceal(p.Logging.NoAddress)
 	if before.Identity.Leaf != p.Identity.Leaf {
 		if err := st.issue(); err != nil && !errors.Is(err, authority.ErrStopped) {
 			return clusters.Revision{}, err

@@ -139,7 +139,7 @@ func (e entry) request(g *clusters.Signal) {
 		return
 	}
 	g.Reason = string(e.Details)
-	if e.OnwardTLS != "" {
+	if e.onwardHandshakeFailed() {
 		g.Reason = "upstream_" + TLSReason(string(e.OnwardTLS))
 	}
 }
@@ -164,7 +164,7 @@ func (e entry) connection(g *clusters.Signal) bool {
 		g.Layer, g.Refused, g.Reason, g.Upstream = "tls", true, TLSReason(failed), false
 	case strings.HasPrefix(string(e.Ended), "rbac_"):
 		g.Refused, g.Reason, g.Upstream = true, string(e.Ended), false
-	case e.OnwardTLS != "":
+	case e.onwardHandshakeFailed():
 		g.Refused, g.Reason = true, "upstream_"+TLSReason(string(e.OnwardTLS))
 	case e.flagged("UF"):
 		g.Refused, g.Reason = true, "upstream_connection_failure"
@@ -192,6 +192,10 @@ func (e entry) handshakeFailure() string {
 	}
 	return string(e.TLS)
 }
+
+// onwardHandshakeFailed tells a failed handshake with the next hop from a
+// failed connection, which Envoy writes down in the same place.
+func (e entry) onwardHandshakeFailed() bool { return strings.HasPrefix(string(e.OnwardTLS), "TLS_error") }
 
 // raw is the proxy's own words. None of them holds a header or a token.
 func (e entry) raw() string {

@@ -34,6 +34,9 @@ const (
 	lineUpstream = `{"nonce":"n-3","source":"10.77.1.10:41000","local":"240.0.0.1:8080","upstream":"10.77.1.11:20000","protocol":"HTTP/1.1","method":"GET","path":"/",` +
 		`"status":503,"details":"upstream_reset_before_response_started{connection_failure}","flags":"UF,URX",` +
 		`"onwardtls":"TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify cert failed: X509_verify_cert: certificate verification error at depth 0: certificate has expired:TLS_error_end"}`
+	lineRefused = `{"nonce":"n-4","source":"10.77.1.10:41000","local":"240.0.0.1:8080","upstream":"10.77.1.11:20000","protocol":"HTTP/1.1","method":"GET","path":"/",` +
+		`"status":503,"details":"upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}","flags":"UF",` +
+		`"onwardtls":"delayed_connect_error:_Connection_refused"}`
 	lineNoChain = `{"source":"10.77.1.13:41000","local":"10.77.1.11:15006","protocol":null,"details":"filter_chain_not_found","flags":"NR"}`
 	lineTCP     = `{"source":"10.77.1.12:41000","local":"10.77.1.11:9000","ended":"rbac_access_denied_matched_policy[none]","flags":"-","upstream":null}`
 	linePassed  = `{"source":"10.77.1.10:41000","local":"10.77.1.11:9000","upstream":"127.0.0.1:9000","flags":"-"}`
@@ -45,6 +48,7 @@ func TestARefusalKeepsItsLayerItsReasonAndWhoItWas(t *testing.T) {
 		lineDenied:   {"http", "rbac_access_denied_matched_policy[none]"},
 		lineExpired:  {"tls", "certificate_expired"},
 		lineUpstream: {"http", "upstream_certificate_expired"},
+		lineRefused:  {"http", "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}"},
 		lineNoChain:  {"tcp", "filter_chain_not_found"},
 		lineTCP:      {"tcp", "rbac_access_denied_matched_policy[none]"},
 	} {
@@ -111,7 +115,7 @@ func TestTheFormatHasEveryFieldThatIsRead(t *testing.T) {
 }
 
 func FuzzAnAccessLogLineIsReadOrRefused(f *testing.F) {
-	for _, line := range []string{lineDenied, lineServed, lineExpired, lineUpstream, lineNoChain, lineTCP, linePassed, lineCarrier} {
+	for _, line := range []string{lineDenied, lineServed, lineExpired, lineUpstream, lineRefused, lineNoChain, lineTCP, linePassed, lineCarrier} {
 		f.Add(line)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
