@@ -195,7 +195,9 @@ func (e entry) handshakeFailure() string {
 
 // onwardHandshakeFailed tells a failed handshake with the next hop from a
 // failed connection, which Envoy writes down in the same place.
-func (e entry) onwardHandshakeFailed() bool { return strings.HasPrefix(string(e.OnwardTLS), "TLS_error") }
+func (e entry) onwardHandshakeFailed() bool {
+	return strings.HasPrefix(string(e.OnwardTLS), "TLS_error")
+}
 
 // raw is the proxy's own words. None of them holds a header or a token.
 func (e entry) raw() string {
