@@ -29,6 +29,9 @@ type entry struct {
 
 // render gives providers before the intentions that name them.
 func render(r clusters.Range, p clusters.Policy) ([]entry, error) {
+	if err := unsayable(p); err != nil {
+		return nil, err
+	}
 	out := []entry{}
 	defaults, err := proxyDefaults(p)
 	if err != nil {

@@ -154,9 +154,7 @@ func (s *sidecar) start(ctx context.Context, in *installed, at netip.Addr) error
 		Command: command, Dir: s.dir, Env: []string{"TMPDIR=" + s.dir}, Log: s.file("consul.log"),
 		Capture: clusters.Capture{
 			Inbound: portPublic, Outbound: portOutbound, Mark: mark, Services: virtualAddresses(),
-			// Ports without mutual TLS are excluded from the redirection, as
-			// with consul connect redirect-traffic -exclude-inbound-port.
-			Spare: []int{clusters.PortHealth, clusters.PortOpaque},
+			Spare: spared(),
 		},
 	})
 	return err
