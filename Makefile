@@ -45,7 +45,7 @@ fuzz: ## fuzz whatever reads foreign input, FUZZTIME each
 	hack/fuzz $(FUZZTIME)
 
 generate: ## write generated files anew
-	go generate ./...
+	go run ./hack/generate
 
 clean: ## remove what make built and reported
 	rm -rf bin

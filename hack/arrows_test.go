@@ -35,6 +35,7 @@ func arrows() []arrow {
 		{from: "clusters"},
 		{from: "clusters/builtin", to: []string{"clusters/..."}},
 		{from: "clusters/...", to: []string{"clusters", "clusters/authority", "clusters/programs", "clusters/evidence", "clusters/kubeapi"}, tests: []string{"clusters/...", "attacker/..."}},
+		{from: "hack/generate", to: []string{"scenarios", "reports"}},
 		{from: "hack/...", to: []string{"clusters/programs"}},
 	}
 }

@@ -8,16 +8,12 @@ import (
 	"slices"
 	"strings"
 
-	"charm.land/lipgloss/v2"
 	"github.com/goccy/go-yaml"
 
 	"github.com/meshbreach/meshbreach/attacker"
 	"github.com/meshbreach/meshbreach/attacker/attacks"
 	"github.com/meshbreach/meshbreach/clusters"
 )
-
-// explainWidth is the length of a line of prose, in columns.
-const explainWidth = 88
 
 // Explain writes all there is to say about what a name stands for: a scenario
 // of the catalogue, a scenario file, an attack or a weakening. An unknown name
@@ -50,9 +46,6 @@ func Explainable() ([]string, error) {
 	slices.Sort(names)
 	return names, nil
 }
-
-// prose is text under headings.
-type prose struct{ strings.Builder }
 
 func (p *prose) subject(name string) error {
 	if a, ok := known(name); ok {
@@ -93,26 +86,6 @@ func weakening(name string) (clusters.Weakening, bool) {
 	return all[i], true
 }
 
-func (p *prose) title(format string, args ...any) { fmt.Fprintf(p, format+"\n", args...) }
-
-func (p *prose) heading(text string) { fmt.Fprintf(p, "\n%s\n", text) }
-
-// text writes a paragraph behind an indent.
-func (p *prose) text(indent int, format string, args ...any) {
-	blanks := strings.Repeat(" ", indent)
-	text := strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " ")
-	for line := range strings.SplitSeq(lipgloss.Wrap(text, explainWidth-indent, ""), "\n") {
-		fmt.Fprintln(p, strings.TrimRight(blanks+line, " "))
-	}
-}
-
-// item writes text behind a label; further lines stay behind it.
-func (p *prose) item(indent, wide int, label, text string) {
-	var body prose
-	body.text(indent+wide, "%s", text)
-	fmt.Fprintf(p, "%s%-*s%s", strings.Repeat(" ", indent), wide, label, strings.TrimLeft(body.String(), " "))
-}
-
 func (p *prose) attack(a attacker.Attack) {
 	p.title("attack %s: %s", a.Name(), a.Title())
 	p.heading("What it does")
@@ -130,7 +103,7 @@ func (p *prose) attack(a attacker.Attack) {
 			}
 		}
 		if len(ids) > 0 {
-			p.text(2, "%s: %s", s.ID, strings.Join(ids, ", "))
+			p.point(2, "%s: %s", s.ID, strings.Join(ids, ", "))
 		}
 	}
 }
@@ -146,12 +119,17 @@ func (p *prose) usedBy(name string) error {
 	if err != nil {
 		return err
 	}
-	p.heading("Attempts that it opens")
+	first := true
 	for _, s := range all {
 		for _, m := range s.Mutants {
-			if slices.Contains(m.Weaken, name) {
-				p.text(2, "%s: %s%s", s.ID, strings.Join(m.Opens, ", "), beside(m.Weaken, name))
+			if !slices.Contains(m.Weaken, name) {
+				continue
 			}
+			if first {
+				p.heading("Attempts that it opens")
+				first = false
+			}
+			p.point(2, "%s: %s%s", s.ID, strings.Join(m.Opens, ", "), beside(m.Weaken, name))
 		}
 	}
 	return nil

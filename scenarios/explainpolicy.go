@@ -10,7 +10,7 @@ import (
 
 // policy says a policy in sentences.
 func (p *prose) policy(indent int, policy clusters.Policy) {
-	say := func(format string, args ...any) { p.text(indent, format, args...) }
+	say := func(format string, args ...any) { p.point(indent, format, args...) }
 	if policy.MTLS == clusters.Permissive {
 		say("Plaintext is taken beside mutual TLS, and has no identity.")
 	} else {
@@ -93,9 +93,9 @@ func (p *prose) tokens(indent int, t *clusters.Tokens) {
 	if t.Audience != "" {
 		audience = "audience " + t.Audience
 	}
-	p.text(indent, "Tokens from %s for %s are verified at %s.", strings.Join(t.Issuers, ", "), audience, at)
+	p.point(indent, "Tokens from %s for %s are verified at %s.", strings.Join(t.Issuers, ", "), audience, at)
 	if t.Optional {
-		p.text(indent, "Requests without a valid token pass on the rest of the rule.")
+		p.point(indent, "Requests without a valid token pass on the rest of the rule.")
 	}
 }
 

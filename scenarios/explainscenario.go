@@ -13,13 +13,13 @@ import (
 
 func (p *prose) scenario(s Scenario) {
 	p.title("%s: %s", s.ID, s.Title)
-	p.title("pillar %s, severity %s%s", s.Pillar, s.Severity, formerly(s.Aliases))
+	p.line(0, "pillar %s, severity %s%s", s.Pillar, s.Severity, formerly(s.Aliases))
 	p.heading("Why it matters")
 	p.text(2, "%s", s.Why)
 	p.heading("Cast")
-	p.text(2, "%s is the friend: its honest call must be served before and after every attempt.", s.Cast.Friend)
-	p.text(2, "%s is the foe: attempts come from there unless they say otherwise.", s.Cast.Foe)
-	p.text(2, "%s is the target: receipts there prove what got through.", s.Cast.Target)
+	p.point(2, "%s is the friend: its honest call must be served before and after every attempt.", s.Cast.Friend)
+	p.point(2, "%s is the foe: attempts come from there unless they say otherwise.", s.Cast.Foe)
+	p.point(2, "%s is the target: receipts there prove what got through.", s.Cast.Target)
 	p.heading("Policy")
 	p.policy(2, s.Policy)
 	p.heading("Honest call")
@@ -31,7 +31,7 @@ func (p *prose) scenario(s Scenario) {
 	p.heading("Attempts")
 	for i, a := range s.Attempts {
 		if i > 0 {
-			p.WriteString("\n")
+			p.gap()
 		}
 		p.attempt(s, a)
 	}
@@ -40,7 +40,7 @@ func (p *prose) scenario(s Scenario) {
 	p.maps(s)
 	p.heading("Sources")
 	for _, source := range s.Sources {
-		p.title("  %s", source)
+		p.source(source)
 	}
 }
 
@@ -54,21 +54,22 @@ func formerly(aliases []string) string {
 func (p *prose) attempt(s Scenario, a Attempt) {
 	const wide = 9
 	if a.Attack == "" {
-		p.title("  %s: a change is judged by the honest load alone", a.ID)
+		p.sub("%s: a change is judged by the honest load alone", a.ID)
 	} else {
-		p.title("  %s: %s from %s", a.ID, a.Attack, s.from(a))
-		p.item(4, wide, "with", flow(a.With))
+		p.sub("%s: %s from %s", a.ID, a.Attack, s.from(a))
+		p.code(4, wide, "with", flow(a.With))
 		if twin := s.twin(a); twin != nil {
-			p.item(4, wide, "twin", flow(twin))
+			p.code(4, wide, "twin", flow(twin))
 		}
 		p.item(4, wide, "breach", breach(a.breach()))
 	}
 	if a.Policy != nil {
-		p.title("    under a policy of its own:")
+		p.lead("under a policy of its own:")
 		p.policy(6, *a.Policy)
 	}
 	p.steps(s, "while it runs", a.Steps)
 	p.steps(s, "afterwards", a.Restore)
+	p.parted("expected:")
 	for _, mesh := range slices.Sorted(maps.Keys(a.Expect)) {
 		p.item(4, wide, mesh, expectation(a.Expect[mesh].Expectation))
 	}
@@ -81,12 +82,12 @@ func (p *prose) steps(s Scenario, when string, steps []Step) {
 	for _, step := range steps {
 		switch {
 		case step.Apply != nil:
-			p.title("    %s: apply the policy:", when)
+			p.lead(when + ": apply the policy:")
 			p.policy(6, *step.Apply)
 		case step.Rotate != "":
-			p.title("    %s: rotate %s", when, step.Rotate)
+			p.point(4, "%s: rotate %s", when, step.Rotate)
 		default:
-			p.title("    %s: await the %s of the leaf of %s", when, step.Await, s.Cast.Friend)
+			p.point(4, "%s: await the %s of the leaf of %s", when, step.Await, s.Cast.Friend)
 		}
 	}
 }
@@ -142,7 +143,7 @@ func (p *prose) techniques(s Scenario) {
 		if !ok {
 			continue // lint said so
 		}
-		p.title("  %s: %s", a.Name(), a.Title())
+		p.sub("%s: %s", a.Name(), a.Title())
 		p.text(4, "%s", a.Doc())
 	}
 }
@@ -153,10 +154,10 @@ func (p *prose) mutants(s Scenario) {
 	}
 	p.heading("Mutants: with these mistakes the attempts must win")
 	for _, m := range s.Mutants {
-		p.text(2, "%s: %s", strings.Join(m.Weaken, " and "), strings.Join(m.Opens, ", "))
+		p.point(2, "%s: %s", strings.Join(m.Weaken, " and "), strings.Join(m.Opens, ", "))
 		for _, name := range m.Weaken {
 			if w, ok := weakening(name); ok {
-				p.text(4, "%s", w.Doc)
+				p.under(4, w.Doc)
 			}
 		}
 	}

@@ -1,7 +1,185 @@
 package scenarios
 
-import "github.com/meshbreach/meshbreach/assertions"
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/invopop/jsonschema"
+
+	"github.com/meshbreach/meshbreach/assertions"
+	"github.com/meshbreach/meshbreach/attacker"
+	"github.com/meshbreach/meshbreach/attacker/attacks"
+	"github.com/meshbreach/meshbreach/clusters"
+)
 
 // RecordType is a value of the type that verdicts are judged from, for the
 // published schema of reports.
 func RecordType() any { return assertions.Record{} }
+
+const module = "github.com/meshbreach/meshbreach"
+
+// FileSchema is the JSON Schema of a scenario file, draft 2020-12, for editors.
+// It knows the parameters of every attack; what only lint can tell, such as
+// that a name is one of the attempts, is not in it. Sources are Go files,
+// relative to the working folder, which has to be the module's root; their
+// comments become descriptions.
+func FileSchema(sources ...string) ([]byte, error) {
+	r := reflector()
+	r.ExpandedStruct = true
+	params := reflector()
+	params.RequiredFromJSONSchemaTags = true // zero parameters have a meaning
+	for _, file := range sources {
+		for _, into := range []*jsonschema.Reflector{r, params} {
+			if err := into.AddGoComments(module, file); err != nil {
+				return nil, fmt.Errorf("read comments of %s: %w", file, err)
+			}
+		}
+	}
+	s := r.Reflect(Scenario{})
+	s.ID = "https://" + module + "/schema/scenario/v1"
+	s.Title = "A scenario of meshbreach"
+	names(s)
+	for _, a := range attacks.Catalog() {
+		takes(s, params, a)
+	}
+	for name, d := range maps.Clone(s.Definitions) {
+		if strings.HasPrefix(name, "attacks.") || strings.HasPrefix(name, "attacker.") {
+			for _, field := range filled() {
+				d.Properties.Delete(field)
+			}
+			s.Definitions[name+patch] = patched(d)
+		}
+	}
+	oneLine(s)
+	b, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("write the schema of scenarios: %w", err)
+	}
+	return append(b, '\n'), nil
+}
+
+func reflector() *jsonschema.Reflector {
+	return &jsonschema.Reflector{Anonymous: true, Mapper: written, Namer: func(t reflect.Type) string {
+		if t.PkgPath() == reflect.TypeFor[Scenario]().PkgPath() || t.PkgPath() == "" {
+			return t.Name()
+		}
+		return path.Base(t.PkgPath()) + "." + t.Name()
+	}}
+}
+
+// written maps types that read themselves, which reflection cannot see into.
+func written(t reflect.Type) *jsonschema.Schema {
+	switch t {
+	case reflect.TypeFor[attacker.Duration](), reflect.TypeFor[time.Duration]():
+		return &jsonschema.Schema{Type: "string", Pattern: `^-?([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`}
+	case reflect.TypeFor[clusters.MTLS]():
+		return words(clusters.Strict, clusters.Permissive)
+	case reflect.TypeFor[clusters.Rotation]():
+		return words(rotations()...)
+	}
+	return nil
+}
+
+func words[T ~string](all ...T) *jsonschema.Schema {
+	s := &jsonschema.Schema{Type: "string"}
+	for _, w := range all {
+		s.Enum = append(s.Enum, string(w))
+	}
+	return s
+}
+
+// JSONSchema is what UnmarshalYAML takes: a word or one of the forms.
+func (Expect) JSONSchema() *jsonschema.Schema {
+	in := &jsonschema.Reflector{Anonymous: true, DoNotReference: true, RequiredFromJSONSchemaTags: true, Mapper: written}
+	forms := in.Reflect(expectForms{})
+	forms.Version, forms.ID = "", ""
+	one := uint64(1)
+	forms.MinProperties, forms.MaxProperties = &one, &one
+	return &jsonschema.Schema{OneOf: []*jsonschema.Schema{words(assertions.Breached, assertions.Undisturbed), forms}}
+}
+
+// names puts closed lists of names where a text may be only one of them.
+func names(s *jsonschema.Schema) {
+	cast := words(castNames()...).Enum
+	for _, field := range []string{"friend", "foe", "target"} {
+		property(s, "Parts", field).Enum = cast
+	}
+	property(s, "Attempt", "from").Enum = cast
+	for _, w := range clusters.Weakenings() {
+		items := property(s, "Mutant", "weaken").Items
+		items.Enum = append(items.Enum, w.Name)
+	}
+}
+
+func property(s *jsonschema.Schema, definition, field string) *jsonschema.Schema {
+	p, ok := s.Definitions[definition].Properties.Get(field)
+	if !ok {
+		return &jsonschema.Schema{} // a field that is gone needs no names
+	}
+	return p
+}
+
+// patch ends the names of definitions in which null takes a field away.
+const patch = ".patch"
+
+// takes says which parameters an attack takes, wherever it is used.
+func takes(s *jsonschema.Schema, r *jsonschema.Reflector, a attacker.Attack) {
+	p := r.Reflect(a.Example())
+	for name, d := range p.Definitions {
+		s.Definitions[name] = d
+	}
+	s.Definitions[path.Base(p.Ref)].Description = a.Title() + ". " + a.Doc()
+	for _, user := range []string{"Attempt", "Call"} {
+		attack := property(s, user, "attack")
+		attack.Enum = append(attack.Enum, a.Name())
+		then := jsonschema.NewProperties()
+		then.Set("with", &jsonschema.Schema{Ref: p.Ref})
+		if user == "Attempt" {
+			then.Set("twin", &jsonschema.Schema{Ref: p.Ref + patch})
+		}
+		when := jsonschema.NewProperties()
+		when.Set("attack", &jsonschema.Schema{Const: a.Name()})
+		d := s.Definitions[user]
+		d.AllOf = append(d.AllOf, &jsonschema.Schema{
+			If: &jsonschema.Schema{Properties: when, Required: []string{"attack"}}, Then: &jsonschema.Schema{Properties: then},
+		})
+	}
+}
+
+// patched is a definition of which any part may be null.
+func patched(d *jsonschema.Schema) *jsonschema.Schema {
+	out := *d
+	out.Properties = jsonschema.NewProperties()
+	for p := d.Properties.Oldest(); p != nil; p = p.Next() {
+		value := *p.Value
+		if value.Ref != "" {
+			value.Ref += patch
+		}
+		out.Properties.Set(p.Key, &jsonschema.Schema{AnyOf: []*jsonschema.Schema{&value, {Type: "null"}}})
+	}
+	return &out
+}
+
+// oneLine takes the line breaks of the sources out of descriptions.
+func oneLine(s *jsonschema.Schema) {
+	if s == nil {
+		return
+	}
+	s.Description = strings.Join(strings.Fields(s.Description), " ")
+	for _, d := range s.Definitions {
+		oneLine(d)
+	}
+	if s.Properties != nil {
+		for p := s.Properties.Oldest(); p != nil; p = p.Next() {
+			oneLine(p.Value)
+		}
+	}
+	for _, sub := range append(s.AnyOf, s.Items) {
+		oneLine(sub)
+	}
+}
