@@ -53,9 +53,10 @@ func (s *sidecar) startAgent(ctx context.Context) error {
 	return err
 }
 
-// drainTime is how long a replaced filter chain is kept for. Zero would cut
-// honest requests in flight.
-const drainTime = "1s"
+// drain is how long a replaced filter chain is kept for.
+func (m Mesh) drain() string {
+	return fmt.Sprintf("%ds", max(1, int(m.Drain/time.Second)))
+}
 
 func (s *sidecar) proxyConfig() map[string]any {
 	return map[string]any{
@@ -63,12 +64,11 @@ func (s *sidecar) proxyConfig() map[string]any {
 		"discoveryAddress":           s.st.address(portPilotSecure),
 		"proxyBootstrapTemplatePath": s.st.in.programs[FileBootstrap],
 		"concurrency":                max(1, s.st.in.mesh.Workers),
-		"drainDuration":              drainTime,
-		"terminationDrainDuration":   drainTime,
+		"drainDuration":              s.st.in.mesh.drain(),
+		"terminationDrainDuration":   s.st.in.mesh.drain(),
 		"fileFlushInterval":          "0.010s",
 		"statusPort":                 s.agentPort(),
 		"proxyStatsMatcher":          map[string]any{"inclusionRegexps": []string{`listener\..*`, `http\..*`, `.*rbac.*`, `.*ssl.*`, `.*jwt_authn.*`}},
-		"gatewayTopology":            map[string]any{},
 	}
 }
 

@@ -4,10 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
-
-	"maps"
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/kubeapi"
@@ -19,12 +18,13 @@ type written struct {
 	body   string
 }
 
-// apply asks for a policy.
+// apply asks for a policy. It returns when the API has it; where leaves are to
+// live for another time, when they do.
 func (st *stage) apply(ctx context.Context, p clusters.Policy) (clusters.Revision, error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	rev := st.next()
-	if !st.settledn {
+	if !st.calm {
 		// What was asked for before may still be on its way: a mark of that
 		// time must not be taken for one of this.
 		st.salt = strconv.Itoa(st.revision)
@@ -45,7 +45,7 @@ func (st *stage) apply(ctx context.Context, p clusters.Policy) (clusters.Revisio
 		return clusters.Revision{}, err
 	}
 	before := st.policy.Identity
-	st.policy, st.latest, st.settledn = p, rev.ID, false
+	st.policy, st.latest, st.calm = p, rev.ID, false
 	st.known[rev.ID] = applied
 	if p.Changes.Withhold {
 		st.known[rev.ID] = withheld

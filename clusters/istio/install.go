@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -26,6 +27,7 @@ type installed struct {
 	host     platform
 	api      *kubeapi.API
 	stages   map[string]*stage // by range; fixed once Install has returned
+	spent    spent
 }
 
 var _ clusters.Installed = (*installed)(nil)
@@ -72,12 +74,16 @@ func (in *installed) install(ctx, life context.Context, c *clusters.Cluster) err
 		}
 	}
 	var err error
+	began := time.Now()
 	if in.api, err = kubeapi.Start(ctx, in.host, in.programs, at[0]); err != nil {
 		return err
 	}
+	in.spent.since(began, "API")
+	began = time.Now()
 	if err := in.define(ctx); err != nil {
 		return err
 	}
+	in.spent.since(began, "kinds")
 	for i := range c.Ranges {
 		st, err := in.newStage(c.Name, &c.Ranges[i], at[i], issuers)
 		if err != nil {

@@ -74,7 +74,7 @@ func (l *log) read(into *evidence.Store) {
 		}
 		r, ok, err := l.proxy.ParseAccessLog(l.partial, time.Now())
 		l.partial = l.partial[:0]
-		if err == nil && ok && !(l.listener && !r.Signal.Refused) {
+		if err == nil && ok && (!l.listener || r.Signal.Refused) {
 			into.Add(r)
 		}
 	}

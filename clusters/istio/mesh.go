@@ -16,7 +16,9 @@ package istio
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/kubeapi"
@@ -55,6 +57,10 @@ type Mesh struct {
 	// more than one, a change reaches them at different moments, and Settled
 	// proves it for one of them only.
 	Workers int
+	// Drain is how long a replaced filter chain is kept for, in whole seconds;
+	// one when zero, where Istio's own default is 45. Zero of it would cut
+	// honest requests in flight.
+	Drain time.Duration
 }
 
 var _ clusters.Mesh = Mesh{}
@@ -101,6 +107,12 @@ type placed struct {
 // render is pure. The salt makes the marks of two revisions differ whose
 // policies are the same.
 func render(r clusters.Range, p clusters.Policy, salt string) ([]placed, error) {
+	switch {
+	case p.Changes.KeepStreams:
+		return nil, errors.New("keep open streams: how long they live is set when a proxy starts")
+	case p.Identity.NoRenewal:
+		return nil, errors.New("let leaves run out: a pilot-agent renews as long as there is an istiod")
+	}
 	out := []placed{{object: peerDefault(r, p)}}
 	for _, w := range r.Workloads {
 		if !w.Meshed {

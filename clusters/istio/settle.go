@@ -44,7 +44,7 @@ func (st *stage) settled(ctx context.Context, rev clusters.Revision) error {
 	var g errgroup.Group
 	for i, s := range st.sidecars {
 		g.Go(func() error {
-			errs[i] = s.settle(ctx, is == rotated)
+			errs[i] = s.settle(ctx)
 			return nil
 		})
 	}
@@ -54,23 +54,27 @@ func (st *stage) settled(ctx context.Context, rev clusters.Revision) error {
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.settledn = st.settledn || st.latest == latest
+	st.calm = st.calm || st.latest == latest
 	return nil
 }
 
 // settle returns when the sidecar holds what is wanted, nothing is warming and
 // nothing old is open.
-func (s *sidecar) settle(ctx context.Context, leaf bool) error {
+func (s *sidecar) settle(ctx context.Context) error {
 	last := []string{"an answer of its administration"}
 	for {
-		missing, err := s.look(ctx, leaf)
+		missing, err := s.look(ctx)
 		switch {
 		case err == nil && len(missing) == 0:
 			return nil
 		case err == nil:
 			last = missing
+		}
+		switch gone := s.st.pilot.Err(); {
 		case s.envoy.Err() != nil:
 			return fmt.Errorf("settle the sidecar of %s: it has ended: %w%s", s.workload.Name, s.envoy.Err(), lastWords(s.file("envoy.log")))
+		case gone != nil && err == nil:
+			return fmt.Errorf("settle the sidecar of %s: still missing: %s: no change arrives any more: %w", s.workload.Name, joined(last), gone)
 		}
 		if !pause(ctx, pollEvery) {
 			return errors.Join(fmt.Errorf("settle the sidecar of %s: still missing: %s: %w", s.workload.Name, joined(last), context.Cause(ctx)), err)
@@ -79,7 +83,7 @@ func (s *sidecar) settle(ctx context.Context, leaf bool) error {
 }
 
 // look says what is missing.
-func (s *sidecar) look(ctx context.Context, leaf bool) ([]string, error) {
+func (s *sidecar) look(ctx context.Context) ([]string, error) {
 	n, err := s.admin.stats(ctx)
 	if err != nil {
 		return nil, err
@@ -94,18 +98,13 @@ func (s *sidecar) look(ctx context.Context, leaf bool) ([]string, error) {
 	s.mu.Lock()
 	w := s.want
 	s.mu.Unlock()
-	l, err := s.admin.inbound(ctx)
-	if err != nil {
+	if err := s.see(ctx, n); err != nil {
 		return []string{err.Error()}, nil
 	}
-	missing = w.missing(l)
-	if l.busy {
-		missing = append(missing, "its listener is warming or draining")
-	}
-	if len(missing) > 0 {
+	if missing = w.missing(s.shown); len(missing) > 0 {
 		return missing, nil
 	}
-	if more, err := s.secrets(ctx, leaf); err != nil || len(more) > 0 {
+	if more, err := s.secrets(ctx); err != nil || len(more) > 0 {
 		return more, err
 	}
 	// What was seen active may have come since, and drain what was before it.
@@ -113,6 +112,24 @@ func (s *sidecar) look(ctx context.Context, leaf bool) ([]string, error) {
 		return busy(n), err
 	}
 	return nil, s.admin.passed(ctx)
+}
+
+// see looks at the inbound listener. What it holds is a quarter of a megabyte,
+// so it is looked at again only when the listeners have another version.
+func (s *sidecar) see(ctx context.Context, n map[string]uint64) error {
+	version := n["listener_manager.lds.version"]
+	if s.version == version {
+		return nil
+	}
+	l, err := s.admin.inbound(ctx)
+	if err != nil {
+		return err
+	}
+	if l.busy {
+		return errors.New("its listener is warming or draining")
+	}
+	s.shown, s.version = l, version
+	return nil
 }
 
 // busy says what is warming or draining. Envoy keeps a replaced filter chain
@@ -132,12 +149,8 @@ func busy(n map[string]uint64) []string {
 	return out
 }
 
-// secrets says whether the leaf that the agent has, and its roots, are not the
-// Envoy's yet.
-func (s *sidecar) secrets(ctx context.Context, leaf bool) ([]string, error) {
-	if !leaf {
-		return nil, nil
-	}
+// secrets says whether the leaf that the agent has is not the Envoy's yet.
+func (s *sidecar) secrets(ctx context.Context) ([]string, error) {
 	have, err := s.delivered()
 	if err != nil {
 		return []string{"a leaf"}, nil

@@ -25,12 +25,13 @@ type sidecar struct {
 	admin    admin
 	envoy    clusters.Process
 
+	shown   shownListener // what was last seen active; of the one who settles
+	version uint64        // of the listeners that it was read from
+
 	mu       sync.Mutex
 	agent    clusters.Process
 	lifetime time.Duration // of leaves that the agent asks for
 	want     want
-	chain    []byte // that was delivered when the last rotation ended
-	seen     string // version of the listeners that was compared last
 }
 
 func newSidecar(st *stage, w clusters.Workload, number int) *sidecar {

@@ -38,7 +38,7 @@ type stage struct {
 	objects  map[string]written // what the API has of the policy, by kind and name
 	revision int
 	salt     string
-	settledn bool            // whether the latest revision was seen settled
+	calm     bool            // whether the latest revision was seen settled
 	known    map[string]kind // of the revisions
 	latest   string          // revision of the policy that was asked for last
 	hung     bool            // istiod was stopped
@@ -75,7 +75,7 @@ func (in *installed) newStage(run string, r *clusters.Range, at netip.Addr, issu
 		dir:      filepath.Join(in.host.Scratch(), "istio", r.Name),
 		store:    evidence.NewStore(),
 		settling: make(chan struct{}, 1),
-		objects:  map[string]written{}, known: map[string]kind{}, settledn: true,
+		objects:  map[string]written{}, known: map[string]kind{}, calm: true,
 	}
 	for i, w := range r.Workloads {
 		if w.Meshed {
@@ -95,15 +95,20 @@ func serviceAddress(at netip.Addr) netip.Addr {
 // start makes the range's objects, its istiod and its sidecars, and waits
 // until they are settled.
 func (st *stage) start(ctx, life context.Context) error {
+	began := time.Now()
 	if err := st.populate(ctx); err != nil {
 		return err
 	}
+	st.in.spent.since(began, "objects")
+	began = time.Now()
 	if _, err := st.apply(ctx, clusters.Policy{MTLS: clusters.Strict}); err != nil {
 		return err
 	}
 	if err := st.startPilot(ctx); err != nil {
 		return err
 	}
+	st.in.spent.since(began, "istiod")
+	began = time.Now()
 	var g errgroup.Group
 	for _, s := range st.sidecars {
 		g.Go(func() error { return s.start(ctx) })
@@ -111,8 +116,11 @@ func (st *stage) start(ctx, life context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
+	st.in.spent.since(began, "sidecars")
 	st.ended.Go(func() { st.follow(life) })
 	st.ended.Go(func() { st.renewTokens(life) })
+	began = time.Now()
+	defer func() { st.in.spent.since(began, "settled") }()
 	return st.settled(ctx, clusters.Revision{ID: st.latest})
 }
 

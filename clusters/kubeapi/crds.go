@@ -13,7 +13,7 @@ import (
 )
 
 // nameOf finds a definition's own name: the first below its metadata.
-var nameOf = regexp.MustCompile(`(?m)^metadata:\n(?:  .*\n)*?  name: (\S+)$`) //nolint:gochecknoglobals // a pattern
+var nameOf = regexp.MustCompile(`(?m)^metadata:\n(?:  .*\n)*?  name: (\S+)$`)
 
 // Define makes custom resources from a stream of YAML documents, and returns
 // when the API serves them. The API reads the YAML itself.

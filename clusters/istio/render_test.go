@@ -1,0 +1,174 @@
+package istio
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/meshbreach/meshbreach/clusters"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// paper is a range that exists only on paper.
+func paper() clusters.Range {
+	r := clusters.Range{
+		Name: "r1", TrustDomain: "r1.meshbreach.test",
+		Roots: map[string]string{"mesh": "(PEM of the mesh's root)\n", "forged": "(PEM of the attacker's root)\n"},
+		Issuers: map[string]clusters.Issuer{
+			"main":  {URL: "https://main.test", JWKS: `{"keys":[]}`},
+			"other": {URL: "https://other.test", JWKS: `{"keys":[]}`},
+		},
+	}
+	for i, m := range clusters.Cast() {
+		r.Workloads = append(r.Workloads, clusters.Workload{
+			Name: m.Name, Range: r.Name, TrustDomain: r.TrustDomain, Namespace: namespaceOf(r, m.Namespace), Account: m.Account,
+			Meshed: m.Meshed, Address: netip.AddrFrom4([4]byte{10, 77, 1, byte(10 + i)}),
+		})
+	}
+	return r
+}
+
+// bound lets web charge the bank with a token of its own.
+func bound() clusters.Policy {
+	return clusters.Policy{
+		MTLS:   clusters.Strict,
+		Tokens: &clusters.Tokens{Issuers: []string{"main", "other"}, Audience: "bank"},
+		Allow: []clusters.Rule{{
+			From: []string{"web"}, To: "bank", Methods: []string{"POST"}, Paths: []string{"/v1/charge"},
+			Ports: []int{clusters.PortHTTP}, Token: &clusters.Claim{Issuer: "main", Subject: "web"},
+		}},
+	}
+}
+
+// papers are the policies that the golden files are of.
+func papers(t *testing.T) map[string]clusters.Policy {
+	t.Helper()
+	all := map[string]clusters.Policy{"nothing": {}, "open": {Open: true}, "friendly": friendly(), "tokens": bound()}
+	both := friendly()
+	both.Allow = append(both.Allow, bound().Allow...)
+	both.Tokens = bound().Tokens
+	for _, w := range clusters.Weakenings() {
+		p, err := clusters.Weaken(both, w.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all["weakened by "+w.Name] = p
+	}
+	return all
+}
+
+// What a weakened policy does not change is left out.
+func TestRenderIsTheGoldenFile(t *testing.T) {
+	both := papers(t)["weakened by no-policy-audit"]
+	plain, err := Mesh{}.Render(paper(), both)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, p := range papers(t) {
+		t.Run(name, func(t *testing.T) {
+			objects, err := Mesh{}.Render(paper(), p)
+			var out bytes.Buffer
+			if err != nil {
+				fmt.Fprintln(&out, err)
+			}
+			for _, o := range objects {
+				same := slices.ContainsFunc(plain, func(x clusters.Object) bool { return x.Name == o.Name && x.Kind == o.Kind && bytes.Equal(x.Body, o.Body) })
+				if !same || !strings.HasPrefix(name, "weakened") {
+					fmt.Fprintf(&out, "# %s %s\n%s", o.Kind, o.Name, o.Body)
+				}
+			}
+			for _, x := range plain {
+				if !slices.ContainsFunc(objects, func(o clusters.Object) bool { return x.Name == o.Name && x.Kind == o.Kind }) && strings.HasPrefix(name, "weakened") && err == nil {
+					fmt.Fprintf(&out, "# no %s %s\n", x.Kind, x.Name)
+				}
+			}
+			if out.Len() > 0 { // else it is none of Istio's objects that the mistake is made in
+				golden(t, name, out.Bytes())
+			}
+		})
+	}
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	file := filepath.Join("testdata", "render", strings.ReplaceAll(name, " ", "-")+".golden")
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatalf("%v (run with -update)", err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s is not what is rendered; run with -update and look at the difference", file)
+	}
+}
+
+// A change must be seen to have arrived, so no two rules may share a mark.
+func TestEveryRuleHasAMarkOfItsOwn(t *testing.T) {
+	r := paper()
+	seen := map[string]string{}
+	for name, p := range papers(t) {
+		objects, err := render(r, p, "")
+		if err != nil {
+			continue
+		}
+		for _, w := range r.Workloads {
+			mark := wanted(r, p, w, objects).mark
+			if mark == "" {
+				continue
+			}
+			if _, err := netip.ParseAddr(mark); err != nil {
+				t.Errorf("%s: mark %q: %v", name, mark, err)
+			}
+			for _, o := range objects {
+				if o.workload != w.Name || o.object["kind"] != "AuthorizationPolicy" {
+					continue
+				}
+				body, err := json.Marshal(o.object["spec"])
+				if err != nil {
+					t.Fatal(err)
+				}
+				if before, ok := seen[mark]; ok && before != string(body) {
+					t.Errorf("%s: mark %s is of\n%s\nand of\n%s", name, mark, before, body)
+				}
+				seen[mark] = string(body)
+			}
+		}
+	}
+	if len(seen) < 10 {
+		t.Errorf("%d marks: this test would hold nothing", len(seen))
+	}
+}
+
+func TestASaltChangesEveryMarkAndNothingElse(t *testing.T) {
+	r := paper()
+	plain, err := render(r, friendly(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	salted, err := render(r, friendly(), "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range r.Workloads {
+		if !w.Meshed {
+			continue
+		}
+		a, b := wanted(r, friendly(), w, plain).mark, wanted(r, friendly(), w, salted).mark
+		if a == b || a == "" {
+			t.Errorf("%s: %s and %s", w.Name, a, b)
+		}
+	}
+}
