@@ -30,7 +30,11 @@ func (p *player) apply(ctx context.Context, s Scenario, policy clusters.Policy) 
 
 // change makes a change and waits until the mesh says that it is settled.
 func (p *player) change(ctx context.Context, what string, act func(context.Context) (clusters.Revision, error)) assertions.Change {
-	ctx, cancel := context.WithTimeout(ctx, settleLimit)
+	return p.changeWithin(ctx, settleLimit, what, act)
+}
+
+func (p *player) changeWithin(ctx context.Context, limit time.Duration, what string, act func(context.Context) (clusters.Revision, error)) assertions.Change {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	c := assertions.Change{What: what, Asked: time.Now()}
 	rev, err := act(ctx)

@@ -52,7 +52,9 @@ func (p *player) start(ctx context.Context, target string, u use, emit func(atta
 	}
 	running, err := client.Start(ctx, session.Attempt{
 		Attack: u.attack, Foothold: u.from, Prefix: fmt.Sprintf("%s-%s-%d", p.opts.ID, p.rg.Name, p.next()), Params: raw,
-		Target: attacker.Target{Workload: t.Name, Address: t.Reached(from).String(), Host: t.Name + "." + t.Namespace, Identity: t.ID()},
+		Target: attacker.Target{
+			Workload: t.Name, Address: t.Reached(from).String(), Host: t.Name + "." + t.Namespace, Identity: t.ID(), Authority: p.authority(),
+		},
 	}, emit)
 	return running, loot, err
 }
@@ -97,10 +99,11 @@ func (p *player) equip(ctx context.Context, name string, with map[string]any) (j
 		}
 	}
 	for _, t := range tokens {
-		if err := p.token(ctx, t); err != nil {
+		note, err := p.token(ctx, t)
+		if err != nil {
 			return nil, nil, fmt.Errorf("token of %s: %w", t.Of, err)
 		}
-		loot = append(loot, assertions.Loot{Kind: "token", Of: t.Of, Source: "minted"})
+		loot = append(loot, note)
 	}
 	raw, err = json.Marshal(decoded)
 	return raw, loot, err
@@ -134,16 +137,20 @@ func (p *player) leaf(ctx context.Context, l *attacker.Leaf) (assertions.Loot, e
 	return note, nil
 }
 
-func (p *player) token(ctx context.Context, t *attacker.Token) error {
+func (p *player) token(ctx context.Context, t *attacker.Token) (assertions.Loot, error) {
+	note := assertions.Loot{Kind: "token", Of: t.Of, Source: "minted"}
 	w, err := p.rg.Workload(t.Of)
 	if err != nil {
-		return err
+		return note, err
+	}
+	if t.Kind == kindAccount {
+		return p.accountToken(ctx, w, t)
 	}
 	t.Held, err = p.stage.mesh.Authority(p.rg).Token(ctx, clusters.TokenRequest{
 		Subject: w, Issuer: t.Issuer, Audience: t.Audience, Expires: fromNow(t.Expires), Starts: fromNow(t.Starts), Kid: t.Kid,
 	})
 	t.PublicPEM = p.rg.Issuers["main"].PEM
-	return err
+	return note, err
 }
 
 func fromNow(d attacker.Duration) time.Time {

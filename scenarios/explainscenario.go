@@ -84,6 +84,10 @@ func (p *prose) steps(s Scenario, when string, steps []Step) {
 		case step.Apply != nil:
 			p.lead(when + ": apply the policy:")
 			p.policy(6, *step.Apply)
+		case step.Delete != "":
+			p.point(4, "%s: delete the %s of %s", when, step.Delete, step.Of)
+		case step.Recreate != "":
+			p.point(4, "%s: recreate the %s of %s", when, step.Recreate, step.Of)
 		case step.Rotate != "":
 			p.point(4, "%s: rotate %s", when, step.Rotate)
 		default:

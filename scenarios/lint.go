@@ -116,8 +116,8 @@ func (l *linter) attempt(at trail, s Scenario, a Attempt) {
 func (l *linter) steps(at trail, steps []Step) {
 	for i, step := range steps {
 		at := at.at(i)
-		if n := count(step.Apply != nil, step.Rotate != "", step.Await != ""); n != 1 {
-			l.say(at, "step %d says %d things; it takes one of apply, rotate, await", i+1, n)
+		if n := count(step.Apply != nil, step.Rotate != "", step.Await != "", step.Delete != "", step.Recreate != ""); n != 1 {
+			l.say(at, "step %d says %d things; it takes one of apply, rotate, await, delete, recreate", i+1, n)
 		}
 		if step.Apply != nil {
 			l.policy(at.at("apply"), *step.Apply)
@@ -125,6 +125,7 @@ func (l *linter) steps(at trail, steps []Step) {
 		if step.Rotate != "" {
 			l.known(at.at("rotate"), "rotation", string(step.Rotate), rotations()...)
 		}
+		l.life(at, step)
 		if step.Await != "" {
 			l.known(at.at("await"), "moment to await", step.Await, "expiry", "half-life", "renewal", "validity")
 		}
@@ -143,14 +144,14 @@ func (l *linter) mesh(at trail, name string) {
 func (l *linter) expectation(at trail, e assertions.Expectation) {
 	switch e.Verdict {
 	case assertions.Blocked:
-		l.known(at.at("blocked", "by"), "side", e.By, "target", "source")
-		l.known(at.at("blocked", "layer"), "layer", e.Layer, "tls", "tcp", "http")
+		l.known(at.at("blocked", "by"), "side", e.By, "target", "source", clusters.AuthorityName)
+		l.known(at.at("blocked", "layer"), "layer", e.Layer, "tls", "tcp", "http", clusters.LayerCA)
 		if e.Reason == "" {
 			l.say(at.at("blocked"), "blocked names no reason: a refusal for any other reason proves nothing")
 		}
 	case assertions.Breached:
 		if e.Gap && !e.Silent {
-			l.known(at.at("gap", "alert"), "alert", e.Alert, clusters.AlertForeignAddress, clusters.AlertUnselected)
+			l.known(at.at("gap", "alert"), "alert", e.Alert, alerts()...)
 		}
 		if e.Silent && e.Because == "" {
 			l.say(at.at("gap"), "a silent gap says because of what no detector can see it")

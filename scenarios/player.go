@@ -36,6 +36,7 @@ func (p *player) next() int {
 // Limits of waits. Running out of one is inconclusive.
 const (
 	settleLimit   = 10 * time.Second
+	lifeLimit     = 20 * time.Second // a platform believes for 10 s what it once found to be true
 	evidenceLimit = 2 * time.Second
 	freshLimit    = time.Second
 )
@@ -258,6 +259,7 @@ func (p *player) gather(ctx context.Context, policy clusters.Policy, rec *assert
 		if o.Local.IsValid() {
 			q.Sources = append(q.Sources, o.Local)
 		}
+		q.Sources = append(q.Sources, o.Errands...)
 	}
 	limited, cancel := context.WithTimeout(ctx, evidenceLimit)
 	defer cancel()
@@ -266,5 +268,8 @@ func (p *player) gather(ctx context.Context, policy clusters.Policy, rec *assert
 		rec.Fault = "evidence: " + err.Error()
 	}
 	rec.Signals = signals
-	rec.Alerts = append(clusters.ForeignAddress(signals, p.rg), clusters.Unselected(policy, rec.Target, rec.Apply.Settled)...)
+	rec.Alerts = slices.Concat(
+		clusters.ForeignAddress(signals, p.rg), clusters.ForeignIssue(signals, p.rg),
+		clusters.Unselected(policy, rec.Target, rec.Apply.Settled), clusters.SharedIdentity(p.rg, rec.Apply.Settled),
+	)
 }

@@ -271,12 +271,27 @@ func wanted(r assertions.Record) func([]clusters.Signal) bool {
 		}
 	}
 	return func(signals []clusters.Signal) bool {
+		if r.Expect.Alert == clusters.AlertForeignIssue && !issuing(signals, r.Tries.Observations) {
+			return false
+		}
 		return !slices.ContainsFunc(all, func(o attacker.Observation) bool {
 			return !slices.ContainsFunc(signals, func(s clusters.Signal) bool {
 				return s.Workload == r.Target && s.Inbound && s.Nonce == o.Nonce
 			})
 		})
 	}
+}
+
+// issuing says whether the authority spoke of every errand.
+func issuing(signals []clusters.Signal, tries []attacker.Observation) bool {
+	for _, o := range tries {
+		for _, end := range o.Errands {
+			if !slices.ContainsFunc(signals, func(s clusters.Signal) bool { return s.Layer == clusters.LayerCA && s.Source == end }) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // since is when the first call of the record began.

@@ -58,11 +58,15 @@ type Attempt struct {
 	Unwinnable string             `json:"unwinnable,omitempty" jsonschema:"description=Why nothing can open it"`
 }
 
-// A Step is a change. Exactly one field is set.
+// A Step is a change. Exactly one field is set, of aside.
 type Step struct {
 	Apply  *clusters.Policy  `json:"apply,omitempty"`
 	Rotate clusters.Rotation `json:"rotate,omitempty"`
 	Await  string            `json:"await,omitempty" jsonschema:"enum=expiry,enum=half-life,enum=renewal,enum=validity,description=expiry: the friend's leaf runs out; half-life: its renewal is due; renewal: it is replaced; validity: it is valid"`
+	// Delete and Recreate are of the cast member that Of names.
+	Delete   clusters.Life `json:"delete,omitempty" jsonschema:"enum=pod,enum=account"`
+	Recreate clusters.Life `json:"recreate,omitempty" jsonschema:"enum=pod,enum=account"`
+	Of       string        `json:"of,omitempty" jsonschema:"description=Cast name; for delete and recreate"`
 }
 
 // A Mutant is a known mistake that must let the named attempts win.

@@ -103,6 +103,8 @@ func (p *player) step(ctx context.Context, s Scenario, a Attempt, step Step, wea
 		return p.change(ctx, "rotate "+string(step.Rotate), func(ctx context.Context) (clusters.Revision, error) {
 			return p.stage.mesh.Authority(p.rg).Rotate(ctx, step.Rotate)
 		})
+	case step.Delete != "" || step.Recreate != "":
+		return p.live(ctx, step)
 	default:
 		c := assertions.Change{What: "await " + step.Await, Asked: time.Now()}
 		if err := p.await(ctx, s, step.Await, s.policy(a).Identity.Leaf); err != nil {

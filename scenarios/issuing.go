@@ -1,0 +1,82 @@
+package scenarios
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/meshbreach/meshbreach/assertions"
+	"github.com/meshbreach/meshbreach/attacker"
+	"github.com/meshbreach/meshbreach/clusters"
+)
+
+// kindAccount is the kind of a token that the platform gives to an account.
+const kindAccount = "account"
+
+// authority is where workloads of the range ask for leaves; nil where they ask
+// nobody.
+func (p *player) authority() *attacker.Authority {
+	mesh, ok := p.stage.mesh.(clusters.Issuing)
+	if !ok {
+		return nil
+	}
+	e := mesh.Endpoint(p.rg)
+	out := &attacker.Authority{Protocol: e.Protocol, Address: e.Address, ServerName: e.ServerName, Method: e.Method, Identities: map[string]string{}}
+	for _, w := range p.rg.Workloads {
+		out.Identities[w.Name] = w.ID()
+	}
+	return out
+}
+
+// accountToken fills in a token of a workload's account.
+func (p *player) accountToken(ctx context.Context, w clusters.Workload, t *attacker.Token) (assertions.Loot, error) {
+	note := assertions.Loot{Kind: "account-token", Of: t.Of}
+	mesh, ok := p.stage.mesh.(clusters.AccountTokens)
+	if !ok {
+		return note, fmt.Errorf("mesh %s knows no tokens of accounts", p.opts.Mesh.Name())
+	}
+	form := clusters.AccountForm(t.Form)
+	if t.Form == "bound" {
+		form = clusters.FormBound
+	}
+	var err error
+	t.Held, note.Source, err = mesh.AccountToken(ctx, p.rg, clusters.AccountTokenRequest{Of: w, Audience: t.Audience, Form: form, Expires: fromNow(t.Expires)})
+	return note, err
+}
+
+// live ends or begins a part of a workload's life.
+func (p *player) live(ctx context.Context, step Step) assertions.Change {
+	part, verb, do := step.Delete, "delete", clusters.Lifecycle.Delete
+	if step.Recreate != "" {
+		part, verb, do = step.Recreate, "recreate", clusters.Lifecycle.Recreate
+	}
+	what := fmt.Sprintf("%s the %s of %s", verb, part, step.Of)
+	mesh, ok := p.stage.mesh.(clusters.Lifecycle)
+	if !ok {
+		return assertions.Change{What: what, Error: "mesh " + p.opts.Mesh.Name() + " knows no lives of workloads"}
+	}
+	w, err := p.rg.Workload(step.Of)
+	if err != nil {
+		return assertions.Change{What: what, Error: err.Error()}
+	}
+	return p.changeWithin(ctx, lifeLimit, what, func(ctx context.Context) (clusters.Revision, error) {
+		return do(mesh, ctx, p.rg, w, part)
+	})
+}
+
+// life checks a step that ends or begins something.
+func (l *linter) life(at trail, step Step) {
+	for name, what := range map[string]clusters.Life{"delete": step.Delete, "recreate": step.Recreate} {
+		if what != "" {
+			l.known(at.at(name), "part of a life", string(what), string(clusters.LifePod), string(clusters.LifeAccount))
+			l.known(at.at("of"), "cast member", step.Of, castNames()...)
+		}
+	}
+	if step.Of != "" && step.Delete == "" && step.Recreate == "" {
+		l.say(at.at("of"), "of is for delete and recreate")
+	}
+}
+
+// alerts are those that a detector can raise.
+func alerts() []string {
+	return []string{clusters.AlertForeignAddress, clusters.AlertForeignIssue, clusters.AlertSharedIdentity, clusters.AlertUnselected}
+}
