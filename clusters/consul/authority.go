@@ -21,7 +21,7 @@ func (f fixture) Leaf(ctx context.Context, q clusters.LeafRequest) (clusters.Key
 }
 
 // Delivered is the key pair that a workload's sidecar has. Consul's agent keeps
-// one for every token and service, which both the sidecar and this are given.
+// one for every service, which the sidecars and this are given alike.
 func (f fixture) Delivered(ctx context.Context, w clusters.Workload) (clusters.KeyPair, error) {
 	for _, s := range f.st.sidecars {
 		if s.workload.Name != w.Name {

@@ -15,16 +15,24 @@ import (
 	"github.com/meshbreach/meshbreach/clusters"
 )
 
-// friendly lets web charge the bank and nothing else.
+// friendly lets web charge the bank and thief read its rates, and no more.
 func friendly() clusters.Policy {
 	return clusters.Policy{
 		MTLS:      clusters.Strict,
 		Plaintext: []int{clusters.PortHealth},
 		Allow: []clusters.Rule{
-			{From: []string{"web"}, To: "bank", Methods: []string{"POST"}, Paths: []string{"/v1/charge"}},
+			{From: []string{"web"}, To: "bank", Methods: []string{"POST"}, Paths: []string{"/v1/charge"}, Ports: []int{clusters.PortHTTP}},
+			{From: []string{"web", "thief"}, To: "bank", Methods: []string{"GET"}, Paths: []string{"/v1/rates"}, Ports: []int{clusters.PortHTTP}},
 			{From: []string{"web"}, To: "bank", Ports: []int{clusters.PortTCP}},
 		},
 	}
+}
+
+// generous lets the thief do everything at the bank.
+func generous() clusters.Policy {
+	p := friendly()
+	p.Allow = append(p.Allow, clusters.Rule{From: []string{"thief"}, To: "bank"})
+	return p
 }
 
 func limit(t testing.TB) context.Context {
@@ -61,12 +69,23 @@ var nonces atomic.Int64
 
 func nonce() string { return "n" + strconv.FormatInt(nonces.Add(1), 10) }
 
-// charge is the honest request to the bank's service.
+// charge is the honest request to the bank's service, as a meshed caller makes it.
 func (b *bed) charge(t testing.TB) attacker.Knock {
+	return b.chargeAt(b.workload(t, "bank").VIP)
+}
+
+func (b *bed) chargeAt(bank netip.Addr) attacker.Knock {
 	return attacker.Knock{
-		Address: netip.AddrPortFrom(b.workload(t, "bank").VIP, clusters.PortHTTP).String(),
+		Address: netip.AddrPortFrom(bank, clusters.PortHTTP).String(),
 		Method:  "POST", Path: "/v1/charge", Host: "bank.prod",
 	}
+}
+
+// direct is the same request to the bank's own address, over TLS with a leaf.
+func (b *bed) direct(t testing.TB, leaf *attacker.KeyPair) attacker.Knock {
+	k := b.chargeAt(b.workload(t, "bank").Address)
+	k.TLS = &attacker.TLS{Leaf: leaf}
+	return k
 }
 
 func (b *bed) knock(t testing.TB, from string, k attacker.Knock) attacker.Observation {
@@ -112,14 +131,6 @@ func says(o attacker.Observation) string {
 		return fmt.Sprintf("served %d", o.Reply.Status)
 	}
 	return "nothing"
-}
-
-// line is a line of opaque TCP to a port of the bank.
-func (b *bed) line(t testing.TB, port uint16, connection string) attacker.Knock {
-	return attacker.Knock{
-		Address:  netip.AddrPortFrom(b.workload(t, "bank").Address, port).String(),
-		Protocol: "tcp", Connection: connection,
-	}
 }
 
 func (b *bed) leaf(t testing.TB, q clusters.LeafRequest) *attacker.KeyPair {

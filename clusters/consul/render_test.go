@@ -1,0 +1,181 @@
+package consul
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/authority"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// paper is a range that exists only on paper.
+func paper() clusters.Range {
+	r := clusters.Range{
+		Name: "r1",
+		Issuers: map[string]clusters.Issuer{
+			"main":  {URL: "https://main.test", JWKS: `{"keys":[]}`},
+			"other": {URL: "https://other.test", JWKS: `{"keys":[]}`},
+		},
+	}
+	for i, m := range clusters.Cast() {
+		r.Workloads = append(r.Workloads, clusters.Workload{
+			Name: m.Name, Range: r.Name, Namespace: m.Namespace, Account: m.Account, Meshed: m.Meshed,
+			Address: netip.AddrFrom4([4]byte{10, 77, 1, byte(10 + i)}), VIP: netip.AddrFrom4([4]byte{240, 0, 0, byte(1 + i)}),
+		})
+	}
+	return rename(r, "one.consul")
+}
+
+// bound asks for a token of web's own on its charges.
+func bound() clusters.Policy {
+	p := friendly()
+	p.Tokens = &clusters.Tokens{Issuers: []string{"main", "other"}, Audience: "bank"}
+	p.Allow[0].Token = &clusters.Claim{Issuer: "main", Subject: "web"}
+	return p
+}
+
+func changed(p clusters.Policy, change func(*clusters.Policy)) clusters.Policy {
+	p = p.Clone()
+	change(&p)
+	return p
+}
+
+func TestRenderIsTheGoldenFile(t *testing.T) {
+	for name, p := range map[string]clusters.Policy{
+		"nothing":  {},
+		"friendly": friendly(),
+		"tokens":   bound(),
+		"any issuer and subject": changed(bound(), func(p *clusters.Policy) {
+			p.Allow[0].Token = &clusters.Claim{}
+			p.Tokens.Audience = ""
+		}),
+		"optional token":   changed(bound(), func(p *clusters.Policy) { p.Tokens.Optional = true }),
+		"open":             {Open: true},
+		"open but for one": changed(friendly(), func(p *clusters.Policy) { p.Open = true }),
+		"permissive":       {MTLS: clusters.Permissive, Allow: []clusters.Rule{{To: "bank"}}},
+		"no addresses":     {Logging: clusters.Logging{NoAddress: true}},
+		"everyone and web": {Allow: []clusters.Rule{
+			{From: []string{"web"}, To: "bank", Methods: []string{"POST"}},
+			{From: []string{clusters.Anyone}, To: "bank", Paths: []string{"/v1/rates", "/v1/terms"}},
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			objects, err := Mesh{}.Render(paper(), p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, name, objects)
+		})
+	}
+}
+
+func golden(t *testing.T, name string, objects []clusters.Object) {
+	t.Helper()
+	var out bytes.Buffer
+	for _, o := range objects {
+		fmt.Fprintf(&out, "# %s %s\n%s\n", o.Kind, o.Name, o.Body)
+	}
+	path := filepath.Join("testdata", strings.ReplaceAll(name, " ", "-")+".golden")
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(out.Bytes(), want) {
+		t.Errorf("rendered:\n%s\nwant:\n%s", out.Bytes(), want)
+	}
+}
+
+// What Consul has no words for is refused, and everything else is said.
+func TestWhatConsulCannotSayIsRefusedAndNotLeftOut(t *testing.T) {
+	unsaid := map[string]bool{
+		"accept-any-trust-domain": true, "accept-expired-certificates": true, "keep-open-streams": true,
+		"optional-client-certificate": true, "trust-forged-root": true,
+	}
+	r := paper()
+	var err error
+	if r.Issuers, err = authority.NewIssuers().Public(); err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range clusters.Weakenings() {
+		p, err := clusters.Weaken(bound(), w.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = Mesh{}.Render(r, p)
+		if errors.Is(err, ErrUnsayable) != unsaid[w.Name] || err != nil && !unsaid[w.Name] {
+			t.Errorf("%s: %v", w.Name, err)
+		}
+	}
+	for _, p := range []clusters.Policy{
+		{Identity: clusters.Lifetimes{Leaf: 1}},
+		{Plaintext: []int{clusters.PortHTTP}},
+	} {
+		if _, err := (Mesh{}).Render(paper(), p); !errors.Is(err, ErrUnsayable) {
+			t.Errorf("%+v: %v", p, err)
+		}
+	}
+}
+
+func TestAPolicyThatNamesNobodyIsAnError(t *testing.T) {
+	for _, p := range []clusters.Policy{
+		{Allow: []clusters.Rule{{From: []string{"nobody"}, To: "bank"}}},
+		{Allow: []clusters.Rule{{To: "nobody"}}},
+		{Tokens: &clusters.Tokens{Issuers: []string{"nobody"}}},
+		changed(bound(), func(p *clusters.Policy) { p.Allow[0].Token.Subject = "nobody" }),
+		changed(bound(), func(p *clusters.Policy) { p.Allow[0].Token.Issuer = "nobody" }),
+	} {
+		if _, err := (Mesh{}).Render(paper(), p); err == nil || !strings.Contains(err.Error(), "nobody") {
+			t.Errorf("%+v: %v", p, err)
+		}
+	}
+}
+
+// An upstream is known to a sidecar only where an intention lets it through.
+func TestASidecarIsLedOnlyToWhatItMayCall(t *testing.T) {
+	r := paper()
+	bank, _ := r.Workload("bank")
+	for name, c := range map[string]struct {
+		policy clusters.Policy
+		from   string
+		want   bool
+	}{
+		"allowed":            {friendly(), "web", true},
+		"the same service":   {friendly(), "staging/web", true},
+		"not named":          {friendly(), "lookalike", false},
+		"everyone":           {clusters.Policy{Allow: []clusters.Rule{{To: "bank"}}}, "thief", true},
+		"open":               {clusters.Policy{Open: true}, "thief", true},
+		"open, but for bank": {changed(friendly(), func(p *clusters.Policy) { p.Open = true }), "lookalike", false},
+		"nothing":            {clusters.Policy{}, "web", false},
+	} {
+		entries, err := render(r, c.policy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		from, _ := r.Workload(c.from)
+		got := shapeOf(entries, c.policy, r, from)
+		led := false
+		for _, a := range got.upstreams {
+			led = led || a == bank.VIP.String()
+		}
+		if led != c.want {
+			t.Errorf("%s: %s is led to %v", name, c.from, got.upstreams)
+		}
+	}
+}
