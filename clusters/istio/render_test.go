@@ -23,8 +23,8 @@ func paper() clusters.Range {
 		Name: "r1", TrustDomain: "r1.meshbreach.test",
 		Roots: map[string]string{"mesh": "(PEM of the mesh's root)\n", "forged": "(PEM of the attacker's root)\n"},
 		Issuers: map[string]clusters.Issuer{
-			"main":  {URL: "https://main.test", JWKS: `{"keys":[]}`},
-			"other": {URL: "https://other.test", JWKS: `{"keys":[]}`},
+			"main":  {URL: "https://main.test", JWKS: `{"keys":[{"kty":"EC","crv":"P-256","kid":"k","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}`, PEM: "(the public key)\n"},
+			"other": {URL: "https://other.test", JWKS: `{"keys":[{"kty":"EC","crv":"P-256","kid":"o","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}`, PEM: "(the public key)\n"},
 		},
 	}
 	for i, m := range clusters.Cast() {
