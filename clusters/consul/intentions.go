@@ -155,7 +155,11 @@ func marked(target string, list []source) (entry, error) {
 		return entry{}, err
 	}
 	marker := ghost + sum
-	list = append(list, source{Name: marker, Action: actionAllow})
+	nobody := source{Name: marker, Permissions: []permission{{Action: actionAllow, HTTP: httpMatch{PathExact: "/" + marker}}}}
+	if target == everyone { // there are no permissions for every destination
+		nobody = source{Name: marker, Action: actionAllow}
+	}
+	list = append(list, nobody)
 	e, err := newEntry(kindIntentions, target, intentionsBody{Kind: kindIntentions, Name: target, Sources: list})
 	e.marker, e.sources = marker, list
 	return e, err
