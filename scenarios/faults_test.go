@@ -16,7 +16,13 @@ import (
 // only plays one attempt of one scenario on envoy, changed by the test.
 func only(t *testing.T, id, attempt string, change func(*scenarios.Scenario, *scenarios.Options)) reports.Attempt {
 	t.Helper()
-	o := options(t, "envoy", id)
+	return onlyOn(t, "envoy", id, attempt, change)
+}
+
+// onlyOn is only on another mesh.
+func onlyOn(t *testing.T, mesh, id, attempt string, change func(*scenarios.Scenario, *scenarios.Options)) reports.Attempt {
+	t.Helper()
+	o := options(t, mesh, id)
 	s := o.Scenarios[0]
 	for _, a := range s.Attempts {
 		if a.ID == attempt {
