@@ -6,6 +6,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/meshbreach/meshbreach/clusters"
@@ -52,6 +53,8 @@ func (s *Store) Add(r Record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r.Signal.Source, r.Signal.Onward = r.Source, r.Onward
+	// A token can travel in a query, and must not reach a record.
+	r.Signal.Path, _, _ = strings.Cut(r.Signal.Path, "?")
 	if s.hidden {
 		r.Signal.Source, r.Signal.Onward = netip.AddrPort{}, netip.AddrPort{}
 	}

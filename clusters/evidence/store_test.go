@@ -70,3 +70,11 @@ func TestAnAddressDoesNotJoinAnotherAttempt(t *testing.T) {
 		t.Errorf("found %+v", found)
 	}
 }
+
+func TestATokenInAQueryIsNotKept(t *testing.T) {
+	s := NewStore()
+	s.Add(Record{Signal: clusters.Signal{Nonce: "n", Path: "/v1/charge?a=b&access_token=secret"}})
+	if found, _ := s.find(clusters.Query{Nonces: []string{"n"}}); len(found) != 1 || found[0].Path != "/v1/charge" {
+		t.Errorf("kept: %+v", found)
+	}
+}
