@@ -99,6 +99,8 @@ func TestScenarios(t *testing.T) {
 	RegisterFailHandler(Fail)
 	o := options(t, *meshName, strings.FieldsFunc(*chosen, func(r rune) bool { return r == ',' })...)
 	o.Progress = spoken{}
+	secrets := newKeeper()
+	o.Mesh = watched{o.Mesh, secrets}
 	var report reports.Run
 	BeforeSuite(func(ctx SpecContext) {
 		var err error
@@ -119,6 +121,12 @@ func TestScenarios(t *testing.T) {
 			})
 		})
 	}
+	It("hands out no secret to a report or a log", func() {
+		leaks, err := secrets.leaks(report)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(leaks).To(BeEmpty())
+		Expect(secrets.written).NotTo(BeEmpty(), "no log was looked at")
+	})
 	RunSpecs(t, "mesh "+*meshName+" on "+*providerName)
 }
 
