@@ -10,7 +10,6 @@ import (
 
 	"github.com/meshbreach/meshbreach/assertions"
 	"github.com/meshbreach/meshbreach/attacker"
-	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/reports"
 )
 
@@ -163,53 +162,6 @@ func encode(r assertions.Record) json.RawMessage {
 	return b
 }
 
-func finish(all []*played) []reports.Scenario {
-	out := []reports.Scenario{}
-	for _, pl := range all {
-		out = append(out, pl.report())
-	}
-	return out
-}
-
-// total counts outcomes, verdicts and honest load, and sets the exit code.
-func total(r *reports.Run) {
-	r.Totals = reports.Totals{Outcomes: map[string]int{}, Verdicts: map[string]int{}}
-	var outcomes []assertions.Outcome
-	for _, s := range r.Scenarios {
-		r.Totals.Outcomes[s.Outcome]++
-		outcomes = append(outcomes, assertions.Outcome(s.Outcome))
-		if s.Pulse != nil {
-			r.Totals.HonestRequests += s.Pulse.Requests
-			r.Totals.HonestLost += s.Pulse.Lost
-		}
-		for _, a := range s.Attempts {
-			r.Totals.Verdicts[a.Verdict]++
-			judgedLoad(r, a)
-		}
-	}
-	r.Exit = assertions.Exit(outcomes)
-}
-
-// judgedLoad counts the honest load that an attempt was judged by, and what
-// its mutants lost on purpose.
-func judgedLoad(r *reports.Run, a reports.Attempt) {
-	count := func(raw json.RawMessage, mutant bool) {
-		var rec assertions.Record
-		if json.Unmarshal(raw, &rec) != nil || rec.Pulse == nil {
-			return
-		}
-		r.Totals.HonestRequests += rec.Pulse.Requests
-		r.Totals.HonestLost += rec.Pulse.Lost
-		if mutant {
-			r.Totals.ExpectedLost += rec.Pulse.Lost
-		}
-	}
-	count(a.Record, false)
-	for _, m := range a.Mutants {
-		count(m.Record, true)
-	}
-}
-
 // Rejudge judges the stored records of a report again and returns the report
 // with the verdicts that they give now.
 func Rejudge(r reports.Run) (reports.Run, error) {
@@ -254,52 +206,3 @@ func rejudged(a reports.Attempt) (reports.Attempt, error) {
 
 // compareIDs orders scenarios as they are printed.
 func compareIDs(a, b string) int { return cmp.Compare(a, b) }
-
-// wanted ends the wait for evidence: the record shows a hold or, where a gap is
-// expected, every try and every honest call was seen at the target.
-func wanted(r assertions.Record) func([]clusters.Signal) bool {
-	if !r.Expect.Gap {
-		return func(signals []clusters.Signal) bool {
-			r.Signals = signals
-			return assertions.Judge(r).Verdict == assertions.Blocked
-		}
-	}
-	all := slices.Clone(r.Tries.Observations)
-	for _, c := range slices.Concat(r.Before, r.After) {
-		if c.Role != assertions.RoleTwin {
-			all = append(all, c.Observations...) // an honest call may raise a false alarm
-		}
-	}
-	return func(signals []clusters.Signal) bool {
-		if r.Expect.Alert == clusters.AlertForeignIssue && !issuing(signals, r.Tries.Observations) {
-			return false
-		}
-		return !slices.ContainsFunc(all, func(o attacker.Observation) bool {
-			return !slices.ContainsFunc(signals, func(s clusters.Signal) bool {
-				return s.Workload == r.Target && s.Inbound && s.Nonce == o.Nonce
-			})
-		})
-	}
-}
-
-// issuing says whether the authority spoke of every errand.
-func issuing(signals []clusters.Signal, tries []attacker.Observation) bool {
-	for _, o := range tries {
-		for _, end := range o.Errands {
-			if !slices.ContainsFunc(signals, func(s clusters.Signal) bool { return s.Layer == clusters.LayerCA && s.Source == end }) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// since is when the first call of the record began.
-func since(r assertions.Record) time.Time {
-	for _, c := range append(slices.Clone(r.Before), r.Tries) {
-		if len(c.Observations) > 0 {
-			return c.Observations[0].Start
-		}
-	}
-	return time.Time{}
-}
