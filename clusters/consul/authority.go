@@ -41,10 +41,16 @@ func (f fixture) Token(ctx context.Context, q clusters.TokenRequest) (string, er
 	return f.st.ca.Token(ctx, q)
 }
 
-// ErrNoRotation says why Rotate does nothing.
-var ErrNoRotation = errors.New("consul's leaves live for an hour at least and nothing renews one earlier")
+// ErrNoRotation says why Rotate does not do what it is asked for.
+var ErrNoRotation = errors.New("consul's leaves live for an hour at least, nothing renews one earlier, and a root that was in use goes by itself")
 
-// Rotate is an error.
-func (fixture) Rotate(_ context.Context, what clusters.Rotation) (clusters.Revision, error) {
-	return clusters.Revision{}, fmt.Errorf("rotate %s: %w", what, ErrNoRotation)
+// Rotate makes a root (AddRoot) and gives it to Consul (UseRoot), which trusts
+// the old one beside it. Leaves come from the new one after up to half a
+// minute, which Settled waits for; no other rotation is possible.
+func (f fixture) Rotate(ctx context.Context, what clusters.Rotation) (clusters.Revision, error) {
+	rev, err := f.st.rotate(ctx, what)
+	if err != nil {
+		return clusters.Revision{}, fmt.Errorf("rotate %s: %w", what, err)
+	}
+	return rev, nil
 }

@@ -82,7 +82,10 @@ func (in *installed) open(ctx context.Context, r clusters.Range, issuers *author
 		return nil, err
 	}
 	srv := &server{name: "consul-" + r.Name, at: at, cluster: newUUID(), token: newUUID()}
-	st := &stage{r: rename(r, trustDomain(srv.cluster)), server: srv, store: evidence.NewStore(), settling: make(chan struct{}, 1)}
+	st := &stage{
+		r: rename(r, trustDomain(srv.cluster)), server: srv, store: evidence.NewStore(),
+		settling: make(chan struct{}, 1), rotated: map[string]bool{},
+	}
 	if st.ca, err = authority.New(st.r.TrustDomain, authority.Options{Issuers: issuers}); err != nil {
 		return nil, err
 	}

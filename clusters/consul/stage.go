@@ -31,15 +31,21 @@ type stage struct {
 	entries  []entry // that the server has
 	revision int
 	latest   string
-	withheld bool // the latest one
+	withheld bool            // the latest one
+	rotated  map[string]bool // revisions that changed the root
+}
+
+// next is the next revision. st.mu is held.
+func (st *stage) next() clusters.Revision {
+	st.revision++
+	return clusters.Revision{ID: st.r.Name + "-" + strconv.Itoa(st.revision), Asked: time.Now()}
 }
 
 // apply asks for a policy.
 func (st *stage) apply(ctx context.Context, p clusters.Policy) (clusters.Revision, error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.revision++
-	rev := clusters.Revision{ID: st.r.Name + "-" + strconv.Itoa(st.revision), Asked: time.Now()}
+	rev := st.next()
 	if p.Changes.Withhold {
 		// The servers that lie, as those without a leader: proxies keep what they have.
 		st.latest, st.withheld = rev.ID, true
@@ -99,9 +105,11 @@ func (st *stage) replace(ctx context.Context, entries []entry) error {
 // settled waits for all sidecars.
 func (st *stage) settled(ctx context.Context, rev clusters.Revision) error {
 	st.mu.Lock()
-	latest, withheld := st.latest, st.withheld
+	latest, withheld, rotated := st.latest, st.withheld, st.rotated[rev.ID]
 	st.mu.Unlock()
 	switch {
+	case rotated:
+		return st.renewed(ctx)
 	case rev.ID != latest:
 		return fmt.Errorf("settle range %s: revision %q was replaced by %s", st.r.Name, rev.ID, latest)
 	case withheld:

@@ -1,10 +1,6 @@
 package consul
 
 import (
-	"crypto/x509"
-	"encoding/json"
-	"encoding/pem"
-	"strings"
 	"testing"
 	"time"
 
@@ -50,49 +46,23 @@ func TestTheDeliveredLeafIsTheOneThatTheSidecarHas(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		block, _ := pem.Decode(pair.Chain)
-		if block == nil {
-			t.Fatal("no certificate")
-		}
-		leaf, err := x509.ParseCertificate(block.Bytes)
+		leaf, err := certificate(pair.Chain)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if len(leaf.URIs) != 1 || leaf.URIs[0].String() != b.workload(t, name).ID() {
 			t.Errorf("%s has %v, want %s", name, leaf.URIs, b.workload(t, name).ID())
 		}
-		if shown := b.serials(t, name); !shown[leaf.SerialNumber.Text(16)] {
+		shown, err := b.sidecar(t, name).admin.serials(limit(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !shown[leaf.SerialNumber.Text(16)] {
 			t.Errorf("%s has the leaves %v, delivered is %s", name, shown, leaf.SerialNumber.Text(16))
 		}
 	}
 	_, err := b.mesh.Authority(b.r()).Delivered(limit(t), b.workload(t, "outsider"))
 	wants(t, err, "outsider", "no sidecar")
-}
-
-// serials are those of the leaves that a sidecar has.
-func (b *bed) serials(t testing.TB, name string) map[string]bool {
-	t.Helper()
-	raw, err := b.sidecar(t, name).admin.get(limit(t), "/certs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all struct {
-		Certificates []struct {
-			Chain []struct {
-				Serial string `json:"serial_number"`
-			} `json:"cert_chain"`
-		} `json:"certificates"`
-	}
-	if err := json.Unmarshal(raw, &all); err != nil {
-		t.Fatal(err)
-	}
-	out := map[string]bool{}
-	for _, c := range all.Certificates {
-		for _, l := range c.Chain {
-			out[strings.TrimLeft(l.Serial, "0")] = true
-		}
-	}
-	return out
 }
 
 func (b *bed) sidecar(t testing.TB, name string) *sidecar {
@@ -121,9 +91,9 @@ func TestTheSameAccountInAnotherNamespaceIsTheSameIdentity(t *testing.T) {
 	}
 }
 
-func TestRotationsAreSaidToBeImpossible(t *testing.T) {
+func TestRotationsThatAreImpossibleAreErrors(t *testing.T) {
 	b := shared(t)
-	for _, what := range []clusters.Rotation{clusters.RotateLeaf, clusters.AddRoot, clusters.StopRenewal} {
+	for _, what := range []clusters.Rotation{clusters.RotateLeaf, clusters.RotateIssuer, clusters.DropRoot, clusters.StopRenewal} {
 		_, err := b.mesh.Authority(b.r()).Rotate(limit(t), what)
 		wants(t, err, string(what), "an hour")
 	}

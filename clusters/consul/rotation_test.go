@@ -1,0 +1,67 @@
+package consul
+
+import (
+	"context"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/meshbreach/meshbreach/clusters"
+)
+
+// Consul spreads the new leaves over half a minute, so this one is asked for.
+func TestARootIsChangedAndNoHonestRequestIsLost(t *testing.T) {
+	if os.Getenv("MESHBREACH_LONG") == "" {
+		t.Skip("takes half a minute: set MESHBREACH_LONG")
+	}
+	b, err := newBed(release(t), "rotation", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.apply(t, friendly())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	web := b.workload(t, "web")
+	old := b.leaf(t, clusters.LeafRequest{Workload: web})
+	load, stop := context.WithCancel(ctx)
+	var (
+		wg   sync.WaitGroup
+		made int
+	)
+	wg.Go(func() {
+		for load.Err() == nil {
+			k := b.charge(t)
+			if k.Nonce = nonce(); made%2 == 0 {
+				k.Connection = "kept"
+			}
+			o, err := b.sessions["r1/web"].Knock(ctx, k)
+			if made++; err != nil || !served(o) {
+				t.Errorf("request %d: %s, %v", made, says(o), err)
+			}
+		}
+	})
+	for _, what := range []clusters.Rotation{clusters.AddRoot, clusters.UseRoot} {
+		rev, err := b.mesh.Authority(b.r()).Rotate(ctx, what)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.mesh.Settled(ctx, b.r(), rev); what == clusters.UseRoot && err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s settled after %s", what, time.Since(rev.Asked))
+	}
+	stop()
+	wg.Wait()
+	t.Logf("%d requests", made)
+	if o := b.knock(t, "outsider", b.direct(t, b.leaf(t, clusters.LeafRequest{Workload: web}))); !served(o) {
+		t.Errorf("a leaf of the new root: %s", says(o))
+	}
+	// The root that was in use stays trusted until it is pruned, after hours.
+	if o := b.knock(t, "outsider", b.direct(t, old)); !served(o) {
+		t.Errorf("a leaf of the old root: %s", says(o))
+	}
+	if err := b.Undo.Run(limit(t)); err != nil {
+		t.Error(err)
+	}
+}
