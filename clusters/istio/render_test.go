@@ -80,7 +80,9 @@ func TestRenderIsTheGoldenFile(t *testing.T) {
 				fmt.Fprintln(&out, err)
 			}
 			for _, o := range objects {
-				same := slices.ContainsFunc(plain, func(x clusters.Object) bool { return x.Name == o.Name && x.Kind == o.Kind && bytes.Equal(x.Body, o.Body) })
+				same := slices.ContainsFunc(plain, func(x clusters.Object) bool {
+					return x.Name == o.Name && x.Kind == o.Kind && bytes.Equal(x.Body, o.Body)
+				})
 				if !same || !strings.HasPrefix(name, "weakened") {
 					fmt.Fprintf(&out, "# %s %s\n%s", o.Kind, o.Name, o.Body)
 				}
