@@ -142,14 +142,6 @@ func (b *bed) leaf(t testing.TB, q clusters.LeafRequest) *attacker.KeyPair {
 	return &attacker.KeyPair{Chain: string(p.Chain), Key: string(p.Key)}
 }
 
-// expect fails unless the attempt was refused so.
-func expect(t testing.TB, o attacker.Observation, want string) {
-	t.Helper()
-	if says(o) != want {
-		t.Errorf("got %q, want %q", says(o), want)
-	}
-}
-
 func (b *bed) refusal(t testing.TB, o attacker.Observation, layer, reason string) clusters.Signal {
 	t.Helper()
 	s := b.evidence(t, "bank", o)
