@@ -134,18 +134,17 @@ func (in *installed) populate(ctx context.Context, st *stage) error {
 	if err := st.server.write(ctx, own); err != nil {
 		return err
 	}
-	var by proof
-	if by, err = newSigned(); err != nil {
+	if st.by, err = newSigned(); err != nil {
 		return err
 	}
-	if err := st.server.admit(ctx, by); err != nil {
+	if err := st.server.admit(ctx, st.by); err != nil {
 		return err
 	}
 	for i, w := range st.r.Workloads {
 		if !w.Meshed {
 			continue
 		}
-		token, err := st.server.login(ctx, by, w)
+		token, err := st.server.login(ctx, st.by, w)
 		if err != nil {
 			return err
 		}

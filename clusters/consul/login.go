@@ -69,14 +69,22 @@ func (s signed) method() (map[string]any, error) {
 func (signed) bindName() string { return "${value.account}" }
 
 func (s signed) bearer(_ context.Context, w clusters.Workload) (string, error) {
+	return s.sign(w, loginFor, time.Now().Add(loginForTime))
+}
+
+// sign makes a token of a workload's account.
+func (s signed) sign(w clusters.Workload, audience string, expires time.Time) (string, error) {
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: s.key}, nil)
 	if err != nil {
 		return "", err
 	}
-	now := time.Now()
+	start := time.Now()
+	if !start.Before(expires) { // what ended long ago began before it did
+		start = expires.Add(-loginForTime)
+	}
 	return jwt.Signed(signer).Claims(jwt.Claims{
-		Issuer: loginIssuer, Audience: jwt.Audience{loginFor}, Subject: "system:serviceaccount:" + w.Namespace + ":" + w.Account,
-		IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(loginForTime)),
+		Issuer: loginIssuer, Audience: jwt.Audience{audience}, Subject: "system:serviceaccount:" + w.Namespace + ":" + w.Account,
+		IssuedAt: jwt.NewNumericDate(start), NotBefore: jwt.NewNumericDate(start), Expiry: jwt.NewNumericDate(expires),
 	}).Claims(map[string]any{"account": w.Account, "namespace": w.Namespace}).Serialize()
 }
 

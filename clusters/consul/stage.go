@@ -23,6 +23,7 @@ type stage struct {
 	r        clusters.Range // with Consul's identities, addresses and the public trust material
 	ca       *authority.CA  // its root is the server's
 	server   *server
+	by       signed // how workloads prove who they are
 	store    *evidence.Store
 	sidecars []*sidecar
 	settling chan struct{} // holds one token: settling is one at a time
