@@ -21,6 +21,7 @@ func alert(r Record, c Call) string {
 		within = 2 * time.Second
 	}
 	friends := places(slices.Concat(r.Before, r.After), RoleControl, RoleFence)
+	ends := ends(slices.Concat(r.Before, r.After))
 	named := map[string][]attacker.Observation{}
 	for _, o := range c.Observations {
 		named[o.Nonce] = append(named[o.Nonce], o)
@@ -40,7 +41,7 @@ func alert(r Record, c Call) string {
 			candidates = named[a.Nonce]
 		}
 		for _, o := range candidates {
-			if raises(o, a, friends) && !a.At.Before(o.Start.Add(-skew)) && a.At.Sub(o.End) <= within {
+			if !foreign(o, a, ends) && raises(o, a, friends) && !a.At.Before(o.Start.Add(-skew)) && a.At.Sub(o.End) <= within {
 				return orKind(a)
 			}
 		}
@@ -68,6 +69,27 @@ func raises(o attacker.Observation, a clusters.Alert, others map[netip.Addr]bool
 	}
 	source, local := plain(a.Source), plain(o.Local)
 	return source.IsValid() && (source == local || source.Addr() == local.Addr() && !others[source.Addr()])
+}
+
+// foreign says whether an alert is about a connection that another call is
+// known to have made, from the same place.
+func foreign(o attacker.Observation, a clusters.Alert, ends map[netip.AddrPort]bool) bool {
+	source := plain(a.Source)
+	own := source == plain(o.Local) || slices.ContainsFunc(o.Errands, func(e netip.AddrPort) bool { return plain(e) == source })
+	return a.Nonce == "" && ends[source] && !own
+}
+
+// ends are the own ends of all connections that calls are known to have made.
+func ends(calls []Call) map[netip.AddrPort]bool {
+	out := map[netip.AddrPort]bool{}
+	for _, c := range calls {
+		for _, o := range c.Observations {
+			for _, end := range append([]netip.AddrPort{o.Local}, o.Errands...) {
+				out[plain(end)] = true
+			}
+		}
+	}
+	return out
 }
 
 // places are the addresses that calls came from; with roles, those of them only.

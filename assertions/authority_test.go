@@ -70,3 +70,24 @@ func TestARefusalIsFoundByAnErrand(t *testing.T) {
 		t.Errorf("%s: %s", f.Verdict, f.Why)
 	}
 }
+
+func TestTheTwinsCertificateDetectsNoTheft(t *testing.T) {
+	r := asked()
+	twinAt := netip.MustParseAddrPort("10.0.0.12:40002")
+	r.Expect = assertions.Expectation{Verdict: assertions.Breached, Gap: true, Alert: clusters.AlertForeignIssue}
+	r.Tries = call(assertions.RoleAttempt, "thief", served("a1", 20))
+	r.Tries.Observations[0].Errands = []netip.AddrPort{errandAt}
+	r.Before[1].Observations[0].Errands = []netip.AddrPort{twinAt}
+	r.Receipts = append(r.Receipts, receipt("a1", 5, 21))
+	of := func(at netip.AddrPort, n int) clusters.Alert {
+		return clusters.Alert{At: ms(n), Kind: clusters.AlertForeignIssue, Source: at, Text: "issued to " + at.String()}
+	}
+	r.Alerts = []clusters.Alert{of(twinAt, 11)}
+	if f := assertions.Judge(r); f.Outcome != assertions.GapUndetected {
+		t.Errorf("%s by the alert of the twin: %s", f.Outcome, f.Why)
+	}
+	r.Alerts = append(r.Alerts, of(errandAt, 20))
+	if f := assertions.Judge(r); f.Outcome != assertions.Gap || f.Alert != "issued to "+errandAt.String() {
+		t.Errorf("%s: %s", f.Outcome, f.Alert)
+	}
+}

@@ -45,7 +45,7 @@ const (
 // An Expectation is what a scenario says a mesh does about an attempt.
 type Expectation struct {
 	Verdict Verdict           `json:"verdict"`
-	By      string            `json:"by,omitempty"`     // target or source: whose proxy refuses; or authority
+	By      string            `json:"by,omitempty"`     // target or source: whose proxy refuses; authority or platform
 	Layer   string            `json:"layer,omitempty"`  // tls, tcp, http or ca
 	Reason  string            `json:"reason,omitempty"` // exactly as the signal's
 	Code    int               `json:"code,omitempty"`   // HTTP status that the attacker must have seen; 0 is any

@@ -146,8 +146,8 @@ func bySide(r Record, s clusters.Signal) bool {
 		return s.Inbound && s.Workload == r.Target
 	case "source":
 		return !s.Inbound && s.Workload == r.Tries.From
-	case clusters.AuthorityName:
-		return s.Workload == clusters.AuthorityName
+	case clusters.AuthorityName, clusters.PlatformName:
+		return s.Workload == r.Expect.By
 	}
 	return false // nobody was named
 }

@@ -39,6 +39,12 @@ type Authority struct {
 	Address    string `json:"address"`              // host:port, from the workloads' network
 	ServerName string `json:"serverName,omitempty"` // of its certificate; empty: it speaks plaintext
 	Method     string `json:"method,omitempty"`     // Consul: the auth method that logs workloads in
+	Cluster    string `json:"cluster,omitempty"`    // Istio: the id of the cluster that workloads say they are of
+	// Platform is the API of the platform that gives tokens to accounts,
+	// host:port; empty where workloads reach none.
+	Platform string `json:"platform,omitempty"`
+	// Accounts are the namespace/account of the cast members, by name.
+	Accounts map[string]string `json:"accounts,omitempty"`
 	// Identities are the URIs of the cast members, by name: everybody knows
 	// what others are called.
 	Identities map[string]string `json:"identities,omitempty"`

@@ -81,27 +81,9 @@ func unframe(body []byte) ([]byte, error) {
 }
 
 func (f Foothold) invoke(ctx context.Context, k Knock, o *Observation) ([]byte, error) {
-	if err := k.Check(); err != nil {
-		return nil, unsent{err.Error()}
-	}
-	l, err := f.open(ctx, k, o)
-	if err != nil {
+	resp, body, err := f.whole(ctx, k, o)
+	if err != nil || o.Refusal != nil {
 		return nil, err
-	}
-	defer l.close()
-	resp, err := l.roundTrip(ctx, request(ctx, k, io.NopCloser(strings.NewReader(k.Body)), int64(len(k.Body))))
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, largestMessage))
-	if err != nil {
-		return nil, l.explain(ctx, err)
-	}
-	o.Seen = Replied
-	if resp.StatusCode != http.StatusOK {
-		o.Refusal = &Refusal{Layer: LayerHTTP, Code: resp.StatusCode, Text: clip(string(body)), By: resp.Header.Get("Server")}
-		return nil, nil
 	}
 	code, said, err := status(resp)
 	if err != nil {
@@ -113,6 +95,59 @@ func (f Foothold) invoke(ctx context.Context, k Knock, o *Observation) ([]byte, 
 	}
 	o.Reply = &Reply{}
 	return unframe(body)
+}
+
+// whole makes one request by HTTP/2 and reads the answer to its end. A status
+// other than 2xx is a refusal.
+func (f Foothold) whole(ctx context.Context, k Knock, o *Observation) (*http.Response, []byte, error) {
+	if err := k.Check(); err != nil {
+		return nil, nil, unsent{err.Error()}
+	}
+	l, err := f.open(ctx, k, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer l.close()
+	resp, err := l.roundTrip(ctx, request(ctx, k, io.NopCloser(strings.NewReader(k.Body)), int64(len(k.Body))))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, largestMessage))
+	if err != nil {
+		return nil, nil, l.explain(ctx, err)
+	}
+	o.Seen = Replied
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		o.Refusal = &Refusal{Layer: LayerHTTP, Code: resp.StatusCode, Text: clip(string(body)), By: resp.Header.Get("Server")}
+	}
+	return resp, body, nil
+}
+
+// Fetch makes one request by HTTP/2 and returns the whole answer, which is not
+// in the observation: it may be a secret. It is nil when it was refused.
+func (f Foothold) Fetch(ctx context.Context, k Knock) ([]byte, Observation) {
+	o := Observation{Nonce: k.Nonce, Start: f.now(), Seen: Nowhere, Connection: Fresh}
+	timeout := time.Duration(k.Timeout)
+	if timeout <= 0 {
+		timeout = defaultTimeout
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errSilence)
+	defer cancel()
+	k.Protocol = ProtocolHTTP2
+	resp, body, err := f.whole(ctx, k, &o)
+	switch {
+	case err != nil:
+		o.Refusal = refusalOf(ctx, err)
+	case o.Refusal == nil:
+		o.Reply = &Reply{Status: resp.StatusCode}
+	}
+	hush(&o, k)
+	o.End = f.now()
+	if o.Refusal != nil {
+		return nil, o
+	}
+	return body, o
 }
 
 // status reads how a call ended: from the trailers or, when there was no

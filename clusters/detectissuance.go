@@ -45,8 +45,12 @@ func ForeignIssue(signals []Signal, r Range) []Alert {
 }
 
 // SharedIdentity raises an alert for each identity that workloads of more than
-// one namespace have, at the time that the policy was looked at.
-func SharedIdentity(r Range, now time.Time) []Alert {
+// one namespace have, at the time that the policy was looked at, unless nobody
+// audits it.
+func SharedIdentity(r Range, p Policy, now time.Time) []Alert {
+	if p.Logging.NoAudit {
+		return nil
+	}
 	spaces := map[string][]string{}
 	for _, w := range r.Workloads {
 		if w.Meshed && !slices.Contains(spaces[w.ID()], w.Namespace) {

@@ -8,6 +8,12 @@ import (
 // AuthorityName is whose signals those of a mesh's certificate authority are.
 const AuthorityName = "authority"
 
+// PlatformName is whose signals those of the platform's API are.
+const PlatformName = "platform"
+
+// AudienceVault stands for one who has nothing to do with the mesh.
+const AudienceVault = "vault"
+
 // LayerCA is the layer of a signal about a certificate that was issued or
 // refused. Identity then holds what it was issued for.
 const LayerCA = "ca"
@@ -18,6 +24,8 @@ type Endpoint struct {
 	Address    string // host:port, from the range's network
 	ServerName string // of its certificate; empty: it speaks plaintext
 	Method     string // Consul: the auth method that logs workloads in
+	Cluster    string // Istio: the id of the cluster that workloads say they are of
+	Platform   string // the API of the platform that gives tokens to accounts, host:port; empty where there is none
 }
 
 // Issuing is an Installed whose workloads ask a certificate authority.
@@ -77,13 +85,14 @@ type Lifecycle interface {
 // Issuance says how an authority decides whom it gives leaves to. The zero
 // value is as hard as the mesh can be made.
 type Issuance struct {
-	APIAudience   bool `json:"apiAudience,omitempty"`   // tokens of the platform's own API are taken as well
-	Forwarded     bool `json:"forwarded,omitempty"`     // whoever calls may say in a header whose certificate they saw
-	Impersonation bool `json:"impersonation,omitempty"` // an ordinary workload is trusted as a node's proxy
-	LongLives     bool `json:"longLives,omitempty"`     // months are granted
-	AnyService    bool `json:"anyService,omitempty"`    // who logged in may ask for every service
-	Unbound       bool `json:"unbound,omitempty"`       // account tokens do not end with their pod
-	Extended      bool `json:"extended,omitempty"`      // account tokens live for a year, whatever was asked for
-	KeepAccounts  bool `json:"keepAccounts,omitempty"`  // what is gone is not deleted
-	NoRecord      bool `json:"noRecord,omitempty"`      // nothing is written down about what is issued
+	OtherAudiences bool `json:"otherAudiences,omitempty"` // tokens for the platform's own API and for others are taken as well
+	Forwarded      bool `json:"forwarded,omitempty"`      // whoever calls may say in a header whose certificate they saw
+	Impersonation  bool `json:"impersonation,omitempty"`  // an ordinary workload is trusted as a node's proxy
+	LongLives      bool `json:"longLives,omitempty"`      // months are granted
+	AnyService     bool `json:"anyService,omitempty"`     // every service may be asked for, also by who did not log in
+	MintTokens     bool `json:"mintTokens,omitempty"`     // an ordinary account may ask the platform for tokens of others
+	Unbound        bool `json:"unbound,omitempty"`        // account tokens do not end with their pod
+	Extended       bool `json:"extended,omitempty"`       // account tokens live for a year, whatever was asked for
+	KeepAccounts   bool `json:"keepAccounts,omitempty"`   // what is gone is not deleted
+	NoRecord       bool `json:"noRecord,omitempty"`       // nothing is written down about what is issued
 }

@@ -6,11 +6,11 @@ func issuanceMistakes() []Weakening {
 		return Weakening{Name: name, Doc: doc, Scope: scope, Apply: func(p *Policy) { make(&p.Issuance) }}
 	}
 	return []Weakening{
-		issuance("accept-api-audience",
-			"The token that every application has for the platform's API is taken by the authority as well. "+
-				"Istio: the API's audience in TOKEN_AUDIENCES of istiod. Linkerd: always, by its fallback to a review without audience. "+
+		issuance("accept-other-audiences",
+			"Tokens that were issued for others, for the platform's API as every application has one or for a vault, are taken by the authority as well. "+
+				"Istio: more than istio-ca in TOKEN_AUDIENCES of istiod. Linkerd: always, by its fallback to a review without audience. "+
 				"Consul: always, the kubernetes auth method asks for no audience.",
-			ScopeControlPlane, func(i *Issuance) { i.APIAudience = true }),
+			ScopeControlPlane, func(i *Issuance) { i.OtherAudiences = true }),
 		issuance("trust-forwarded-certificate",
 			"The authority believes a header about whose certificate somebody in front of it saw, from too many addresses. "+
 				"Istio: TRUSTED_GATEWAY_CIDR with the range of the pods. Linkerd and Consul have nothing like it.",
@@ -20,13 +20,17 @@ func issuanceMistakes() []Weakening {
 				"Istio: an application's account in CA_TRUSTED_NODE_ACCOUNTS, as for a home-made node proxy. Linkerd and Consul have nothing like it.",
 			ScopeControlPlane, func(i *Issuance) { i.Impersonation = true }),
 		issuance("grant-long-lives",
-			"Whoever asks for a leaf of three months is given one. "+
-				"Istio: MAX_WORKLOAD_CERT_TTL left at its default of 2160h. Linkerd: issuanceLifetime in months. Consul: leaf_cert_ttl in months.",
+			"Whoever asks for a leaf of months or years is given one. "+
+				"Istio: a large MAX_WORKLOAD_CERT_TTL; its default is 2160h. Linkerd: issuanceLifetime in months. Consul: leaf_cert_ttl in months.",
 			ScopeControlPlane, func(i *Issuance) { i.LongLives = true }),
 		issuance("write-any-service",
-			"Whoever logs in may register, and be, every service. "+
-				`Consul: a role with service_prefix "" and policy write bound to the auth method. Istio and Linkerd have nothing like it.`,
+			"Whoever logs in, or does not, may register, and be, every service. "+
+				`Consul: service_prefix "" with policy write for the anonymous token and for all who log in. Istio and Linkerd have nothing like it.`,
 			ScopeControlPlane, func(i *Issuance) { i.AnyService = true }),
+		issuance("grant-token-create",
+			"An ordinary account may create tokens of other accounts, which is to be them. "+
+				"Istio, Linkerd and Consul alike: a Role with create on serviceaccounts/token, as operators of secrets and pipelines ask for.",
+			ScopeRange, func(i *Issuance) { i.MintTokens = true }),
 		issuance("unbound-account-tokens",
 			"Tokens of accounts are issued without the pod that they are for, and so outlive it. "+
 				"Istio, Linkerd and Consul alike: kubectl create token without --bound-object-kind, as in many pipelines.",

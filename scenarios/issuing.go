@@ -20,9 +20,10 @@ func (p *player) authority() *attacker.Authority {
 		return nil
 	}
 	e := mesh.Endpoint(p.rg)
-	out := &attacker.Authority{Protocol: e.Protocol, Address: e.Address, ServerName: e.ServerName, Method: e.Method, Identities: map[string]string{}}
+	out := &attacker.Authority{Protocol: e.Protocol, Address: e.Address, ServerName: e.ServerName, Method: e.Method, Cluster: e.Cluster, Platform: e.Platform, Accounts: map[string]string{}, Identities: map[string]string{}}
 	for _, w := range p.rg.Workloads {
 		out.Identities[w.Name] = w.ID()
+		out.Accounts[w.Name] = w.Namespace + "/" + w.Account
 	}
 	return out
 }

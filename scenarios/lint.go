@@ -144,7 +144,7 @@ func (l *linter) mesh(at trail, name string) {
 func (l *linter) expectation(at trail, e assertions.Expectation) {
 	switch e.Verdict {
 	case assertions.Blocked:
-		l.known(at.at("blocked", "by"), "side", e.By, "target", "source", clusters.AuthorityName)
+		l.known(at.at("blocked", "by"), "side", e.By, "target", "source", clusters.AuthorityName, clusters.PlatformName)
 		l.known(at.at("blocked", "layer"), "layer", e.Layer, "tls", "tcp", "http", clusters.LayerCA)
 		if e.Reason == "" {
 			l.say(at.at("blocked"), "blocked names no reason: a refusal for any other reason proves nothing")

@@ -270,6 +270,6 @@ func (p *player) gather(ctx context.Context, policy clusters.Policy, rec *assert
 	rec.Signals = signals
 	rec.Alerts = slices.Concat(
 		clusters.ForeignAddress(signals, p.rg), clusters.ForeignIssue(signals, p.rg),
-		clusters.Unselected(policy, rec.Target, rec.Apply.Settled), clusters.SharedIdentity(p.rg, rec.Apply.Settled),
+		clusters.Unselected(policy, rec.Target, rec.Apply.Settled), clusters.SharedIdentity(p.rg, policy, rec.Apply.Settled),
 	)
 }

@@ -184,9 +184,8 @@ func merge(base, patch map[string]any) map[string]any {
 			delete(out, k)
 			continue
 		}
-		sub, ok := v.(map[string]any)
-		old, was := out[k].(map[string]any)
-		if ok && was {
+		if sub, ok := v.(map[string]any); ok {
+			old, _ := out[k].(map[string]any) // what is no object is replaced by one
 			out[k] = merge(old, sub)
 			continue
 		}

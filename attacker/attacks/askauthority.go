@@ -27,6 +27,9 @@ type AskAuthority struct {
 	// AtLeast is the life below which the leaf is not worth having: a shorter
 	// one is taken for a refusal and is not used.
 	AtLeast attacker.Duration `json:"atLeast,omitempty"`
+	// Mint names a cast member of whom a token is asked for first, at the
+	// platform's own API and with the token that is held.
+	Mint string `json:"mint,omitempty"`
 	// Impersonate names a cast member in the metadata by which Istio's node
 	// proxies ask for others.
 	Impersonate string `json:"impersonate,omitempty"`
@@ -57,6 +60,7 @@ func (p *AskAuthority) Check() error {
 		refuse(p.Leaf != nil && p.Leaf.Of == "", "leaf: a credential is of somebody"),
 		refuse(p.Validity < 0 || p.AtLeast < 0 || p.Every < 0 || p.For < 0, "validity, atLeast, every and for cannot be negative"),
 		refuse(p.For > 0 && p.Every == 0, "for ends a series, and every makes one"),
+		refuse(p.Mint != "" && p.Token == nil, "mint: the platform wants a token"),
 		checkTokens(p.Token),
 		p.Call.Check(),
 	)
@@ -67,6 +71,8 @@ func (p *AskAuthority) identities() []string {
 	switch {
 	case len(p.As) > 0:
 		return p.As
+	case p.Mint != "":
+		return []string{p.Mint}
 	case p.Token != nil && p.Token.Of != "":
 		return []string{p.Token.Of}
 	case p.Leaf != nil && p.Leaf.Of != "":
@@ -157,6 +163,9 @@ func (p *AskAuthority) request(t attacker.Target) (asking, error) {
 	if a.token, err = bearer(p.Token); err != nil {
 		return a, err
 	}
+	if a.mint, err = account(t, p.Mint); err != nil {
+		return a, err
+	}
 	if p.Leaf != nil {
 		if a.leaf = p.Leaf.Held; a.leaf == nil {
 			return a, fmt.Errorf("no leaf of %s is held", p.Leaf.Of)
@@ -172,6 +181,7 @@ type asking struct {
 	token                  string
 	leaf                   *attacker.KeyPair
 	impersonate, forwarded string
+	mint                   string // namespace/account
 	validity, atLeast      time.Duration
 }
 
@@ -183,6 +193,13 @@ func (a asking) once(ctx context.Context, f attacker.Foothold, k attacker.Knock,
 	}
 	var chain string
 	var o attacker.Observation
+	var errands []netip.AddrPort
+	if a.mint != "" {
+		if a.token, o = a.minted(ctx, f, k.Nonce); o.Refusal != nil {
+			return o, nil
+		}
+		errands = append(errands, o.Local)
+	}
 	switch a.authority.Protocol {
 	case protocolIstio:
 		chain, o = a.istio(ctx, f, k.Nonce, csr)
@@ -191,6 +208,7 @@ func (a asking) once(ctx context.Context, f attacker.Foothold, k attacker.Knock,
 	default:
 		return o, fmt.Errorf("an authority that speaks %q is not known here", a.authority.Protocol)
 	}
+	o.Errands = append(o.Errands, errands...)
 	if o.Refusal != nil {
 		if o.Refusal.Ruled() {
 			o.Refusal.Layer = attacker.LayerCA

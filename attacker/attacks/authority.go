@@ -95,6 +95,9 @@ func (a asking) istio(ctx context.Context, f attacker.Foothold, nonce, csr strin
 		message = text(message, 4, string(text(nil, 1, string(entry))))
 	}
 	metadata := map[string][]string{}
+	if a.authority.Cluster != "" {
+		metadata["clusterid"] = []string{a.authority.Cluster}
+	}
 	if a.token != "" {
 		metadata["authorization"] = []string{"Bearer " + a.token}
 	}

@@ -44,7 +44,7 @@ func (st *stage) apply(ctx context.Context, p clusters.Policy) (clusters.Revisio
 	if err := st.write(ctx, objects); err != nil {
 		return clusters.Revision{}, err
 	}
-	before := st.policy.Identity
+	before, issued := st.policy.Identity, st.policy.Issuance
 	st.policy, st.latest, st.calm = p, rev.ID, false
 	st.known[rev.ID] = applied
 	if p.Changes.Withhold {
@@ -53,6 +53,12 @@ func (st *stage) apply(ctx context.Context, p clusters.Policy) (clusters.Revisio
 	}
 	st.store.Conceal(p.Logging.NoAddress)
 	if err := st.hang(false); err != nil {
+		return clusters.Revision{}, err
+	}
+	if err := st.grant(ctx, issued); err != nil {
+		return clusters.Revision{}, err
+	}
+	if err := st.issue(ctx, issued); err != nil {
 		return clusters.Revision{}, err
 	}
 	for _, s := range st.sidecars {

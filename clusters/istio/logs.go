@@ -22,6 +22,8 @@ func (st *stage) follow(ctx context.Context) {
 		proxy := evidence.Proxy{Workload: s.workload.Name, Address: s.workload.Address}
 		logs = append(logs, &log{path: s.file(fileAccess), proxy: proxy}, &log{path: s.file(fileListener), proxy: proxy, listener: true})
 	}
+	logs = append(logs,
+		&log{path: st.pilotLog(), parse: parseAuthority, turns: true}, &log{path: st.in.api.AuditLog(), parse: parseAudit})
 	for pause(ctx, followEvery) {
 		for _, l := range logs {
 			l.read(st.store)
@@ -38,7 +40,9 @@ func (st *stage) follow(ctx context.Context) {
 type log struct {
 	path     string
 	proxy    evidence.Proxy
-	listener bool // of connections: what was passed on is in the other log
+	listener bool                                                             // of connections: what was passed on is in the other log
+	turns    bool                                                             // a full file is moved away, and another begun
+	parse    func(line []byte, seen time.Time) (evidence.Record, bool, error) // the proxy's when nil
 
 	file    *os.File
 	reader  *bufio.Reader
@@ -66,16 +70,34 @@ func (l *log) read(into *evidence.Store) {
 			continue
 		}
 		if err != nil {
-			if !errors.Is(err, io.EOF) {
+			if !errors.Is(err, io.EOF) || l.turned() {
 				_ = l.file.Close()
 				l.file = nil
 			}
 			return
 		}
-		r, ok, err := l.proxy.ParseAccessLog(l.partial, time.Now())
+		parse := l.proxy.ParseAccessLog
+		if l.parse != nil {
+			parse = l.parse
+		}
+		r, ok, err := parse(l.partial, time.Now())
 		l.partial = l.partial[:0]
 		if err == nil && ok && (!l.listener || r.Signal.Refused) {
 			into.Add(r)
 		}
 	}
+}
+
+// turned says whether the file that is read was moved away. It was read to its
+// end: nothing is written to it any more.
+func (l *log) turned() bool {
+	if !l.turns {
+		return false
+	}
+	now, err := os.Stat(l.path)
+	if err != nil {
+		return false
+	}
+	was, err := l.file.Stat()
+	return err == nil && !os.SameFile(was, now)
 }

@@ -73,10 +73,10 @@ func (st *stage) pilotService() clusters.Service {
 			"--httpAddr=" + st.address(portPilotHTTP), "--httpsAddr=",
 			"--grpcAddr=" + st.address(portPilotPlain), "--secureGRPCAddr=" + st.address(portPilotSecure),
 			"--monitoringAddr=" + st.address(portPilotMonitor), "--ctrlz_port=0",
-			"--log_output_level=default:info",
+			"--log_output_level=default:info," + issuanceLog(st.policy.Issuance),
 		},
-		Env: []string{
-			"POD_NAME=" + st.serviceName(), "POD_NAMESPACE=" + rootNamespace(st.r), "REVISION=default",
+		Env: append(issuanceEnv(st.r, st.policy.Issuance),
+			"POD_NAME="+st.serviceName(), "POD_NAMESPACE="+rootNamespace(st.r), "REVISION=default",
 			"CLUSTER_ID=Kubernetes", "PILOT_CERT_PROVIDER=istiod",
 			"INJECTION_WEBHOOK_CONFIG_NAME=", "VALIDATION_WEBHOOK_CONFIG_NAME=",
 			"PILOT_ENABLE_METADATA_EXCHANGE=false", "PILOT_ENABLE_AMBIENT=false", "PILOT_ENABLE_GATEWAY_API=false",
@@ -84,7 +84,7 @@ func (st *stage) pilotService() clusters.Service {
 			// A change is sent when nothing else came for this long.
 			"PILOT_DEBOUNCE_AFTER=10ms",
 			"AUTO_RELOAD_PLUGIN_CERTS=true", "ISTIO_MULTIROOT_MESH=true",
-		},
+		),
 		Dir: dir, Log: filepath.Join(dir, "log"),
 	}
 }

@@ -28,6 +28,8 @@ func (st *stage) settled(ctx context.Context, rev clusters.Revision) error {
 	switch {
 	case is == unknown:
 		return fmt.Errorf("settle range %s: it has no revision %q", st.name, rev.ID)
+	case is == lived:
+		return nil
 	case is != rotated && rev.ID != latest:
 		return fmt.Errorf("settle range %s: revision %s was replaced by %s", st.name, rev.ID, latest)
 	case is == withheld:

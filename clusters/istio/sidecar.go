@@ -32,6 +32,7 @@ type sidecar struct {
 	agent    clusters.Process
 	lifetime time.Duration // of leaves that the agent asks for
 	want     want
+	given    []given // tokens that were handed out; of the stage's mu
 }
 
 func newSidecar(st *stage, w clusters.Workload, number int) *sidecar {

@@ -52,6 +52,7 @@ const (
 	applied
 	withheld
 	rotated
+	lived // something began or ended on the platform, and was waited for
 )
 
 // newStage prepares a range and says in r where its workloads are in the API.

@@ -26,6 +26,9 @@ const (
 	fileTokens        = "tokens.csv"
 )
 
+// Administrator is the user name of the harness.
+const Administrator = "meshbreach"
+
 // pki is what the harness made for the API server. The key that signs
 // service-account tokens is the fixture's: with it, tokens are made that the
 // API itself would not issue.
@@ -93,7 +96,7 @@ func (p pki) write(dir string, serverKey *ecdsa.PrivateKey) error {
 		fileServerKey:     pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: key}),
 		fileAccountKey:    pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: account}),
 		fileAccountPublic: pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}),
-		fileTokens:        []byte(p.token + `,meshbreach,meshbreach,"system:masters"` + "\n"),
+		fileTokens:        []byte(p.token + `,` + Administrator + `,meshbreach,"system:masters"` + "\n"),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			return err

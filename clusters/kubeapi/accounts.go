@@ -1,0 +1,119 @@
+package kubeapi
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+)
+
+// AccountRef is a service account without anything but its name.
+func AccountRef(namespace, name string) Object { return Account(namespace, name, nil) }
+
+// AccountToken asks for a token of an account; an empty pod binds it to none.
+func (c *Client) AccountToken(ctx context.Context, p Pod, bound bool, audience string, life time.Duration) (string, error) {
+	spec := map[string]any{"audiences": []string{audience}, "expirationSeconds": int(life.Seconds())}
+	if bound {
+		spec["boundObjectRef"] = map[string]any{"kind": "Pod", "apiVersion": "v1", "name": p.Name}
+	}
+	var answer struct{ Status struct{ Token string } }
+	err := c.Create(ctx, "/api/v1/namespaces/"+p.Namespace+"/serviceaccounts/"+p.Account+"/token", Object{
+		"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec,
+	}, &answer)
+	if err != nil {
+		return "", fmt.Errorf("token of %s/%s: %w", p.Namespace, p.Account, err)
+	}
+	return answer.Status.Token, nil
+}
+
+// uid is an object's.
+func (c *Client) uid(ctx context.Context, o Object) (string, error) {
+	found, err := c.Read(ctx, o)
+	if err != nil {
+		return "", err
+	}
+	meta, _ := found["metadata"].(map[string]any)
+	uid, _ := meta["uid"].(string)
+	return uid, nil
+}
+
+// SignBound signs a token as the API would have issued it to a pod, for a
+// life that it would not grant.
+func (a *API) SignBound(ctx context.Context, p Pod, audience string, issued, expires time.Time) (string, error) {
+	pod, err := a.uid(ctx, p.Ref())
+	if err != nil {
+		return "", err
+	}
+	account, err := a.uid(ctx, AccountRef(p.Namespace, p.Account))
+	if err != nil {
+		return "", err
+	}
+	return a.sign(jwt.Claims{
+		Issuer: Issuer, Audience: jwt.Audience{audience}, Subject: subject(p), ID: rand.Text(),
+		IssuedAt: jwt.NewNumericDate(issued), NotBefore: jwt.NewNumericDate(issued), Expiry: jwt.NewNumericDate(expires),
+	}, map[string]any{"kubernetes.io": map[string]any{
+		"namespace":      p.Namespace,
+		"pod":            map[string]any{"name": p.Name, "uid": pod},
+		"serviceaccount": map[string]any{"name": p.Account, "uid": account},
+	}})
+}
+
+func subject(p Pod) string { return "system:serviceaccount:" + p.Namespace + ":" + p.Account }
+
+// sign signs with the key of the API's own tokens.
+func (a *API) sign(claims jwt.Claims, private map[string]any) (string, error) {
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: a.pki.account}, nil)
+	if err != nil {
+		return "", err
+	}
+	return jwt.Signed(signer).Claims(claims).Claims(private).Serialize()
+}
+
+// issuerLegacy is the iss claim of tokens that lie in Secrets.
+const issuerLegacy = "kubernetes/serviceaccount"
+
+// LegacyToken is the token of a Secret for a pod's account, which is made when
+// it is not there: without an end and without an audience. It plays the token
+// controller, with the same key.
+func (a *API) LegacyToken(ctx context.Context, p Pod) (string, error) {
+	account, err := a.uid(ctx, AccountRef(p.Namespace, p.Account))
+	if err != nil {
+		return "", err
+	}
+	name := p.Account + "-token"
+	token, err := a.sign(jwt.Claims{Issuer: issuerLegacy, Subject: subject(p)}, map[string]any{
+		"kubernetes.io/serviceaccount/namespace":            p.Namespace,
+		"kubernetes.io/serviceaccount/secret.name":          name,
+		"kubernetes.io/serviceaccount/service-account.name": p.Account,
+		"kubernetes.io/serviceaccount/service-account.uid":  account,
+	})
+	if err != nil {
+		return "", err
+	}
+	m := meta(p.Namespace, name, nil)
+	m["annotations"] = map[string]string{
+		"kubernetes.io/service-account.name": p.Account, "kubernetes.io/service-account.uid": account,
+	}
+	return token, a.Apply(ctx, Object{
+		"apiVersion": "v1", "kind": "Secret", "metadata": m, "type": "kubernetes.io/service-account-token",
+		"data": map[string]string{"token": base64.StdEncoding.EncodeToString([]byte(token))},
+	})
+}
+
+// Allowed says whether the API lets an account do something to a resource, or
+// to a part of it, in the account's namespace.
+func (c *Client) Allowed(ctx context.Context, namespace, account, verb, resource, part string) (bool, error) {
+	var answer struct{ Status struct{ Allowed bool } }
+	err := c.Create(ctx, "/apis/authorization.k8s.io/v1/subjectaccessreviews", Object{
+		"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+		"spec": map[string]any{
+			"user":               "system:serviceaccount:" + namespace + ":" + account,
+			"resourceAttributes": map[string]any{"namespace": namespace, "verb": verb, "resource": resource, "subresource": part},
+		},
+	}, &answer)
+	return answer.Status.Allowed, err
+}
