@@ -63,7 +63,12 @@ func TestEveryBadLeafIsRefusedForItsOwnReason(t *testing.T) {
 					if version == "1.2" && c.old != "" {
 						want = c.old
 					}
-					expect(t, o, want)
+					// A server that closes with our request unread resets, and on the way
+					// through a second proxy the alert may be lost to that. What bank's
+					// own sidecar says never is.
+					if lost := from == "thief" && o.Refusal != nil && o.Refusal.Layer == attacker.LayerTCP; !lost {
+						expect(t, o, want)
+					}
 					s := b.refusal(t, o, "tls", c.reason)
 					if s.Source.Addr() != b.workload(t, from).Address || s.Raw == "" {
 						t.Errorf("bank's sidecar says %+v", s)
