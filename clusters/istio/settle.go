@@ -1,10 +1,7 @@
 package istio
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
-	"encoding/pem"
 	"errors"
 	"fmt"
 
@@ -149,58 +146,4 @@ func busy(n map[string]uint64) []string {
 		out = append(out, fmt.Sprintf("%d connections while something drains", open))
 	}
 	return out
-}
-
-// secrets says whether the leaf that the agent has is not the Envoy's yet.
-func (s *sidecar) secrets(ctx context.Context) ([]string, error) {
-	have, err := s.delivered()
-	if err != nil {
-		return []string{"a leaf"}, nil
-	}
-	active, err := s.admin.leaf(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if !samePEM(active, have.Chain) {
-		return []string{"the leaf that its agent has"}, nil
-	}
-	return nil, nil
-}
-
-// leaf is the active certificate chain, PEM.
-func (a admin) leaf(ctx context.Context) ([]byte, error) {
-	var d struct {
-		Configs []struct {
-			Name   string
-			Secret struct {
-				Leaf struct {
-					Chain struct {
-						Bytes []byte `json:"inline_bytes"`
-					} `json:"certificate_chain"`
-				} `json:"tls_certificate"`
-			}
-		}
-	}
-	if err := a.dump(ctx, "dynamic_active_secrets", "", &d); err != nil {
-		return nil, err
-	}
-	for _, c := range d.Configs {
-		if c.Name == "default" {
-			return c.Secret.Leaf.Chain.Bytes, nil
-		}
-	}
-	return nil, nil
-}
-
-// samePEM compares the first certificates.
-func samePEM(a, b []byte) bool {
-	x, _ := pem.Decode(a)
-	y, _ := pem.Decode(b)
-	return x != nil && y != nil && bytes.Equal(x.Bytes, y.Bytes)
-}
-
-// matching says whether a key is that of a chain.
-func matching(p clusters.KeyPair) bool {
-	_, err := tls.X509KeyPair(p.Chain, p.Key)
-	return err == nil
 }
