@@ -38,8 +38,9 @@ suite: build ## the catalogue on no mesh at all, where every attack must win, an
 	go test -count=1 -run TestScenarios ./scenarios -args -mesh none
 	$(ENVOY) go test -count=1 -timeout 20m ./scenarios -args -mesh envoy
 
-bench: build ## benchmarks
-	$(ENVOY) go test -run '^$$' -bench . -benchmem ./...
+bench: build ## benchmarks, and a table of what they say about the budgets, on mesh MESH
+	packages=$$(go list ./... | grep -v '/scenarios$$') && $(ENVOY) go test -p 1 -run '^$$' -bench . -benchmem $$packages
+	$(ENVOY) go test -timeout 30m -run '^$$' -bench . -benchtime 3x ./scenarios -args -mesh $(MESH)
 
 fuzz: ## fuzz whatever reads foreign input, FUZZTIME each
 	hack/fuzz $(FUZZTIME)

@@ -28,8 +28,11 @@ var (
 	update       = flag.Bool("update", false, "write golden files anew")
 )
 
-// probeVariable tells the inner process where the outer one built the probe.
-const probeVariable = "MESHBREACH_TEST_PROBE"
+// What the outer process built, for the inner one.
+const (
+	probeVariable  = "MESHBREACH_TEST_PROBE"
+	vegetaVariable = "MESHBREACH_TEST_VEGETA" // only for benchmarks
+)
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -46,22 +49,34 @@ func prepared(m *testing.M) int {
 			return 2
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
-		probe := filepath.Join(dir, "probe")
-		build := exec.Command("go", "build", "-o", probe, "../cmd/probe")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "build the probe: %v\n%s", err, out)
-			return 2
-		}
-		if err := os.Setenv(probeVariable, probe); err != nil {
+		if err := build(dir, "probe", "../cmd/probe", probeVariable); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 2
+		}
+		if flag.Lookup("test.bench").Value.String() != "" {
+			if err := build(dir, "vegeta", "github.com/tsenart/vegeta/v12", vegetaVariable); err != nil {
+				fmt.Fprintln(os.Stderr, err) // what needs it says so
+			}
 		}
 		if err := builtin.Prefetch(context.Background()); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}
-	return builtin.Main(m.Run)
+	return builtin.Main(func() int {
+		defer printBudgets(os.Stdout)
+		return m.Run()
+	})
+}
+
+// build builds a program and names it to the inner process.
+func build(dir, name, source, variable string) error {
+	path := filepath.Join(dir, name)
+	cmd := exec.Command("go", "build", "-o", path, source)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", name, err, out)
+	}
+	return os.Setenv(variable, path)
 }
 
 // options for a run of the named scenarios; none named is all.
