@@ -104,7 +104,7 @@ func (a *API) launch(ctx context.Context, h Host, programs map[string]string, ad
 	}, {
 		Name: ServiceServer,
 		Command: []string{
-			programs[ProgramServer],
+			"/bin/sh", "-c", hideTokens, a.AuditLog(), programs[ProgramServer],
 			"--etcd-servers=" + etcd,
 			"--bind-address=0.0.0.0", "--secure-port=" + strconv.Itoa(Port),
 			"--advertise-address=" + advertise.String(),
@@ -115,8 +115,7 @@ func (a *API) launch(ctx context.Context, h Host, programs map[string]string, ad
 			"--token-auth-file=" + a.file(fileTokens),
 			"--authorization-mode=RBAC",
 			"--service-cluster-ip-range=" + ServiceNetwork,
-			"--audit-policy-file=" + a.file("audit-policy.yaml"), "--audit-log-path=" + a.AuditLog(),
-			"--audit-log-mode=blocking",
+			"--audit-policy-file=" + a.file("audit-policy.yaml"), "--audit-log-path=-", "--audit-log-mode=blocking",
 			// Nothing here competes for the server, and profiles are nobody's business.
 			"--enable-priority-and-fairness=false", "--profiling=false",
 			"--v=0",

@@ -125,6 +125,9 @@ func TestTheAuditFileHasReviewsWhole(t *testing.T) {
 	for {
 		b, err := os.ReadFile(api.AuditLog())
 		if err == nil && strings.Contains(string(b), "audited-audience") && strings.Contains(string(b), `"responseObject"`) {
+			if strings.Contains(string(b), "no-token-at-all") || !strings.Contains(string(b), `"token":"(hidden)"`) {
+				t.Error("the audit file has a token")
+			}
 			return
 		}
 		select {
