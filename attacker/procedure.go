@@ -97,7 +97,7 @@ func (f Foothold) invoke(ctx context.Context, k Knock, o *Observation) ([]byte, 
 	return unframe(body)
 }
 
-// whole makes one request by HTTP/2 and reads the answer to its end. A status
+// whole makes one request by HTTP and reads the answer to its end. A status
 // other than 2xx is a refusal.
 func (f Foothold) whole(ctx context.Context, k Knock, o *Observation) (*http.Response, []byte, error) {
 	if err := k.Check(); err != nil {
@@ -108,24 +108,45 @@ func (f Foothold) whole(ctx context.Context, k Knock, o *Observation) (*http.Res
 		return nil, nil, err
 	}
 	defer l.close()
-	resp, err := l.roundTrip(ctx, request(ctx, k, io.NopCloser(strings.NewReader(k.Body)), int64(len(k.Body))))
+	resp, err := l.ask(ctx, k)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer resp.Body.Close()
+	release := l.guard(ctx)
+	defer release()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, largestMessage))
 	if err != nil {
-		return nil, nil, l.explain(ctx, err)
+		return nil, nil, err
 	}
 	o.Seen = Replied
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		o.Refusal = &Refusal{Layer: LayerHTTP, Code: resp.StatusCode, Text: clip(string(body)), By: resp.Header.Get("Server")}
+		o.Refusal = &Refusal{Layer: LayerHTTP, Code: resp.StatusCode, Text: clip(strings.TrimSpace(strings.ToValidUTF8(string(body), "\ufffd"))), By: resp.Header.Get("Server")}
 	}
 	return resp, body, nil
 }
 
-// Fetch makes one request by HTTP/2 and returns the whole answer, which is not
-// in the observation: it may be a secret. It is nil when it was refused.
+// ask sends a request and returns the head of the answer.
+func (l *link) ask(ctx context.Context, k Knock) (*http.Response, error) {
+	if l.h2 != nil {
+		return l.roundTrip(ctx, request(ctx, k, io.NopCloser(strings.NewReader(k.Body)), int64(len(k.Body))))
+	}
+	release := l.guard(ctx)
+	defer release()
+	_, wrote := l.conn.Write(requestBytes(k))
+	resp, err := readFinal(l, k)
+	switch {
+	case err != nil && isMalformed(err):
+		return nil, malformed{"HTTP/1.1", err}
+	case err != nil:
+		return nil, telling(err, wrote)
+	}
+	return resp, nil
+}
+
+// Fetch makes one request by HTTP/1.1 or HTTP/2 and returns the whole answer,
+// which is not in the observation: it may be a secret. It is nil when it was
+// refused.
 func (f Foothold) Fetch(ctx context.Context, k Knock) ([]byte, Observation) {
 	o := Observation{Nonce: k.Nonce, Start: f.now(), Seen: Nowhere, Connection: Fresh}
 	timeout := time.Duration(k.Timeout)
@@ -134,7 +155,6 @@ func (f Foothold) Fetch(ctx context.Context, k Knock) ([]byte, Observation) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errSilence)
 	defer cancel()
-	k.Protocol = ProtocolHTTP2
 	resp, body, err := f.whole(ctx, k, &o)
 	switch {
 	case err != nil:

@@ -31,13 +31,14 @@ const (
 type Asked struct {
 	Token       string
 	Peer        []*x509.Certificate // verified by nobody yet
+	Names       []string            // the identities that are asked for
 	CSR         *x509.CertificateRequest
 	Life        time.Duration // zero: not said
 	Impersonate string
 	Forwarded   string
 }
 
-// An Authority serves certificates by a mesh's own protocol, over gRPC.
+// An Authority serves certificates by a mesh's own protocol.
 type Authority struct {
 	Endpoint attacker.Authority
 	ca       *CA
@@ -63,10 +64,7 @@ func NaiveAuthority(t testing.TB, ca *CA, protocol string, names map[string]stri
 }
 
 func asAsked(q Asked) LeafSpec {
-	var spec LeafSpec
-	for _, u := range q.CSR.URIs {
-		spec.URIs = append(spec.URIs, u.String())
-	}
+	spec := LeafSpec{URIs: q.Names}
 	if q.Life > 0 {
 		spec.NotAfter = time.Now().Add(q.Life)
 	}
@@ -118,28 +116,28 @@ func HardenedAuthority(t testing.TB, ca *CA, protocol string, names map[string]s
 func (a *Authority) serve(t testing.TB, protocol string, names map[string]string) {
 	t.Helper()
 	a.Endpoint = attacker.Authority{Protocol: protocol, Identities: names}
-	var options []grpc.ServerOption
-	var services []grpc.ServiceDesc
 	switch protocol {
 	case ProtocolIstio:
-		a.Endpoint.ServerName = "istiod.istio-system.svc"
-		leaf := a.ca.Leaf(LeafSpec{DNS: []string{a.Endpoint.ServerName}})
-		cert, err := tls.X509KeyPair([]byte(leaf.Chain), []byte(leaf.Key))
-		if err != nil {
-			t.Fatalf("leaf of the authority: %v", err)
-		}
-		options = append(options, grpc.Creds(credentials.NewTLS(&tls.Config{
-			Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequestClientCert, NextProtos: []string{"h2"},
-		})))
-		services = a.istio(t)
+		a.serveIstio(t)
 	case ProtocolConsul:
-		a.Endpoint.Method = "workloads"
-		services = a.consul(t)
+		a.serveConsul(t)
 	default:
 		t.Fatalf("no authority speaks %q", protocol)
 	}
-	server := grpc.NewServer(options...)
-	for _, s := range services {
+}
+
+func (a *Authority) serveIstio(t testing.TB) {
+	t.Helper()
+	a.Endpoint.ServerName = "istiod.istio-system.svc"
+	leaf := a.ca.Leaf(LeafSpec{DNS: []string{a.Endpoint.ServerName}})
+	cert, err := tls.X509KeyPair([]byte(leaf.Chain), []byte(leaf.Key))
+	if err != nil {
+		t.Fatalf("leaf of the authority: %v", err)
+	}
+	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(&tls.Config{
+		Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequestClientCert, NextProtos: []string{"h2"},
+	})))
+	for _, s := range a.istio(t) {
 		server.RegisterService(&s, nil)
 	}
 	l := listen(t)
@@ -172,11 +170,20 @@ func (a *Authority) sign(ctx context.Context, q Asked, csr string) (string, erro
 			q.Peer = secure.State.PeerCertificates
 		}
 	}
+	q.Names = uris(q.CSR)
 	spec, err := a.decide(q)
 	if err != nil {
 		return "", err
 	}
 	return a.ca.sign(spec, q.CSR.PublicKey)
+}
+
+func uris(r *x509.CertificateRequest) []string {
+	var out []string
+	for _, u := range r.URIs {
+		out = append(out, u.String())
+	}
+	return out
 }
 
 // first is the first value of a name in a call's metadata.

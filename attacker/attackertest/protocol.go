@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -27,23 +25,6 @@ message_type { name: "Request"
   field { name: "metadata" number: 4 type: TYPE_MESSAGE type_name: ".google.protobuf.Struct" label: LABEL_OPTIONAL } }
 message_type { name: "Response"
   field { name: "cert_chain" number: 1 type: TYPE_STRING label: LABEL_REPEATED } }
-`
-
-// consulProto is what is spoken of Consul's proto-public pbacl and pbconnectca.
-const consulProto = `
-name: "consul/ca.proto" package: "hashicorp.consul" syntax: "proto3"
-message_type { name: "LoginRequest"
-  field { name: "auth_method" number: 1 type: TYPE_STRING label: LABEL_OPTIONAL }
-  field { name: "bearer_token" number: 2 type: TYPE_STRING label: LABEL_OPTIONAL } }
-message_type { name: "LoginToken"
-  field { name: "accessor_id" number: 1 type: TYPE_STRING label: LABEL_OPTIONAL }
-  field { name: "secret_id" number: 2 type: TYPE_STRING label: LABEL_OPTIONAL } }
-message_type { name: "LoginResponse"
-  field { name: "token" number: 1 type: TYPE_MESSAGE type_name: ".hashicorp.consul.LoginToken" label: LABEL_OPTIONAL } }
-message_type { name: "SignRequest"
-  field { name: "csr" number: 1 type: TYPE_STRING label: LABEL_OPTIONAL } }
-message_type { name: "SignResponse"
-  field { name: "cert_pem" number: 2 type: TYPE_STRING label: LABEL_OPTIONAL } }
 `
 
 // A message gives and takes fields by name.
@@ -119,36 +100,4 @@ func (a *Authority) istio(t testing.TB) []grpc.ServiceDesc {
 			out.Mutable(out.field("cert_chain")).List().Append(protoreflect.ValueOfString(chain))
 			return out, nil
 		})}
-}
-
-func (a *Authority) consul(t testing.TB) []grpc.ServiceDesc {
-	t.Helper()
-	empty := messages(t, consulProto)
-	login := service("hashicorp.consul.acl.ACLService", "Login",
-		func() message { return empty("LoginRequest") },
-		func(_ context.Context, m message) (message, error) {
-			out, token := empty("LoginResponse"), empty("LoginToken")
-			if m.text("auth_method") != a.Endpoint.Method {
-				return out, status.Errorf(codes.InvalidArgument, "auth method %q not found", m.text("auth_method"))
-			}
-			if err := a.login(m.text("bearer_token")); err != nil {
-				return out, err
-			}
-			// Whoever logged in is known by what they logged in with.
-			token.set("secret_id", m.text("bearer_token"))
-			out.Set(out.field("token"), protoreflect.ValueOfMessage(token.Message))
-			return out, nil
-		})
-	sign := service("hashicorp.consul.connectca.ConnectCAService", "Sign",
-		func() message { return empty("SignRequest") },
-		func(ctx context.Context, m message) (message, error) {
-			out := empty("SignResponse")
-			leaf, err := a.sign(ctx, Asked{Token: first(ctx, "x-consul-token")}, m.text("csr"))
-			if err != nil {
-				return out, err
-			}
-			out.set("cert_pem", leaf)
-			return out, nil
-		})
-	return []grpc.ServiceDesc{login, sign}
 }

@@ -204,13 +204,16 @@ func (a asking) once(ctx context.Context, f attacker.Foothold, k attacker.Knock,
 	case protocolIstio:
 		chain, o = a.istio(ctx, f, k.Nonce, csr)
 	case protocolConsul:
-		chain, o = a.consul(ctx, f, k.Nonce, csr)
+		if len(a.uris) != 1 {
+			return o, errors.New("an authority of Consul is asked for one service at a time")
+		}
+		chain, key, o = a.consul(ctx, f, k.Nonce)
 	default:
 		return o, fmt.Errorf("an authority that speaks %q is not known here", a.authority.Protocol)
 	}
 	o.Errands = append(o.Errands, errands...)
 	if o.Refusal != nil {
-		if o.Refusal.Ruled() {
+		if a.ruled(*o.Refusal) {
 			o.Refusal.Layer = attacker.LayerCA
 		}
 		return o, nil

@@ -6,11 +6,13 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
+	"path"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -112,28 +114,42 @@ func (a asking) istio(ctx context.Context, f attacker.Foothold, nonce, csr strin
 	return chain, o
 }
 
-// consul logs in and asks as consul-dataplane does: by hashicorp.consul.acl
-// and hashicorp.consul.connectca of proto-public. It has no field for a life.
-func (a asking) consul(ctx context.Context, f attacker.Foothold, nonce, csr string) (string, attacker.Observation) {
-	metadata := map[string][]string{}
+// consul logs in by the auth method and asks for a leaf as a proxy's agent does,
+// by Consul's HTTP API. It names one service and has no field for a life; the
+// key is Consul's.
+func (a asking) consul(ctx context.Context, f attacker.Foothold, nonce string) (chain, key string, o attacker.Observation) {
+	ask := attacker.Knock{Nonce: nonce, Address: a.authority.Address, Headers: map[string][]string{"content-type": {"application/json"}}}
 	var errand []netip.AddrPort
 	if a.token != "" {
-		login := text(text(nil, 1, a.authority.Method), 2, a.token)
-		answer, o := a.call(ctx, f, nonce, "/hashicorp.consul.acl.ACLService/Login", nil, login, a.token)
+		login := ask
+		login.Method, login.Path = "POST", "/v1/acl/login"
+		login.Body = `{"AuthMethod":"` + a.authority.Method + `","BearerToken":"` + a.token + `"}`
+		answer, o := f.Fetch(ctx, login)
 		if o.Refusal != nil {
-			return "", o
+			return "", "", o
+		}
+		var token struct{ SecretID string }
+		if err := json.Unmarshal(answer, &token); err != nil || token.SecretID == "" {
+			o.Reply, o.Refusal = nil, &attacker.Refusal{Layer: attacker.LayerApp, Text: "the answer holds no token"}
+			return "", "", o
 		}
 		errand = append(errand, o.Local)
-		for _, token := range texts(answer, 1) {
-			metadata["x-consul-token"] = texts([]byte(token), 2)
-		}
+		ask.Headers = map[string][]string{"x-consul-token": {token.SecretID}}
 	}
-	answer, o := a.call(ctx, f, nonce, "/hashicorp.consul.connectca.ConnectCAService/Sign", metadata, text(nil, 1, csr))
+	ask.Path = "/v1/agent/connect/ca/leaf/" + path.Base(a.uris[0])
+	answer, o := f.Fetch(ctx, ask)
 	o.Errands = errand
-	for _, leaf := range texts(answer, 2) {
-		return leaf, o
+	var leaf struct{ CertPEM, PrivateKeyPEM string }
+	if o.Refusal == nil && json.Unmarshal(answer, &leaf) != nil {
+		o.Reply, o.Refusal = nil, &attacker.Refusal{Layer: attacker.LayerApp, Text: "the answer holds no leaf"}
 	}
-	return "", o
+	return leaf.CertPEM, leaf.PrivateKeyPEM, o
+}
+
+// ruled says whether the authority itself decided on a refusal.
+func (a asking) ruled(r attacker.Refusal) bool {
+	spoken := a.authority.Protocol == protocolConsul && r.Layer == attacker.LayerHTTP
+	return r.Ruled() || spoken && r.Code >= 400 && r.Code < 500
 }
 
 // text adds a field of bytes, which is also what text and messages are.

@@ -33,7 +33,7 @@ func account(t attacker.Target, name string) (string, error) {
 func (a asking) minted(ctx context.Context, f attacker.Foothold, nonce string) (string, attacker.Observation) {
 	namespace, name, _ := strings.Cut(a.mint, "/")
 	body, o := f.Fetch(ctx, attacker.Knock{
-		Nonce: nonce, Address: a.authority.Platform, Method: "POST",
+		Nonce: nonce, Address: a.authority.Platform, Protocol: attacker.ProtocolHTTP2, Method: "POST",
 		Path: "/api/v1/namespaces/" + namespace + "/serviceaccounts/" + name + "/token",
 		Headers: map[string][]string{
 			"authorization": {"Bearer " + a.token}, "content-type": {"application/json"}, "user-agent": {nonce},
