@@ -29,7 +29,7 @@ func Format(addresses bool) map[string]string {
 		"serial":    "%DOWNSTREAM_PEER_SERIAL%",
 		"protocol":  "%PROTOCOL%",
 		"method":    "%REQ(:METHOD)%",
-		"path":      "%REQ(:PATH)%",
+		"path":      "%PATH(NQ)%", // a query may hold a token
 		"status":    "%RESPONSE_CODE%",
 		"details":   "%RESPONSE_CODE_DETAILS%",
 		"flags":     "%RESPONSE_FLAGS%",

@@ -82,7 +82,12 @@ func (st *stage) rotate(ctx context.Context, what clusters.Rotation) (clusters.R
 			return clusters.Revision{}, err
 		}
 	}
-	return rev, st.restartAgents(ctx)
+	if err := st.restartAgents(ctx); err != nil || what != clusters.DropRoot {
+		return rev, err
+	}
+	// istiod verifies who calls it with the roots that it started with, whatever
+	// it has taken over since.
+	return rev, st.restartPilot(ctx)
 }
 
 // reloaded is what istiod writes when it has taken over new keys and roots.
@@ -157,7 +162,7 @@ func (st *stage) oneStep(ctx context.Context, what clusters.Rotation) (done bool
 			return true, fmt.Errorf("swap the root of %s: %w", s.workload.Name, ctx.Err())
 		}
 	}
-	return true, nil
+	return true, st.restartPilot(ctx)
 }
 
 func (st *stage) callersFirst() []*sidecar {

@@ -70,19 +70,7 @@ func (st *stage) issue(ctx context.Context, before clusters.Issuance) error {
 	if st.pilot == nil || started(before) == started(st.policy.Issuance) {
 		return nil
 	}
-	if err := st.in.host.FaultService(st.serviceName(), clusters.FaultKill); err != nil && st.pilot.Err() == nil {
-		return err
-	}
-	select {
-	case <-st.pilot.Done():
-	case <-ctx.Done():
-		return fmt.Errorf("end istiod: %w", context.Cause(ctx))
-	}
-	var err error
-	if st.pilot, err = st.in.host.Service(ctx, st.pilotService()); err != nil {
-		return err
-	}
-	return st.pilotReady(ctx)
+	return st.restartPilot(ctx)
 }
 
 // Endpoint is istiod's, where pilot-agents ask as well.

@@ -177,6 +177,31 @@ func ask(ctx context.Context, c http.Client, url string) error {
 	return nil
 }
 
+// restartPilot replaces istiod. The sidecars keep what they have, and their
+// agents come back to the new one. st.mu is held.
+func (st *stage) restartPilot(ctx context.Context) error {
+	if err := st.in.host.FaultService(st.serviceName(), clusters.FaultKill); err != nil && st.pilot.Err() == nil {
+		return err
+	}
+	select {
+	case <-st.pilot.Done():
+	case <-ctx.Done():
+		return fmt.Errorf("end istiod: %w", context.Cause(ctx))
+	}
+	var err error
+	if st.pilot, err = st.in.host.Service(ctx, st.pilotService()); err != nil {
+		return err
+	}
+	return st.pilotReady(ctx)
+}
+
+// guide is the istiod that runs.
+func (st *stage) guide() clusters.Process {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.pilot
+}
+
 // hang stops istiod or lets it go on. st.mu is held.
 func (st *stage) hang(yes bool) error {
 	if st.hung == yes {

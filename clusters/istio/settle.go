@@ -69,7 +69,7 @@ func (s *sidecar) settle(ctx context.Context) error {
 		case err == nil:
 			last = missing
 		}
-		switch gone := s.st.pilot.Err(); {
+		switch gone := s.st.guide().Err(); {
 		case s.envoy.Err() != nil:
 			return fmt.Errorf("settle the sidecar of %s: it has ended: %w%s", s.workload.Name, s.envoy.Err(), lastWords(s.file("envoy.log")))
 		case gone != nil && err == nil:
