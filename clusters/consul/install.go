@@ -92,6 +92,10 @@ func (in *installed) open(ctx context.Context, r clusters.Range, issuers *author
 	if err := srv.start(ctx, in.host, in.host.Scratch(), in.programs[Program], st.ca); err != nil {
 		return st, err
 	}
+	// The log is read for as long as the cluster lives.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	st.end = end
+	st.ended.Go(func() { st.follow(life) })
 	if st.r.Roots, st.r.Issuers, err = st.ca.Public(); err != nil {
 		return st, err
 	}
@@ -170,7 +174,7 @@ func (in *installed) stop() {
 		for _, s := range st.sidecars {
 			s.close()
 		}
-		st.server.api.close()
+		st.stop()
 	}
 }
 

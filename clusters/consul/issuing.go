@@ -46,6 +46,11 @@ func (in *installed) AccountToken(_ context.Context, r clusters.Range, q cluster
 	if q.Audience == "" {
 		q.Audience = loginFor
 	}
+	st.mu.Lock()
+	if st.issued.Extended {
+		q.Expires = q.Expires.AddDate(1, 0, 0)
+	}
+	st.mu.Unlock()
 	if token, err = st.by.sign(q.Of, q.Audience, q.Expires); err != nil {
 		return "", "", fmt.Errorf("token of %s: %w", q.Of.Name, err)
 	}

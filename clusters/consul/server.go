@@ -31,6 +31,7 @@ type server struct {
 	at      netip.Addr
 	cluster string // Consul's cluster id, which makes the trust domain
 	token   string // of management; secret
+	log     string
 	api     api
 	process clusters.Process
 }
@@ -52,7 +53,7 @@ func (s *server) config(ca *authority.CA) ([]byte, error) {
 		return nil, err
 	}
 	return json.Marshal(map[string]any{
-		"datacenter": datacenter, "node_name": s.name, "log_level": "warn",
+		"datacenter": datacenter, "node_name": s.name, "log_level": logLevel,
 		"bind_addr": s.at.String(), "client_addr": s.at.String(),
 		"ports": map[string]int{
 			"http": portHTTP, "grpc": portGRPC, "grpc_tls": -1, "https": -1, "dns": -1, "serf_wan": -1,
@@ -80,12 +81,13 @@ func (s *server) start(ctx context.Context, host clusters.ControlHost, scratch, 
 		return err
 	}
 	file := filepath.Join(scratch, s.name+".json")
+	s.log = filepath.Join(scratch, s.name+".log")
 	if err := os.WriteFile(file, raw, 0o600); err != nil {
 		return fmt.Errorf("write the configuration of %s: %w", s.name, err)
 	}
 	s.process, err = host.Service(ctx, clusters.Service{
 		Name: s.name, Command: []string{program, "agent", "-dev", "-config-file", file},
-		Log: filepath.Join(scratch, s.name+".log"),
+		Log: s.log,
 	})
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -34,6 +35,40 @@ type stage struct {
 	latest   string
 	withheld bool            // the latest one
 	rotated  map[string]bool // revisions that changed the root
+	issued   clusters.Issuance
+	quiet    atomic.Bool // nobody looks at what is issued
+
+	end   context.CancelFunc // of who follows the server's log; nil when nobody does
+	ended sync.WaitGroup
+}
+
+// follow reads the server's log until the context ends.
+func (st *stage) follow(ctx context.Context) {
+	tail := evidence.Tail{Path: st.server.log}
+	defer tail.Close()
+	log := &authorityLog{trustDomain: st.r.TrustDomain, refused: map[string]bool{}}
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		tail.Read(func(line []byte) {
+			if r, ok, err := log.parse(line, time.Now()); err == nil && ok && (r.Signal.Refused || !st.quiet.Load()) {
+				st.store.Add(r)
+			}
+		})
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (st *stage) stop() {
+	if st.end != nil {
+		st.end()
+	}
+	st.ended.Wait()
+	st.server.api.close()
 }
 
 // next is the next revision. st.mu is held.
@@ -64,6 +99,9 @@ func (st *stage) apply(ctx context.Context, p clusters.Policy) (clusters.Revisio
 		s.mu.Unlock()
 	}
 	if err := st.replace(ctx, entries); err != nil {
+		return clusters.Revision{}, fmt.Errorf("apply a policy in range %s: %w", st.r.Name, err)
+	}
+	if err := st.issue(ctx, p.Issuance); err != nil {
 		return clusters.Revision{}, fmt.Errorf("apply a policy in range %s: %w", st.r.Name, err)
 	}
 	return rev, nil
