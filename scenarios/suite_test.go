@@ -58,7 +58,7 @@ func prepared(m *testing.M) int {
 				fmt.Fprintln(os.Stderr, err) // what needs it says so
 			}
 		}
-		if err := builtin.Prefetch(context.Background()); err != nil {
+		if err := builtin.Prefetch(context.Background(), said, *meshName, "envoy"); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}
@@ -67,6 +67,8 @@ func prepared(m *testing.M) int {
 		return m.Run()
 	})
 }
+
+func said(line string) { fmt.Fprintln(os.Stderr, line) }
 
 // build builds a program and names it to the inner process.
 func build(dir, name, source, variable string) error {

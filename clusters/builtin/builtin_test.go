@@ -97,7 +97,7 @@ func TestAMissingProgramIsSaidWithEveryPlaceAndNotDownloadedUnasked(t *testing.T
 	if !errors.As(err, &missing) || len(missing.Looked) < 4 || missing.How == "" {
 		t.Errorf("error %v", err)
 	}
-	checks := builtin.CheckPrograms(t.Context(), false)
+	checks := builtin.CheckPrograms(t.Context())
 	i := slices.IndexFunc(checks, func(c builtin.Check) bool { return c.What == "envoy" })
 	if i < 0 || !errors.As(checks[i].Err, &missing) || !slices.Equal(checks[i].Meshes, []string{"consul", "envoy", "istio"}) {
 		t.Errorf("checks %+v", checks)

@@ -78,12 +78,12 @@ func (s Search) note(text string) {
 	}
 }
 
-// Prefetch gets the programs of all meshes, for a process that is about to
-// enter namespaces without a network.
-func Prefetch(ctx context.Context) error {
-	for _, c := range CheckPrograms(ctx, true) {
-		if c.Err != nil {
-			return c.Err
+// Prefetch gets the programs of meshes, for a process that is about to enter
+// namespaces without a network. Note is told how builds go.
+func Prefetch(ctx context.Context, note func(string), meshes ...string) error {
+	for _, mesh := range meshes {
+		if _, err := (Search{Get: true, Note: note}).Release(ctx, mesh); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -97,9 +97,8 @@ type Check struct {
 	Meshes []string // that need it, where it is a program
 }
 
-// CheckPrograms looks for every program that a mesh needs, and gets the missing
-// ones if get is set. Checks are sorted by program.
-func CheckPrograms(ctx context.Context, get bool) []Check {
+// CheckPrograms looks for every program that a mesh needs, sorted by program.
+func CheckPrograms(ctx context.Context) []Check {
 	users := map[string][]string{}
 	for _, mesh := range Names(Meshes()) {
 		for _, program := range Programs(mesh) {
@@ -108,7 +107,7 @@ func CheckPrograms(ctx context.Context, get bool) []Check {
 	}
 	var out []Check
 	for _, name := range slices.Sorted(maps.Keys(users)) {
-		f, err := programs.Find(ctx, name, programs.Options{Get: get})
+		f, err := programs.Find(ctx, name, programs.Options{})
 		c := Check{What: name, Err: err, Meshes: users[name]}
 		if err == nil {
 			c.Detail = fmt.Sprintf("%s %s (%s)", f.Version, f.Path, f.Source)

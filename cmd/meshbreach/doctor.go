@@ -13,25 +13,29 @@ import (
 
 func newDoctor() *cobra.Command {
 	var get bool
+	var mesh string
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say what this machine has and lacks, and how to get it",
 		Long: `Looks for the programs that meshes need and tries whether this machine lets us
 make the namespaces that the provider local lives in. The exit code is 0 when
-the mesh envoy on the provider local would work, else 2.`,
+the mesh named by --mesh would work on the provider local, else 2.`,
 		Example: `  meshbreach doctor
-  meshbreach doctor --get       download the pinned programs that are missing`,
+  meshbreach doctor --get                download the pinned Envoy if it is missing
+  meshbreach doctor --get --mesh istio   build what Istio needs; minutes, the first time`,
 		Args: takes(0, "nothing"),
-		RunE: func(cmd *cobra.Command, _ []string) error { return examine(cmd, get) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return examine(cmd, mesh, get) },
 	}
-	cmd.Flags().BoolVar(&get, "get", false, "download the pinned programs that are missing")
+	cmd.Flags().BoolVar(&get, "get", false, "get the pinned programs that the mesh needs and that are missing")
+	cmd.Flags().StringVar(&mesh, "mesh", "envoy", "mesh that has to work")
+	completeWith(cmd, "mesh", meshes)
 	return cmd
 }
 
-// neededMesh is the one that doctor's exit code speaks for.
-const neededMesh = "envoy"
-
-func examine(cmd *cobra.Command, get bool) error {
+func examine(cmd *cobra.Command, mesh string, get bool) error {
+	if _, err := builtin.Mesh(mesh); err != nil {
+		return err
+	}
 	out := cmd.OutOrStdout()
 	good := true
 	say := func(c builtin.Check, needed bool) {
@@ -39,7 +43,7 @@ func examine(cmd *cobra.Command, get bool) error {
 		row(out, c)
 	}
 	say(builtin.Check{What: "meshbreach", Detail: fmt.Sprintf("%s %s %s/%s", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)}, true)
-	_, why, err := builtin.Choose(builtin.Auto, neededMesh)
+	_, why, err := builtin.Choose(builtin.Auto, mesh)
 	say(builtin.Check{What: "provider", Detail: why, Err: err}, true)
 	// The inner process prints the row when it came to life.
 	code, err := builtin.Enter(cmd.Context(), builtin.Handover{}, []string{namespaces})
@@ -49,8 +53,12 @@ func examine(cmd *cobra.Command, get bool) error {
 	good = good && code == 0
 	path, err := builtin.Probe("")
 	say(builtin.Check{What: "probe", Detail: path, Err: err}, true)
-	for _, c := range builtin.CheckPrograms(cmd.Context(), get) {
-		say(c, slices.Contains(c.Meshes, neededMesh))
+	if get {
+		// What cannot be had is said below, with every place that was looked at.
+		_ = builtin.Prefetch(cmd.Context(), func(line string) { fmt.Fprintln(cmd.ErrOrStderr(), line) }, mesh)
+	}
+	for _, c := range builtin.CheckPrograms(cmd.Context()) {
+		say(c, slices.Contains(c.Meshes, mesh))
 	}
 	if good {
 		return nil
