@@ -36,10 +36,6 @@ func (m message) field(name string) protoreflect.FieldDescriptor {
 
 func (m message) text(name string) string { return m.Get(m.field(name)).String() }
 
-func (m message) set(name, value string) {
-	m.Set(m.field(name), protoreflect.ValueOfString(value))
-}
-
 // messages reads a description; the result makes an empty message.
 func messages(t testing.TB, description string) func(name string) message {
 	t.Helper()

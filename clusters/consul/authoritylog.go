@@ -26,7 +26,7 @@ type authorityLog struct {
 }
 
 // spoken is a line about a request: when, of what kind, and the fields after it.
-var spoken = regexp.MustCompile(`^(\S+) \[\w+\]\s+agent\.http: Request (error|finished): method=\w+ url=(\S+) from=(\S+)(?: error="?(.*?)"?| latency=\S+)$`) //nolint:gochecknoglobals // a pattern
+var spoken = regexp.MustCompile(`^(\S+) \[\w+\]\s+agent\.http: Request (error|finished): method=\w+ url=(\S+) from=(\S+)(?: error="?(.*?)"?| latency=\S+)$`)
 
 // parse reads a line; false for one that says nothing about a leaf. Every
 // request is finished in the end, also one that was refused.
@@ -67,6 +67,6 @@ func (l *authorityLog) parse(line []byte, seen time.Time) (evidence.Record, bool
 }
 
 // varying is what changes from one refusal to the next: ids, names and times.
-var varying = regexp.MustCompile(`\s*(\[[^\]]*\]|\([^)]*\)|\\?"[^"\\]*\\?"|token with AccessorID '[^']*'|[0-9a-f]{8}-[0-9a-f-]{27})`) //nolint:gochecknoglobals // a pattern
+var varying = regexp.MustCompile(`\s*(\[[^\]]*\]|\([^)]*\)|\\?"[^"\\]*\\?"|token with AccessorID '[^']*'|[0-9a-f]{8}-[0-9a-f-]{27})`)
 
 func constant(text string) string { return strings.TrimSpace(varying.ReplaceAllString(text, "")) }

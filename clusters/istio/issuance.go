@@ -216,7 +216,7 @@ func (in *installed) Recreate(ctx context.Context, r clusters.Range, w clusters.
 		return clusters.Revision{}, err
 	}
 	// A token of before is no token now: the workload's proxy gets a new one.
-	if err := s.token(ctx); err != nil && !(what == clusters.LifeAccount && kubeapi.IsNotFound(err)) {
+	if err := s.token(ctx); err != nil && (what != clusters.LifeAccount || !kubeapi.IsNotFound(err)) {
 		return clusters.Revision{}, err
 	}
 	return rev, nil
