@@ -103,7 +103,7 @@ func (s *Store) find(q clusters.Query) ([]clusters.Signal, <-chan struct{}) {
 			named[nonce] = true
 		}
 	}
-	for _, source := range q.Sources {
+	for _, source := range distinct(q.Sources) {
 		for _, n := range s.from(source) {
 			// Another attempt over the same kept connection has another nonce.
 			if len(q.Nonces) == 0 || named[s.ring[n-s.first].Signal.Nonce] {
@@ -112,8 +112,9 @@ func (s *Store) find(q clusters.Query) ([]clusters.Signal, <-chan struct{}) {
 		}
 	}
 	slices.Sort(numbers)
-	var out []clusters.Signal
-	for _, n := range slices.Compact(numbers) {
+	numbers = slices.Compact(numbers)
+	out := make([]clusters.Signal, 0, len(numbers))
+	for _, n := range numbers {
 		if r := s.ring[n-s.first]; !r.Signal.Seen.Before(q.Since) {
 			out = append(out, r.Signal)
 		}
@@ -123,6 +124,14 @@ func (s *Store) find(q clusters.Query) ([]clusters.Signal, <-chan struct{}) {
 		s.changed = make(chan struct{})
 	}
 	return out, s.changed
+}
+
+// distinct are addresses without repetition: all tries over a kept connection
+// have the same one, and each of them asks.
+func distinct(all []netip.AddrPort) []netip.AddrPort {
+	all = slices.Clone(all)
+	slices.SortFunc(all, netip.AddrPort.Compare)
+	return slices.Compact(all)
 }
 
 // from are the records of a caller's address and, when his own proxy passed
