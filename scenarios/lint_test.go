@@ -89,7 +89,7 @@ func TestAMistakeIsSaidOnceAtItsPlace(t *testing.T) {
 		{"a type of a field", "pillar: policy", "pillar: [policy]", "3:9: here should be text, not a list"},
 		{"an alias of nothing", "twin: *rates", "twin: *rate", `27:10: could not find alias "rate"`},
 		{"no twin", "  twin: *rates\n", "", `22:7: attempt "again" has no twin`},
-		{"two changes in a step", "  twin: *rates", "  twin: *rates\n  steps: [{rotate: leaf, await: expiry}]", "28:11: step 1 says 2 things; it takes one of apply, rotate, await"},
+		{"two changes in a step", "  twin: *rates", "  twin: *rates\n  steps: [{rotate: leaf, await: expiry}]", "28:11: step 1 says 2 things; it takes one of apply, rotate, await, delete, recreate"},
 		{"a moment", "  twin: *rates", "  twin: *rates\n  steps: [{await: expriy}]", `28:19: unknown moment to await "expriy" (did you mean "expiry"?)`},
 	} {
 		text := strings.Replace(wellMade, c.old, c.new, 1)
