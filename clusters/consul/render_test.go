@@ -107,6 +107,10 @@ func TestWhatConsulCannotSayIsRefusedAndNotLeftOut(t *testing.T) {
 	unsaid := map[string]bool{
 		"accept-any-trust-domain": true, "accept-expired-certificates": true, "keep-open-streams": true,
 		"optional-client-certificate": true, "trust-forged-root": true,
+		// No request says how long, for whom, or in whose name, and there is no
+		// platform below that could be lax.
+		"grant-long-lives": true, "trust-workload-as-node": true, "trust-forwarded-certificate": true,
+		"grant-token-create": true, "keep-deleted-accounts": true, "unbound-account-tokens": true,
 	}
 	r := paper()
 	var err error
