@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -72,13 +74,21 @@ func (s *sidecar) settle(ctx context.Context) error {
 		switch gone := s.st.guide().Err(); {
 		case s.envoy.Err() != nil:
 			return fmt.Errorf("settle the sidecar of %s: it has ended: %w%s", s.workload.Name, s.envoy.Err(), lastWords(s.file("envoy.log")))
-		case gone != nil && err == nil:
+		case gone != nil && err == nil && !ebbing(last):
 			return fmt.Errorf("settle the sidecar of %s: still missing: %s: no change arrives any more: %w", s.workload.Name, joined(last), gone)
 		}
 		if !pause(ctx, pollEvery) {
 			return errors.Join(fmt.Errorf("settle the sidecar of %s: still missing: %s: %w", s.workload.Name, joined(last), context.Cause(ctx)), err)
 		}
 	}
+}
+
+const whileDraining = " connections while something drains"
+
+// ebbing says whether all that is missing ends by itself: a drain needs no
+// control plane.
+func ebbing(missing []string) bool {
+	return !slices.ContainsFunc(missing, func(m string) bool { return !strings.HasSuffix(m, whileDraining) })
 }
 
 // look says what is missing.
@@ -143,7 +153,7 @@ func busy(n map[string]uint64) []string {
 	}
 	draining := n["listener_manager.total_listeners_draining"] + n["listener_manager.total_filter_chains_draining"]
 	if open := n["listener.0.0.0.0_15006.downstream_cx_active"]; draining > 0 && open > 0 {
-		out = append(out, fmt.Sprintf("%d connections while something drains", open))
+		out = append(out, fmt.Sprint(open, whileDraining))
 	}
 	return out
 }
