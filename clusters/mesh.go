@@ -22,6 +22,10 @@ const (
 type Release struct {
 	Version  string            `json:"version"`
 	Programs map[string]string `json:"-"` // path by name
+	// On Kubernetes a mesh runs from images and is installed by its charts.
+	Hub    string `json:"-"` // registry and folder of its images; the charts' own when empty
+	Tag    string `json:"-"` // of its images; the charts' own when empty
+	Charts string `json:"-"` // a folder, or the address of a chart repository; those that come with meshbreach when empty
 }
 
 // A Mesh is a kind of mesh.
@@ -54,6 +58,12 @@ type Installed interface {
 	// Evidence returns the signals that match, as Query says.
 	Evidence(ctx context.Context, r Range, q Query) ([]Signal, error)
 	Authority(Range) Authority
+}
+
+// Proven is an Installed that knows better than its Mesh what it can do, since
+// that depends on where it runs.
+type Proven interface {
+	Capabilities() []Capability
 }
 
 // An Authority is the fixture's power over a range's identities. It is never

@@ -43,6 +43,9 @@ func up(ctx context.Context, o Options) (*stage, error) {
 		return nil, undo(fmt.Errorf("install mesh %s: %w", o.Mesh.Name(), err))
 	}
 	able := o.Mesh.Capabilities(o.Release)
+	if p, ok := st.mesh.(clusters.Proven); ok {
+		able = p.Capabilities()
+	}
 	for _, r := range c.Ranges {
 		p := &player{opts: o, stage: st, able: able, rg: r, seen: map[string][]attacker.Receipt{}, cursor: map[string]uint64{}}
 		st.players = append(st.players, p)
