@@ -15,15 +15,13 @@ import (
 // pathFence is answered by a worker itself.
 const pathFence = "/meshbreach/fence"
 
-// admin asks an Envoy about itself, through a listener on a socket that a
-// worker thread serves.
+// admin asks an Envoy about itself, through a listener that a worker
+// thread serves.
 type admin struct{ http *http.Client }
 
-func newAdmin(socket string) admin {
+func newAdmin(dial func(context.Context) (net.Conn, error)) admin {
 	return admin{&http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		},
+		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
 		DisableCompression: true,
 	}}}
 }

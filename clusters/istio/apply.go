@@ -37,7 +37,7 @@ func (st *stage) apply(ctx context.Context, p clusters.Policy) (clusters.Revisio
 	if p.Changes.Withhold {
 		// The control plane that is away: the API has the policy, and nobody
 		// hears of it.
-		if err := st.hang(true); err != nil {
+		if err := st.hang(ctx, true); err != nil {
 			return clusters.Revision{}, err
 		}
 	}
@@ -52,7 +52,7 @@ func (st *stage) apply(ctx context.Context, p clusters.Policy) (clusters.Revisio
 		return rev, nil
 	}
 	st.store.Conceal(p.Logging.NoAddress)
-	if err := st.hang(false); err != nil {
+	if err := st.hang(ctx, false); err != nil {
 		return clusters.Revision{}, err
 	}
 	if err := st.grant(ctx, issued); err != nil {
@@ -64,20 +64,10 @@ func (st *stage) apply(ctx context.Context, p clusters.Policy) (clusters.Revisio
 	for _, s := range st.sidecars {
 		s.expect(wanted(st.r, p, s.workload, objects))
 	}
-	if before != p.Identity && st.pilot != nil {
-		return rev, st.live(ctx, p.Identity)
+	if before != p.Identity && st.running {
+		return rev, st.renew(ctx)
 	}
 	return rev, nil
-}
-
-// live gives every workload a leaf that lives as long as asked.
-func (st *stage) live(ctx context.Context, p clusters.Lifetimes) error {
-	for _, s := range st.sidecars {
-		s.mu.Lock()
-		s.lifetime = p.Leaf
-		s.mu.Unlock()
-	}
-	return st.restartAgents(ctx)
 }
 
 // write makes the API have exactly these objects of the policy. st.mu is held.
@@ -93,13 +83,13 @@ func (st *stage) write(ctx context.Context, objects []placed) error {
 		if st.objects[key].body == string(body) {
 			continue
 		}
-		if err := st.in.api.Apply(ctx, o.object); err != nil {
+		if err := st.api.Apply(ctx, o.object); err != nil {
 			return err
 		}
 		st.objects[key] = written{o.object, string(body)}
 	}
 	for _, key := range slices.Sorted(maps.Keys(gone)) {
-		if err := st.in.api.Delete(ctx, gone[key].object); err != nil {
+		if err := st.api.Delete(ctx, gone[key].object); err != nil {
 			return err
 		}
 		delete(st.objects, key)

@@ -1,11 +1,8 @@
 package istio
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
@@ -31,20 +28,6 @@ func (f fixture) Delivered(ctx context.Context, w clusters.Workload) (clusters.K
 		}
 	}
 	return clusters.KeyPair{}, fmt.Errorf("copy the leaf of %s: it has no sidecar, so none was delivered", w.Name)
-}
-
-// whole reads the pair until its halves belong together: the agent writes one
-// file after the other.
-func (s *sidecar) whole(ctx context.Context) (clusters.KeyPair, error) {
-	for {
-		pair, err := s.delivered()
-		if err == nil && matching(pair) {
-			return pair, nil
-		}
-		if !pause(ctx, pollEvery) {
-			return clusters.KeyPair{}, fmt.Errorf("copy the leaf of %s: %w", s.workload.Name, context.Cause(ctx))
-		}
-	}
 }
 
 // Token signs a bearer token.
@@ -73,25 +56,22 @@ func (st *stage) rotate(ctx context.Context, what clusters.Rotation) (clusters.R
 	}
 	switch what {
 	case clusters.StopRenewal:
-		return rev, st.hang(true)
+		return rev, st.hang(ctx, true)
 	case clusters.StartRenewal:
-		return rev, st.hang(false)
+		return rev, st.hang(ctx, false)
 	case clusters.RotateLeaf:
 	default:
 		if err := st.reload(ctx); err != nil {
 			return clusters.Revision{}, err
 		}
 	}
-	if err := st.restartAgents(ctx); err != nil || what != clusters.DropRoot {
+	if err := st.renew(ctx); err != nil || what != clusters.DropRoot {
 		return rev, err
 	}
 	// istiod verifies who calls it with the roots that it started with, whatever
 	// it has taken over since.
 	return rev, st.restartPilot(ctx)
 }
-
-// reloaded is what istiod writes when it has taken over new keys and roots.
-const reloaded = "Istiod has detected the newly added intermediate CA"
 
 // reload gives istiod new keys and roots and waits until it signs with them.
 // st.mu is held.
@@ -101,26 +81,11 @@ func (st *stage) reload(ctx context.Context) error {
 		return err
 	}
 	st.r.Roots = roots
-	log := filepath.Join(st.pilotDir(), "log")
-	before, err := os.ReadFile(log)
+	p, err := st.plan()
 	if err != nil {
 		return err
 	}
-	if err := st.plugIn(); err != nil {
-		return err
-	}
-	for {
-		now, err := os.ReadFile(log)
-		if err != nil {
-			return err
-		}
-		if bytes.Count(now, []byte(reloaded)) > bytes.Count(before, []byte(reloaded)) {
-			return nil
-		}
-		if !pause(ctx, pollEvery) {
-			return fmt.Errorf("wait until istiod signs with another key: %w%s", context.Cause(ctx), lastWords(log))
-		}
-	}
+	return st.pilot.plugIn(ctx, p)
 }
 
 // stepPace is the time between two workloads of a root that is swapped in one
@@ -155,7 +120,7 @@ func (st *stage) oneStep(ctx context.Context, what clusters.Rotation) (done bool
 		return true, err
 	}
 	for _, s := range st.callersFirst() {
-		if err := s.restart(ctx); err != nil {
+		if err := s.seat.renew(ctx, st.policy.Identity.Leaf); err != nil {
 			return true, err
 		}
 		if !pause(ctx, stepPace) {

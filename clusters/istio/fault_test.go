@@ -109,7 +109,7 @@ func TestWithoutItsControlPlaneTheMeshHoldsItsPolicyAndTakesNoOther(t *testing.T
 	if err := h.FaultService("istiod-r1", clusters.FaultKill); err != nil {
 		t.Fatal(err)
 	}
-	<-b.mesh.stages["r1"].pilot.Done()
+	<-b.mesh.stages["r1"].pilot.(*process).running().Done()
 	for from, want := range map[string]string{"web": "served 200", "thief": "http 403 RBAC: access denied envoy"} {
 		if o := b.knock(t, from, b.charge(t, from)); says(o) != want {
 			t.Errorf("%s without istiod: %s", from, says(o))
@@ -140,7 +140,7 @@ func TestWithoutItsControlPlaneTheMeshHoldsItsPolicyAndTakesNoOther(t *testing.T
 	}
 	for _, st := range b.mesh.stages {
 		for _, s := range st.sidecars {
-			if s.envoy.Err() == nil || s.agent.Err() == nil {
+			if c := s.seat.(*chair); c.envoy.Err() == nil || c.agent.Err() == nil {
 				t.Errorf("the sidecar of %s outlives the cluster", s.workload.Name)
 			}
 		}

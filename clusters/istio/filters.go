@@ -6,14 +6,6 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/kubeapi"
 )
 
-// The files that a sidecar writes its access logs to, in its own folder.
-// Istio's own log has what was served and what no chain fits; the listener's
-// has in addition why a handshake failed.
-const (
-	fileAccess   = "access.log"
-	fileListener = "listener.log"
-)
-
 const types = "type.googleapis.com/envoy.extensions."
 
 // A patch is one change that an EnvoyFilter makes.
@@ -48,10 +40,10 @@ const (
 )
 
 // standing are the objects that a range has whatever its policy is.
-func standing(r clusters.Range) []kubeapi.Object {
-	out := []kubeapi.Object{
-		filter(r, "stock-envoy", withoutALPN()),
-		filter(r, "listener-log", listenerLog()),
+func standing(r clusters.Range, p proxies) []kubeapi.Object {
+	out := []kubeapi.Object{filter(r, "listener-log", listenerLog(p.listener))}
+	if p.stock {
+		out = append(out, filter(r, "stock-envoy", withoutALPN()))
 	}
 	for _, w := range r.Workloads {
 		if !serves(w) {
@@ -84,13 +76,14 @@ func withoutALPN() patch {
 	}}}, remove, nil}
 }
 
-// listenerLog writes down why a handshake failed, which only the listener knows.
-func listenerLog() patch {
+// listenerLog writes down why a handshake failed, which only the listener
+// knows. Istio's own log has what was served and what no chain fits.
+func listenerLog(path string) patch {
 	return patch{"LISTENER", inbound, map[string]any{"listener": map[string]any{"name": listenerInbound}}, merge, map[string]any{
 		"access_log": []any{map[string]any{
 			"name": "envoy.access_loggers.file",
 			"typed_config": map[string]any{
-				"@type": types + "access_loggers.file.v3.FileAccessLog", "path": "./" + fileListener,
+				"@type": types + "access_loggers.file.v3.FileAccessLog", "path": path,
 				"log_format": map[string]any{"json_format": evidence.Format(true)},
 			},
 		}},

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -14,45 +12,37 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/kubeapi"
 )
 
-// A platform is what Istio asks of a provider.
-type platform interface {
-	clusters.Host
-	clusters.ControlHost
-}
-
 // installed is a mesh that runs.
 type installed struct {
 	mesh     Mesh
 	programs map[string]string
-	host     platform
-	api      *kubeapi.API
+	run      string
+	api      *kubeapi.Client
+	able     []clusters.Capability
 	stages   map[string]*stage // by range; fixed once Install has returned
 	spent    spent
 }
 
-var _ clusters.Installed = (*installed)(nil)
+var (
+	_ clusters.Installed = (*installed)(nil)
+	_ clusters.Proven    = (*installed)(nil)
+)
 
-// Install starts a Kubernetes API and, for every range, an istiod and the
-// sidecars, which deny everything at first. It fills in the ranges' Roots and
-// Issuers and says where the workloads are in the one API: Namespace becomes
-// RANGE-NAMESPACE, and who serves gets a VIP. What it starts ends with the
-// cluster.
+// Install makes an istiod of its own for every range, and the sidecars, which
+// deny everything at first. It fills in the ranges' Roots and Issuers and says
+// where the workloads are. What it starts ends with the cluster.
+//
+// Where there is no cluster it starts a Kubernetes API of its own, and the
+// workloads get the Namespace that they have there.
 func (m Mesh) Install(ctx context.Context, c *clusters.Cluster, rel clusters.Release) (clusters.Installed, error) {
-	h, ok := c.Host.(platform)
-	if !ok {
-		return nil, fmt.Errorf("install istio: provider %s cannot run a control plane", c.Provider)
-	}
-	for _, name := range Programs() {
-		if rel.Programs[name] == "" {
-			return nil, fmt.Errorf("install istio: the release names no program %s", name)
-		}
-	}
-	in := &installed{mesh: m, programs: rel.Programs, host: h, stages: map[string]*stage{}}
+	in := &installed{mesh: m, programs: rel.Programs, run: c.Name, able: m.Capabilities(rel), stages: map[string]*stage{}}
 	// The mesh lives as long as the cluster, and so longer than this call.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	c.Undo.Push("mesh istio", func(context.Context) error {
 		end()
-		in.stop()
+		for _, st := range in.stages {
+			st.stop()
+		}
 		return nil
 	})
 	if err := in.install(ctx, life, c); err != nil {
@@ -65,50 +55,63 @@ func (in *installed) install(ctx, life context.Context, c *clusters.Cluster) err
 	if len(c.Ranges) == 0 {
 		return errors.New("there are no ranges")
 	}
+	place, err := in.ground(ctx, c)
+	if err != nil {
+		return err
+	}
 	issuers := authority.NewIssuers()
-	at := make([]netip.Addr, len(c.Ranges))
-	for i, r := range c.Ranges {
-		var err error
-		if at[i], err = in.host.Control(ctx, r); err != nil {
-			return err
-		}
-	}
-	var err error
-	began := time.Now()
-	if in.api, err = kubeapi.Start(ctx, in.host, in.programs, at[0]); err != nil {
-		return err
-	}
-	in.spent.since(began, "API")
-	began = time.Now()
-	if err := in.define(ctx); err != nil {
-		return err
-	}
-	in.spent.since(began, "kinds")
 	for i := range c.Ranges {
-		st, err := in.newStage(c.Name, &c.Ranges[i], at[i], issuers)
-		if err != nil {
-			return fmt.Errorf("range %s: %w", c.Ranges[i].Name, err)
+		r := &c.Ranges[i]
+		if err := in.prepare(r, issuers, place); err != nil {
+			return fmt.Errorf("range %s: %w", r.Name, err)
 		}
-		in.stages[st.name] = st
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	for _, st := range in.stages {
+	for i := range c.Ranges {
+		st := in.stages[c.Ranges[i].Name]
 		g.Go(func() error {
 			if err := st.start(gctx, life); err != nil {
 				return fmt.Errorf("range %s: %w", st.name, err)
 			}
+			c.Ranges[i].Workloads = st.r.Workloads
 			return nil
 		})
 	}
 	return g.Wait()
 }
 
-// stop ends everything but the processes, which the provider ends.
-func (in *installed) stop() {
-	for _, st := range in.stages {
-		st.stop()
+// A placer finds a range its place.
+type placer func(r *clusters.Range, ca *authority.CA) (place, platform, pilot, error)
+
+// ground prepares what all ranges share.
+func (in *installed) ground(ctx context.Context, c *clusters.Cluster) (placer, error) {
+	switch h := c.Host.(type) {
+	case runner:
+		return in.machines(ctx, h, c.Ranges)
+	default:
+		return nil, fmt.Errorf("provider %s cannot run a control plane", c.Provider)
 	}
 }
+
+// prepare gives a range its authority and its place.
+func (in *installed) prepare(r *clusters.Range, issuers *authority.Issuers, place placer) error {
+	ca, err := authority.New(r.TrustDomain, authority.Options{Issuers: issuers})
+	if err != nil {
+		return err
+	}
+	if r.Roots, r.Issuers, err = ca.Public(); err != nil {
+		return err
+	}
+	at, on, by, err := place(r, ca)
+	if err != nil {
+		return err
+	}
+	in.stages[r.Name] = in.newStage(*r, ca, at, on, by)
+	return nil
+}
+
+// Capabilities depend on where the mesh runs.
+func (in *installed) Capabilities() []clusters.Capability { return in.able }
 
 func (in *installed) stage(r clusters.Range) (*stage, error) {
 	st, ok := in.stages[r.Name]

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
-	"github.com/meshbreach/meshbreach/clusters/kubeapi"
 )
 
 var (
@@ -26,17 +24,17 @@ const (
 
 // issuanceEnv is how istiod is told whom it gives leaves to. It is read when
 // it starts.
-func issuanceEnv(r clusters.Range, p clusters.Issuance) []string {
+func issuanceEnv(r clusters.Range, p clusters.Issuance, issuer string) map[string]string {
 	longest, audiences := longestLife, audience
 	if p.LongLives {
 		longest = tooLongLife
 	}
 	if p.OtherAudiences {
-		audiences += "," + kubeapi.Issuer + "," + clusters.AudienceVault
+		audiences += "," + issuer + "," + clusters.AudienceVault
 	}
-	env := []string{"MAX_WORKLOAD_CERT_TTL=" + longest.String(), "TOKEN_AUDIENCES=" + audiences}
+	env := map[string]string{"MAX_WORKLOAD_CERT_TTL": longest.String(), "TOKEN_AUDIENCES": audiences}
 	if p.Forwarded {
-		env = append(env, "TRUSTED_GATEWAY_CIDR=10.0.0.0/8")
+		env["TRUSTED_GATEWAY_CIDR"] = "10.0.0.0/8"
 	}
 	if p.Impersonation {
 		var trusted []string
@@ -45,7 +43,7 @@ func issuanceEnv(r clusters.Range, p clusters.Issuance) []string {
 				trusted = append(trusted, w.Namespace+"/"+w.Account)
 			}
 		}
-		env = append(env, "CA_TRUSTED_NODE_ACCOUNTS="+strings.Join(trusted, ","))
+		env["CA_TRUSTED_NODE_ACCOUNTS"] = strings.Join(trusted, ",")
 	}
 	return env
 }
@@ -67,7 +65,7 @@ func started(p clusters.Issuance) clusters.Issuance {
 // issue makes istiod decide as a policy says, by starting it anew where it has
 // to. st.mu is held, and st.policy is the policy.
 func (st *stage) issue(ctx context.Context, before clusters.Issuance) error {
-	if st.pilot == nil || started(before) == started(st.policy.Issuance) {
+	if !st.running || started(before) == started(st.policy.Issuance) {
 		return nil
 	}
 	return st.restartPilot(ctx)
@@ -79,7 +77,9 @@ func (in *installed) Endpoint(r clusters.Range) clusters.Endpoint {
 	if !ok {
 		return clusters.Endpoint{}
 	}
-	return clusters.Endpoint{Protocol: "istio", Cluster: "Kubernetes", Address: st.address(portPilotSecure), ServerName: st.pilotName(), Platform: st.address(kubeapi.Port)}
+	return clusters.Endpoint{
+		Protocol: "istio", Cluster: clusterID, Address: st.pilot.endpoint(), ServerName: pilotName(st.r), Platform: st.platform.endpoint(),
+	}
 }
 
 // member is a workload's sidecar, which knows its pod.
@@ -113,12 +113,12 @@ func (in *installed) AccountToken(ctx context.Context, r clusters.Range, q clust
 	case "":
 		at = audience
 	case clusters.AudienceAPI:
-		at = kubeapi.Issuer
+		at = st.platform.issuer()
 	}
 	source = "minted"
 	switch {
 	case q.Form == clusters.FormLegacy:
-		token, err = in.api.LegacyToken(ctx, s.pod())
+		token, err = st.platform.legacyToken(ctx, s.workload)
 	case !q.Expires.IsZero():
 		source = "signed"
 		expires := q.Expires
@@ -126,9 +126,9 @@ func (in *installed) AccountToken(ctx context.Context, r clusters.Range, q clust
 		if how.Extended {
 			expires = issued.AddDate(1, 0, 0)
 		}
-		token, err = in.api.SignBound(ctx, s.pod(), at, issued, expires)
+		token, err = st.platform.signBound(ctx, s.workload, at, issued, expires)
 	default:
-		token, err = in.api.AccountToken(ctx, s.pod(), q.Form == clusters.FormBound, at, tokenLife)
+		token, err = in.api.AccountToken(ctx, st.platform.pod(s.workload), q.Form == clusters.FormBound, at, tokenLife)
 	}
 	if err == nil {
 		s.given = append(s.given, given{token, at, q.Form})
@@ -156,16 +156,8 @@ func (in *installed) Delete(ctx context.Context, r clusters.Range, w clusters.Wo
 	if keep {
 		return rev, nil
 	}
-	switch what {
-	case clusters.LifePod:
-		err = in.api.Delete(ctx, s.pod().Ref())
-	case clusters.LifeAccount:
-		err = in.api.Delete(ctx, kubeapi.AccountRef(w.Namespace, w.Account))
-	default:
-		err = fmt.Errorf("delete the %s of %s: there is no such part", what, w.Name)
-	}
-	if err != nil {
-		return clusters.Revision{}, err
+	if err := st.platform.end(ctx, s.workload, what); err != nil {
+		return clusters.Revision{}, fmt.Errorf("delete the %s of %s: %w", what, w.Name, err)
 	}
 	for _, g := range handed {
 		if what == clusters.LifePod && g.form != clusters.FormBound {
@@ -207,20 +199,11 @@ func (in *installed) Recreate(ctx context.Context, r clusters.Range, w clusters.
 	st.known[rev.ID] = lived
 	s.given = nil
 	st.mu.Unlock()
-	if what == clusters.LifeAccount {
-		err = in.api.Apply(ctx, kubeapi.Account(w.Namespace, w.Account, map[string]string{labelRun: st.run}))
-	} else {
-		err = in.api.Run(ctx, s.pod())
-	}
-	if err != nil {
-		return clusters.Revision{}, err
-	}
-	// A token of before is no token now: the workload's proxy gets a new one.
-	if err := s.token(ctx); err != nil && (what != clusters.LifeAccount || !kubeapi.IsNotFound(err)) {
-		return clusters.Revision{}, err
+	if err := st.platform.begin(ctx, s.workload, what); err != nil {
+		return clusters.Revision{}, fmt.Errorf("make the %s of %s anew: %w", what, w.Name, err)
 	}
 	return rev, nil
 }
 
-// pilotLog is where istiod says what it issues and refuses.
-func (st *stage) pilotLog() string { return filepath.Join(st.pilotDir(), "log") }
+// errNoPart is for a part that no workload has.
+var errNoPart = errors.New("there is no such part")

@@ -9,26 +9,32 @@ import (
 	"github.com/meshbreach/meshbreach/clusters"
 )
 
-// secrets says what of the leaf that the agent has, and of the roots that the
-// authority has, is not the Envoy's yet. A root that is used before everybody
-// trusts it costs honest requests.
+// The files of a delivered leaf.
+const (
+	fileChain = "cert-chain.pem"
+	fileKey   = "key.pem"
+)
+
+// secrets says what was delivered and is not the Envoy's yet. A root that is
+// used before everybody trusts it costs honest requests.
 func (s *sidecar) secrets(ctx context.Context) ([]string, error) {
-	have, err := s.delivered()
-	if err != nil {
-		return []string{"a leaf"}, nil
-	}
 	leaf, roots, err := s.admin.secrets(ctx)
 	if err != nil {
 		return nil, err
 	}
+	return s.seat.behind(ctx, leaf, roots)
+}
+
+// behind compares an Envoy's leaf and roots with those that it should have.
+func behind(leaf, wantLeaf, roots, wantRoots []byte) []string {
 	var missing []string
-	if in, mine := certificates(leaf), certificates(have.Chain); len(in) == 0 || len(mine) == 0 || in[0] != mine[0] {
+	if in, want := certificates(leaf), certificates(wantLeaf); len(in) == 0 || len(want) == 0 || in[0] != want[0] {
 		missing = append(missing, "the leaf that its agent has")
 	}
-	if !slices.Equal(set(roots), set(s.st.ca.Bundle())) {
+	if !slices.Equal(set(roots), set(wantRoots)) {
 		missing = append(missing, "the roots of the authority")
 	}
-	return missing, nil
+	return missing
 }
 
 // secrets are the active certificate chain and roots, PEM.

@@ -12,13 +12,6 @@ import (
 	"github.com/meshbreach/meshbreach/clusters"
 )
 
-// expect sets what has to be seen.
-func (s *sidecar) expect(w want) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.want = w
-}
-
 // settled waits for all sidecars.
 func (st *stage) settled(ctx context.Context, rev clusters.Revision) error {
 	st.mu.Lock()
@@ -45,7 +38,7 @@ func (st *stage) settled(ctx context.Context, rev clusters.Revision) error {
 	var g errgroup.Group
 	for i, s := range st.sidecars {
 		g.Go(func() error {
-			errs[i] = s.settle(ctx)
+			errs[i] = s.settle(ctx, st.pilot)
 			return nil
 		})
 	}
@@ -59,68 +52,81 @@ func (st *stage) settled(ctx context.Context, rev clusters.Revision) error {
 	return nil
 }
 
-// settle returns when the sidecar holds what is wanted, nothing is warming and
-// nothing old is open.
-func (s *sidecar) settle(ctx context.Context) error {
-	last := []string{"an answer of its administration"}
-	for {
-		missing, err := s.look(ctx)
-		switch {
-		case err == nil && len(missing) == 0:
-			return nil
-		case err == nil:
-			last = missing
-		}
-		switch gone := s.st.guide().Err(); {
-		case s.envoy.Err() != nil:
-			return fmt.Errorf("settle the sidecar of %s: it has ended: %w%s", s.workload.Name, s.envoy.Err(), lastWords(s.file("envoy.log")))
-		case gone != nil && err == nil && !ebbing(last):
-			return fmt.Errorf("settle the sidecar of %s: still missing: %s: no change arrives any more: %w", s.workload.Name, joined(last), gone)
-		}
-		if !pause(ctx, pollEvery) {
-			return errors.Join(fmt.Errorf("settle the sidecar of %s: still missing: %s: %w", s.workload.Name, joined(last), context.Cause(ctx)), err)
-		}
-	}
+// A lack is what is missing before a sidecar is settled.
+type lack struct {
+	changes []string // what istiod or an agent has to bring
+	drain   string   // what ends by itself: a drain needs no control plane
 }
 
-const whileDraining = " connections while something drains"
+func (l lack) none() bool { return len(l.changes) == 0 && l.drain == "" }
 
-// ebbing says whether all that is missing ends by itself: a drain needs no
-// control plane.
-func ebbing(missing []string) bool {
-	return !slices.ContainsFunc(missing, func(m string) bool { return !strings.HasSuffix(m, whileDraining) })
+// String names all that is missing.
+func (l lack) String() string {
+	all := l.changes
+	if l.drain != "" {
+		all = append(slices.Clone(all), l.drain)
+	}
+	return strings.Join(all, ", ")
+}
+
+// settle returns when the sidecar holds what is wanted, nothing is warming and
+// nothing old is open.
+func (s *sidecar) settle(ctx context.Context, guide pilot) error {
+	last := lack{changes: []string{"an answer of its administration"}}
+	for {
+		missing, err := s.look(ctx)
+		if err == nil && missing.none() {
+			return nil
+		}
+		if err == nil {
+			last = missing
+		}
+		if gone := s.seat.gone(ctx); gone != nil {
+			return fmt.Errorf("settle the sidecar of %s: it has ended: %w", s.workload.Name, gone)
+		}
+		if err == nil && len(last.changes) > 0 {
+			if gone := guide.gone(ctx); gone != nil {
+				return fmt.Errorf("settle the sidecar of %s: still missing: %s: no change arrives any more: %w", s.workload.Name, last, gone)
+			}
+		}
+		if !pause(ctx, s.pace) {
+			return errors.Join(fmt.Errorf("settle the sidecar of %s: still missing: %s: %w", s.workload.Name, last, context.Cause(ctx)), err)
+		}
+	}
 }
 
 // look says what is missing.
-func (s *sidecar) look(ctx context.Context) ([]string, error) {
+func (s *sidecar) look(ctx context.Context) (lack, error) {
 	n, err := s.admin.stats(ctx)
 	if err != nil {
-		return nil, err
+		return lack{}, err
 	}
 	if n["listener_manager.workers_started"] != 1 {
-		return []string{"its workers"}, nil
+		return lack{changes: []string{"its workers"}}, nil
 	}
-	missing := busy(n)
-	if len(missing) > 0 {
+	if missing := busy(n); !missing.none() {
 		return missing, nil
 	}
 	s.mu.Lock()
 	w := s.want
 	s.mu.Unlock()
 	if err := s.see(ctx, n); err != nil {
-		return []string{err.Error()}, nil
+		return lack{changes: []string{err.Error()}}, nil
 	}
-	if missing = w.missing(s.shown); len(missing) > 0 {
-		return missing, nil
+	if missing := w.missing(s.shown); len(missing) > 0 {
+		return lack{changes: missing}, nil
 	}
-	if more, err := s.secrets(ctx); err != nil || len(more) > 0 {
-		return more, err
+	if missing, err := s.secrets(ctx); err != nil || len(missing) > 0 {
+		return lack{changes: missing}, err
 	}
 	// What was seen active may have come since, and drain what was before it.
-	if n, err = s.admin.stats(ctx); err != nil || len(busy(n)) > 0 {
-		return busy(n), err
+	if n, err = s.admin.stats(ctx); err != nil {
+		return lack{}, err
 	}
-	return nil, s.admin.passed(ctx)
+	if missing := busy(n); !missing.none() {
+		return missing, nil
+	}
+	return lack{}, s.admin.passed(ctx)
 }
 
 // see looks at the inbound listener. What it holds is a quarter of a megabyte,
@@ -144,16 +150,16 @@ func (s *sidecar) see(ctx context.Context, n map[string]uint64) error {
 // busy says what is warming or draining. Envoy keeps a replaced filter chain
 // for the whole drain time even when nobody is in it; that is not waited for,
 // since nobody can come in any more either.
-func busy(n map[string]uint64) []string {
-	var out []string
+func busy(n map[string]uint64) lack {
+	var out lack
 	for _, name := range []string{"listener_manager.total_listeners_warming", "cluster_manager.warming_clusters"} {
 		if n[name] > 0 {
-			out = append(out, fmt.Sprintf("%s is %d", name, n[name]))
+			out.changes = append(out.changes, fmt.Sprintf("%s is %d", name, n[name]))
 		}
 	}
 	draining := n["listener_manager.total_listeners_draining"] + n["listener_manager.total_filter_chains_draining"]
 	if open := n["listener.0.0.0.0_15006.downstream_cx_active"]; draining > 0 && open > 0 {
-		out = append(out, fmt.Sprint(open, whileDraining))
+		out.drain = fmt.Sprintf("%d connections while something drains", open)
 	}
 	return out
 }

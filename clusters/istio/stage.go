@@ -2,10 +2,6 @@ package istio
 
 import (
 	"context"
-	"fmt"
-	"net/netip"
-	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -20,14 +16,14 @@ import (
 
 // stage is a range as the mesh keeps it.
 type stage struct {
-	in       *installed
 	name     string
-	run      string
-	dir      string
-	at       netip.Addr // of the control network in this range
 	ca       *authority.CA
-	pilot    clusters.Process
+	api      *kubeapi.Client
+	place    place
+	platform platform
+	pilot    pilot
 	sidecars []*sidecar
+	spent    *spent
 	store    *evidence.Store
 	settling chan struct{} // holds one token: settling is one at a time
 	ended    sync.WaitGroup
@@ -41,7 +37,8 @@ type stage struct {
 	calm     bool            // whether the latest revision was seen settled
 	known    map[string]kind // of the revisions
 	latest   string          // revision of the policy that was asked for last
-	hung     bool            // istiod was stopped
+	running  bool            // istiod was started
+	hung     bool            // istiod is away
 }
 
 // kind is what a revision was.
@@ -55,145 +52,91 @@ const (
 	lived // something began or ended on the platform, and was waited for
 )
 
-// newStage prepares a range and says in r where its workloads are in the API.
-func (in *installed) newStage(run string, r *clusters.Range, at netip.Addr, issuers *authority.Issuers) (*stage, error) {
-	ca, err := authority.New(r.TrustDomain, authority.Options{Issuers: issuers})
-	if err != nil {
-		return nil, err
-	}
-	if r.Roots, r.Issuers, err = ca.Public(); err != nil {
-		return nil, err
-	}
-	for i := range r.Workloads {
-		w := &r.Workloads[i]
-		w.Namespace = namespaceOf(*r, w.Namespace)
-		if serves(*w) {
-			w.VIP = serviceAddress(w.Address)
-		}
-	}
+// newStage prepares a range, whose place says where it runs.
+func (in *installed) newStage(r clusters.Range, ca *authority.CA, at place, on platform, by pilot) *stage {
 	st := &stage{
-		in: in, name: r.Name, run: run, at: at, ca: ca, r: *r,
-		dir:      filepath.Join(in.host.Scratch(), "istio", r.Name),
+		name: r.Name, ca: ca, api: in.api, place: at, platform: on, pilot: by, r: r, spent: &in.spent,
 		store:    evidence.NewStore(),
 		settling: make(chan struct{}, 1),
 		objects:  map[string]written{}, known: map[string]kind{}, calm: true,
 	}
-	for i, w := range r.Workloads {
+	for _, w := range r.Workloads {
 		if w.Meshed {
-			st.sidecars = append(st.sidecars, newSidecar(st, w, i))
+			st.sidecars = append(st.sidecars, &sidecar{workload: w, pace: at.pace()})
 		}
 	}
-	return st, os.MkdirAll(st.dir, 0o700)
-}
-
-// serviceAddress is the cluster IP of who lives at an address: 10.77.1.11 is
-// 10.96.1.11.
-func serviceAddress(at netip.Addr) netip.Addr {
-	b := at.As4()
-	return netip.AddrFrom4([4]byte{10, 96, b[2], b[3]})
+	return st
 }
 
 // start makes the range's objects, its istiod and its sidecars, and waits
 // until they are settled.
 func (st *stage) start(ctx, life context.Context) error {
-	began := time.Now()
-	if err := st.populate(ctx); err != nil {
-		return err
+	for _, step := range []struct {
+		what string
+		do   func(context.Context) error
+	}{
+		{"objects", st.populate},
+		{"istiod", st.startPilot},
+		{"sidecars", st.launch},
+	} {
+		began := time.Now()
+		if err := step.do(ctx); err != nil {
+			return err
+		}
+		st.spent.since(began, step.what)
 	}
-	st.in.spent.since(began, "objects")
-	began = time.Now()
-	if _, err := st.apply(ctx, clusters.Policy{MTLS: clusters.Strict}); err != nil {
-		return err
-	}
-	if err := st.startPilot(ctx); err != nil {
-		return err
-	}
-	st.in.spent.since(began, "istiod")
-	began = time.Now()
-	var g errgroup.Group
-	for _, s := range st.sidecars {
-		g.Go(func() error { return s.start(ctx) })
-	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	st.in.spent.since(began, "sidecars")
-	st.ended.Go(func() { st.follow(life) })
-	st.ended.Go(func() { st.renewTokens(life) })
-	began = time.Now()
-	defer func() { st.in.spent.since(began, "settled") }()
+	st.follow(life)
+	defer func(began time.Time) { st.spent.since(began, "settled") }(time.Now())
 	return st.settled(ctx, clusters.Revision{ID: st.latest})
 }
 
+// populate makes all that is there before istiod, and denies everything.
+func (st *stage) populate(ctx context.Context) error {
+	if err := st.place.deploy(ctx); err != nil {
+		return err
+	}
+	var all errgroup.Group
+	for _, o := range standing(st.r, st.place.proxies()) {
+		all.Go(func() error { return st.api.Apply(ctx, o) })
+	}
+	if err := all.Wait(); err != nil {
+		return err
+	}
+	_, err := st.apply(ctx, clusters.Policy{MTLS: clusters.Strict})
+	return err
+}
+
+func (st *stage) startPilot(ctx context.Context) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.running = true
+	return st.restartPilot(ctx)
+}
+
+// launch makes the proxies run, and says where they are.
+func (st *stage) launch(ctx context.Context) error {
+	r, seats, err := st.place.launch(ctx)
+	if err != nil {
+		return err
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.r.Workloads = r.Workloads
+	for _, s := range st.sidecars {
+		w, err := r.Workload(s.workload.Name)
+		if err != nil {
+			return err
+		}
+		s.sit(w, seats[w.Name])
+	}
+	return nil
+}
+
+// stop ends what reads along. The life that start was given has ended.
 func (st *stage) stop() {
 	st.ended.Wait()
 	for _, s := range st.sidecars {
 		s.admin.close()
-	}
-}
-
-// define makes Istio's kinds known to the API.
-func (in *installed) define(ctx context.Context) error {
-	kinds, err := os.ReadFile(in.programs[FileCRDs])
-	if err != nil {
-		return fmt.Errorf("read Istio's kinds: %w", err)
-	}
-	return in.api.Define(ctx, string(kinds))
-}
-
-// populate plays whoever deploys: namespaces, accounts, pods and services.
-func (st *stage) populate(ctx context.Context) error {
-	api := st.in.api
-	labels := map[string]string{labelRange: st.name, labelRun: st.run}
-	namespaces := []string{rootNamespace(st.r)}
-	for _, s := range st.sidecars {
-		namespaces = append(namespaces, s.workload.Namespace)
-	}
-	var g errgroup.Group
-	for _, name := range namespaces {
-		g.Go(func() error { return api.Apply(ctx, kubeapi.Namespace(name, labels)) })
-	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	var all errgroup.Group
-	for _, s := range st.sidecars {
-		all.Go(func() error { return st.deploy(ctx, s) })
-	}
-	for _, o := range standing(st.r) {
-		all.Go(func() error { return api.Apply(ctx, o) })
-	}
-	return all.Wait()
-}
-
-// deploy makes a workload known to the API.
-func (st *stage) deploy(ctx context.Context, s *sidecar) error {
-	api, w := st.in.api, s.workload
-	if err := api.Apply(ctx, kubeapi.Account(w.Namespace, w.Account, map[string]string{labelRun: st.run})); err != nil {
-		return err
-	}
-	if err := api.Run(ctx, s.pod()); err != nil {
-		return err
-	}
-	if w.VIP.IsValid() {
-		for _, o := range kubeapi.Service(s.pod(), w.VIP, servicePorts()) {
-			if err := api.Apply(ctx, o); err != nil {
-				return err
-			}
-		}
-	}
-	return s.token(ctx)
-}
-
-// servicePorts are those that a service declares. The port for administration
-// is among them, or else its address would lead nowhere from inside the mesh.
-func servicePorts() []kubeapi.ServicePort {
-	return []kubeapi.ServicePort{
-		{Name: "http", Protocol: "http", Number: clusters.PortHTTP},
-		{Name: "http-health", Protocol: "http", Number: clusters.PortHealth},
-		{Name: "http-admin", Protocol: "http", Number: clusters.PortAdmin},
-		{Name: "tcp", Protocol: "tcp", Number: clusters.PortTCP},
-		{Name: "tcp-opaque", Protocol: "tcp", Number: clusters.PortOpaque},
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/meshbreach/meshbreach/clusters"
 )
@@ -123,5 +122,3 @@ func (w want) missing(l shownListener) []string {
 	}
 	return out
 }
-
-func joined(missing []string) string { return strings.Join(missing, ", ") }
