@@ -22,6 +22,9 @@ const (
 type Release struct {
 	Version  string            `json:"version"`
 	Programs map[string]string `json:"-"` // path by name
+	// Proxy says which proxy judges, with its version and build; empty where
+	// nobody knows.
+	Proxy string `json:"proxy,omitempty"`
 	// On Kubernetes a mesh runs from images and is installed by its charts.
 	Hub    string `json:"-"` // registry and folder of its images; the charts' own when empty
 	Tag    string `json:"-"` // of its images; the charts' own when empty

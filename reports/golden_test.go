@@ -57,7 +57,7 @@ func at(seconds float64) time.Time {
 // try to be more than text.
 func sample() Run {
 	return Run{
-		Schema: Schema, ID: "mb-7f3a", Tool: "v0.1.0", Mesh: "envoy", Release: "1.40.0", Provider: "local",
+		Schema: Schema, ID: "mb-7f3a", Tool: "v0.1.0", Mesh: "envoy", Release: "1.40.0", Proxy: "Envoy 1.40.0, stock build", Provider: "local",
 		Started: at(0), Finished: at(41.2), UpTime: 2.31, Exit: 1,
 		Totals: Totals{
 			Outcomes:       map[string]int{"pass": 2, "gap": 1, "fail": 2, "invalid": 1, "inconclusive": 1, "unsupported": 1},

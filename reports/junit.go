@@ -42,6 +42,9 @@ func suite(run Run, name string, took Seconds) junit.Testsuite {
 	s.AddProperty("mesh", clean(run.Mesh))
 	s.AddProperty("release", clean(run.Release))
 	s.AddProperty("provider", clean(run.Provider))
+	if run.Proxy != "" {
+		s.AddProperty("proxy", clean(run.Proxy))
+	}
 	return s
 }
 

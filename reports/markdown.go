@@ -18,6 +18,9 @@ func Markdown(w io.Writer, run Run) error {
 	fmt.Fprintf(&b, "| attempts | %d: %s |\n", sum(run.Totals.Verdicts), mark(counts(run.Totals.Verdicts, verdicts())))
 	fmt.Fprintf(&b, "| honest load | %s |\n", run.Totals.honest())
 	fmt.Fprintf(&b, "| time | %s, of them %s until the mesh was up |\n", span(run.elapsed()), span(run.UpTime))
+	if run.Proxy != "" {
+		fmt.Fprintf(&b, "| proxy | %s |\n", mark(run.Proxy))
+	}
 	fmt.Fprintf(&b, "| run | %s, meshbreach %s |\n\n", code(run.ID), mark(run.Tool))
 	markTroubles(&b, run)
 	markGaps(&b, run)

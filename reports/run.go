@@ -18,6 +18,7 @@ type Run struct {
 	Tool     string    `json:"tool"` // version of meshbreach
 	Mesh     string    `json:"mesh"`
 	Release  string    `json:"release,omitempty"` // version of the mesh or of its proxy
+	Proxy    string    `json:"proxy,omitempty"`   // which proxy judged: its version and build
 	Provider string    `json:"provider"`
 	Weakened []string  `json:"weakened,omitempty"` // weakenings that the whole run was made with
 	Started  time.Time `json:"started"`

@@ -168,6 +168,9 @@ func (p Page) totals(b *strings.Builder, run Run) {
 	p.labelled(b, "attempts", fmt.Sprintf("%d: %s", sum(run.Totals.Verdicts), counts(run.Totals.Verdicts, verdicts())))
 	p.labelled(b, "honest load", run.Totals.honest())
 	p.labelled(b, "time", fmt.Sprintf("%s, of them %s until the mesh was up", span(run.elapsed()), span(run.UpTime)))
+	if run.Proxy != "" {
+		p.labelled(b, "proxy", run.Proxy)
+	}
 	if len(p.Reports) > 0 {
 		p.labelled(b, "reports", strings.Join(p.Reports, " "))
 	}

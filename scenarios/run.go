@@ -77,7 +77,7 @@ func orDefault[T int | time.Duration](v, d T) T {
 func Run(ctx context.Context, o Options) (reports.Run, error) {
 	o = o.withDefaults()
 	report := reports.Run{
-		Schema: reports.Schema, ID: o.ID, Tool: o.Tool, Mesh: o.Mesh.Name(), Release: o.Release.Version,
+		Schema: reports.Schema, ID: o.ID, Tool: o.Tool, Mesh: o.Mesh.Name(), Release: o.Release.Version, Proxy: o.Release.Proxy,
 		Provider: o.Provider.Name(), Weakened: o.Weaken, Started: time.Now().UTC(),
 	}
 	if _, err := clusters.Weaken(clusters.Policy{}, o.Weaken...); err != nil {

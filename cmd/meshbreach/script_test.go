@@ -63,6 +63,7 @@ func TestTheCommandLineDoesWhatItsManualSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	registry := hub(t, os.Getenv(envoyVariable))
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
@@ -75,6 +76,7 @@ func TestTheCommandLineDoesWhatItsManualSays(t *testing.T) {
 			e.Setenv("PROBE", os.Getenv(probeVariable))
 			e.Setenv("ENVOY", os.Getenv(envoyVariable))
 			e.Setenv("STORED", stored)
+			e.Setenv("HUB", registry)
 			e.Setenv("BIN", filepath.Dir(self)) // has meshbreach and nothing else
 			e.Setenv("NO_COLOR", "1")
 			return nil

@@ -15,7 +15,8 @@ import (
 type where struct {
 	mesh, provider string
 	parallel       int
-	probe, envoy   string
+	probe          string
+	programFlags
 }
 
 func (f *where) add(cmd *cobra.Command) {
@@ -24,7 +25,7 @@ func (f *where) add(cmd *cobra.Command) {
 	flags.StringVar(&f.provider, "provider", builtin.Auto, "where to make it: auto, local")
 	flags.IntVar(&f.parallel, "parallel", scenarios.DefaultParallel, "isolated ranges, each with the whole cast")
 	flags.StringVar(&f.probe, "probe", "", "path of the probe (default: beside meshbreach, or on PATH)")
-	flags.StringVar(&f.envoy, "envoy", "", "path of Envoy (default: found, or the pinned one is downloaded)")
+	f.programFlags.add(cmd)
 	completeWith(cmd, "mesh", meshes)
 	completeWith(cmd, "provider", providers)
 }
@@ -40,6 +41,9 @@ func (f *where) options() (o scenarios.Options, why string, err error) {
 	if f.parallel < 1 {
 		return o, "", fmt.Errorf("--parallel %d: at least 1", f.parallel)
 	}
+	if _, err = f.search(); err != nil {
+		return o, "", err
+	}
 	o.Tool, o.Parallel = version(), f.parallel
 	return o, why, nil
 }
@@ -51,11 +55,11 @@ func (f *where) handover(cmd *cobra.Command) (builtin.Handover, error) {
 	if h.Probe, err = builtin.Probe(f.probe); err != nil {
 		return h, err
 	}
-	search := builtin.Search{
-		Paths: map[string]string{"envoy": f.envoy},
-		Get:   true,
-		Note:  func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), text) },
+	search, err := f.search()
+	if err != nil {
+		return h, err
 	}
+	search.Get, search.Note = true, func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), text) }
 	r, err := search.Release(cmd.Context(), f.mesh)
 	if err != nil {
 		return h, err
@@ -64,6 +68,6 @@ func (f *where) handover(cmd *cobra.Command) (builtin.Handover, error) {
 	if _, err := rand.Read(id); err != nil {
 		return h, fmt.Errorf("name the run: %w", err)
 	}
-	h.ID, h.Version, h.Programs = hex.EncodeToString(id), r.Version, r.Programs
+	h.ID, h.Version, h.Proxy, h.Programs = hex.EncodeToString(id), r.Version, r.Proxy, r.Programs
 	return h, nil
 }
