@@ -5,13 +5,20 @@ package kubernetes
 
 import (
 	"context"
-	"crypto"
 	"errors"
-	"io"
-	"net"
+	"fmt"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/kubeapi"
@@ -40,6 +47,13 @@ type Nodes interface {
 	Read(ctx context.Context, file string) ([]byte, error)
 }
 
+// A Signaller is Nodes that also reach the processes of a container.
+type Signaller interface {
+	// Signal kills, hangs or resumes all processes of a container. Its id is
+	// the runtime's own, without the runtime's name.
+	Signal(ctx context.Context, node, id string, f clusters.Fault) error
+}
+
 // ErrNoNodes is for what only the owner of the nodes can do.
 var ErrNoNodes = errors.New("the cluster's nodes are not ours")
 
@@ -49,68 +63,89 @@ type Dress func(w clusters.Workload, pod *corev1.Pod)
 
 // A Host runs workloads as pods. Its ranges have namespaces when Up returns;
 // the mesh has their pods made, by Launch, when it is ready for them.
-type Host struct{}
+type Host struct {
+	run     string
+	image   string
+	nodes   Nodes
+	config  *rest.Config
+	api     *kubeapi.Client
+	kube    kubernetes.Interface
+	dynamic dynamic.Interface
+	mapper  meta.ResettableRESTMapper
+	asked   *atomic.Int64 // requests
+	scratch string
+
+	mu         sync.Mutex
+	namespaces map[string]bool // those that this run made
+	objects    []made          // those outside of them, in the order of their making
+	tunnels    map[string]*tunnel
+	relays     map[string]*relay
+}
 
 var _ clusters.Host = (*Host)(nil)
 
-// Up makes the ranges' namespaces on a cluster: range RUN-rN has RUN-rN-prod
-// and so on, and its workloads' Namespace says so. It makes no pods.
-func Up(ctx context.Context, o Options, spec clusters.Spec) (*clusters.Cluster, error) {
-	return nil, errors.New("not built yet")
+// newHost reaches a cluster; it asks nothing of it yet.
+func newHost(o Options, run string) (*Host, error) {
+	asked := &atomic.Int64{}
+	config := prepared(o.Config)
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return counting{next, asked} })
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("reach the cluster: %w", err)
+	}
+	base, _, err := rest.DefaultServerUrlFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("reach the cluster: %w", err)
+	}
+	kube, err := kubernetes.NewForConfigAndClient(config, client)
+	if err != nil {
+		return nil, fmt.Errorf("reach the cluster: %w", err)
+	}
+	objects, err := dynamic.NewForConfigAndClient(config, client)
+	if err != nil {
+		return nil, fmt.Errorf("reach the cluster: %w", err)
+	}
+	return &Host{
+		run: run, image: o.Image, nodes: o.Nodes, config: config, asked: asked,
+		api: kubeapi.Reach(base.String(), client), kube: kube, dynamic: objects,
+		mapper:     restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(kube.Discovery())),
+		namespaces: map[string]bool{}, tunnels: map[string]*tunnel{}, relays: map[string]*relay{},
+	}, nil
 }
+
+// prepared is a copy of a configuration without what is for people at a
+// terminal: a brake on requests, and warnings on standard error.
+func prepared(config *rest.Config) *rest.Config {
+	c := rest.CopyConfig(config)
+	c.QPS = -1
+	c.WarningHandlerWithContext = rest.NoWarnings{}
+	c.UserAgent = "meshbreach"
+	return c
+}
+
+// counting counts the requests to the API.
+type counting struct {
+	next  http.RoundTripper
+	asked *atomic.Int64
+}
+
+func (c counting) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.asked.Add(1)
+	return c.next.RoundTrip(r)
+}
+
+// WrappedRoundTripper lets client-go find what it upgrades connections with.
+func (c counting) WrappedRoundTripper() http.RoundTripper { return c.next }
 
 // API is the cluster's API as its administrator sees it.
-func (h *Host) API() *kubeapi.Client { return nil }
+func (h *Host) API() *kubeapi.Client { return h.api }
 
 // Config is how the API is reached.
-func (h *Host) Config() *rest.Config { return nil }
+func (h *Host) Config() *rest.Config { return h.config }
 
-// Namespace makes a namespace that goes with the cluster.
-func (h *Host) Namespace(ctx context.Context, name string, labels map[string]string) error {
-	return nil
-}
-
-// Apply makes objects, in their order, that go with the cluster.
-func (h *Host) Apply(ctx context.Context, objects ...kubeapi.Object) error { return nil }
-
-// Launch makes the accounts, pods and services of a range, waits until they
-// are ready and fills in where they are: Address of everybody, VIP of who
-// serves. A nil dress changes nothing.
-func (h *Host) Launch(ctx context.Context, r *clusters.Range, dress Dress) error { return nil }
-
-// Pod is the name of a workload's pod, in its Namespace.
-func Pod(w clusters.Workload) string { return "" }
-
-// Deployed waits until all replicas of a deployment are the newest and ready,
-// and nothing of an older one is left; with none wanted, until nothing is left.
-func (h *Host) Deployed(ctx context.Context, namespace, name string) error { return nil }
-
-// Dial connects to a port of a pod's loopback interface, by the API server.
-func (h *Host) Dial(ctx context.Context, namespace, pod string, port int) (net.Conn, error) {
-	return nil, nil
-}
-
-// Follow gives every line that a container logs, from its start until the
-// context ends; a container that was started again is followed again.
-func (h *Host) Follow(ctx context.Context, namespace, pod, container string, line func([]byte)) error {
-	return nil
-}
-
-// Exec runs a command in a container and returns what it wrote.
-func (h *Host) Exec(ctx context.Context, namespace, pod, container string, command ...string) ([]byte, error) {
-	return nil, nil
-}
-
-// Audit gives every event of the API's audit log until the context ends.
-// ErrNoNodes where there is none to be had.
-func (h *Host) Audit(ctx context.Context, line func([]byte)) error { return nil }
-
-// AccountKey is the key that the API signs account tokens with; ErrNoNodes
-// where it is not ours.
-func (h *Host) AccountKey(ctx context.Context) (crypto.Signer, error) { return nil, nil }
-
-// Stream is the session with a workload's probe, kept open by a relay.
-func (h *Host) Stream(w clusters.Workload) (io.ReadWriteCloser, error) { return nil, nil }
+// Requests is how many were made of the API so far; a watch or an open stream
+// is one.
+func (h *Host) Requests() int { return int(h.asked.Load()) }
 
 // Sidecar is an error: a pod's proxies are its own.
 func (h *Host) Sidecar(context.Context, clusters.Workload, clusters.Sidecar) (clusters.Process, error) {
@@ -118,7 +153,19 @@ func (h *Host) Sidecar(context.Context, clusters.Workload, clusters.Sidecar) (cl
 }
 
 // Scratch is a folder that is gone with the cluster.
-func (h *Host) Scratch() string { return "" }
+func (h *Host) Scratch() string { return h.scratch }
 
-// Fault does something bad to a part of a workload.
-func (h *Host) Fault(w clusters.Workload, part clusters.Part, f clusters.Fault) error { return nil }
+// makeScratch prefers the user's own tmpfs.
+func (h *Host) makeScratch() error {
+	for _, parent := range []string{os.Getenv("XDG_RUNTIME_DIR"), os.TempDir()} {
+		if parent == "" {
+			continue
+		}
+		dir, err := os.MkdirTemp(parent, "meshbreach-")
+		if err == nil {
+			h.scratch = dir
+			return nil
+		}
+	}
+	return errors.New("make a scratch folder: neither XDG_RUNTIME_DIR nor the temporary folder takes one")
+}
