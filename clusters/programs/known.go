@@ -88,6 +88,10 @@ func known() []program {
 			source:  etcd(),
 		},
 		istioFile("istio-bootstrap", "MESHBREACH_ISTIO_BOOTSTRAP", istioBootstrap),
+		{
+			name: "istio-charts", variable: "MESHBREACH_ISTIO_CHARTS", version: istioVersion,
+			file: "charts.tgz", source: bundle{istio(), "istio.io/istio", istioCharts()},
+		},
 		istioFile("istio-crds", "MESHBREACH_ISTIO_CRDS", istioCRDs),
 		kubernetesProgram("kube-apiserver", "MESHBREACH_KUBE_APISERVER"),
 		kubernetesProgram("kube-controller-manager", "MESHBREACH_KUBE_CONTROLLER_MANAGER"),
@@ -101,6 +105,11 @@ const (
 	istioBootstrap = "tools/packaging/common/envoy_bootstrap.json"
 	istioCRDs      = "manifests/charts/base/files/crd-all.gen.yaml"
 )
+
+// istioCharts are the folders of the charts that install Istio.
+func istioCharts() []string {
+	return []string{"manifests/charts/base", "manifests/charts/istio-control/istio-discovery"}
+}
 
 func consul() module {
 	return module{
