@@ -1,6 +1,10 @@
 // Command probe is the program inside every workload: it serves, knocks,
 // attacks and sends honest load, as the harness says over its standard input
 // and output. It has no control port. Its log goes to standard error.
+//
+// In a container it is the first process: with -serve it holds all state and
+// takes one session at a time on a unix socket, and a second one, started with
+// -relay, joins that socket to its own standard input and output.
 package main
 
 import (
@@ -33,35 +37,44 @@ func main() {
 	runtime.LockOSThread()
 	var hide paths
 	flag.Var(&hide, "hide", "folder that this process must not see (repeatable; Linux)")
+	socket := flag.String("serve", "", "unix socket to take sessions on, one at a time, instead of standard input and output")
+	relayed := flag.String("relay", "", "unix socket of a probe to join to standard input and output, and nothing else")
 	restricted := flag.Bool(restrictedFlag, false, "set by the probe itself, when it has given up what it must not have")
 	flag.Parse()
 	log.SetFlags(log.Ltime | log.Lmicroseconds)
 	log.SetPrefix("probe: ")
-	if !*restricted {
-		if err := restrict(hide); err != nil {
+	if !*restricted && *relayed == "" {
+		if err := restrict(hide, *socket); err != nil {
 			log.Fatal(err)
 		}
 	}
 	runtime.UnlockOSThread()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := serve(ctx); err != nil {
+	if err := run(ctx, *socket, *relayed); err != nil {
 		stop()
 		log.Fatal(err)
 	}
 }
 
-// serve answers the harness until it is gone.
-func serve(ctx context.Context) error {
+func run(ctx context.Context, socket, relayed string) error {
+	if relayed != "" {
+		return relay(ctx, relayed, standard())
+	}
 	target, err := app.Start(nil, app.Options{Log: log.Default()})
 	if err != nil {
 		return err
 	}
-	err = session.Serve(ctx, standard(), session.Agent{
+	agent := session.Agent{
 		Attacks:  attacks.Catalog(),
 		Foothold: attacker.Foothold{},
 		App:      target,
-	})
+	}
+	if socket == "" {
+		err = session.Serve(ctx, standard(), agent)
+	} else {
+		err = serveSocket(ctx, socket, agent)
+	}
 	return errors.Join(err, target.Close())
 }
 

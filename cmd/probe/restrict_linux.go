@@ -18,8 +18,8 @@ const restrictedFlag = "restricted"
 // have: the folders to hide, the sight of other processes, every capability,
 // and the way to get one back. It runs on a locked thread and then executes
 // this program again from there: only so do all threads of a Go program change.
-// It returns only when something could not be done.
-func restrict(hide []string) error {
+// It returns only when something could not be done; socket is handed on.
+func restrict(hide []string, socket string) error {
 	// Opened before anything is hidden, since the program may lie in there.
 	self, err := unix.Open("/proc/self/exe", unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -37,6 +37,9 @@ func restrict(hide []string) error {
 		return fmt.Errorf("give up new privileges: %w", err)
 	}
 	args := []string{os.Args[0], "-" + restrictedFlag}
+	if socket != "" {
+		args = append(args, "-serve", socket)
+	}
 	if err := syscall.Exec("/proc/self/fd/"+strconv.Itoa(self), args, os.Environ()); err != nil {
 		return fmt.Errorf("execute own program again: %w", err)
 	}

@@ -7,7 +7,7 @@ import "errors"
 const restrictedFlag = "restricted"
 
 // restrict can hide nothing where there are no mount namespaces.
-func restrict(hide []string) error {
+func restrict(hide []string, _ string) error {
 	if len(hide) > 0 {
 		return errors.New("-hide needs Linux")
 	}
