@@ -34,7 +34,7 @@ func arrows() []arrow {
 		{from: "reports"},
 		{from: "clusters"},
 		{from: "clusters/builtin", to: []string{"clusters/..."}},
-		{from: "clusters/...", to: []string{"clusters", "clusters/authority", "clusters/programs", "clusters/evidence", "clusters/kubeapi"}, tests: []string{"clusters/...", "attacker/..."}},
+		{from: "clusters/...", to: []string{"clusters", "clusters/authority", "clusters/programs", "clusters/evidence", "clusters/kubeapi", "clusters/kubernetes"}, tests: []string{"clusters/...", "attacker/..."}},
 		{from: "hack/generate", to: []string{"scenarios", "reports"}},
 		{from: "hack/...", to: []string{"clusters/programs"}},
 	}
