@@ -14,12 +14,18 @@ import (
 
 func newList() *cobra.Command {
 	var meshNames []string
+	var wide bool
 	cmd := &cobra.Command{
 		Use:   "list [id | glob | family | FILE.yaml ...]",
 		Short: "List scenarios, or what each mesh is expected to do about every attempt",
+		Long: `Lists scenarios. With --mesh it prints the matrix of expectations: a row an
+attempt, a column a mesh, and in the cell what the mesh does about it: blocked
+by whom, at which layer and for which reason; breached; a gap, which succeeds by
+design; or unsupported, and why. Every cell was seen in a run.`,
 		Example: `  meshbreach list
   meshbreach list certs
-  meshbreach list --mesh none,envoy       the matrix of expectations`,
+  meshbreach list --mesh istio,consul,envoy,none
+  meshbreach list --mesh istio --wide token      with whole reasons`,
 		ValidArgsFunction: completeScenarios,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, m := range meshNames {
@@ -32,12 +38,13 @@ func newList() *cobra.Command {
 				return err
 			}
 			if len(meshNames) > 0 {
-				return matrix(cmd.OutOrStdout(), picked, meshNames)
+				return matrix(cmd.OutOrStdout(), picked, meshNames, wide)
 			}
 			return overview(cmd.OutOrStdout(), picked)
 		},
 	}
-	cmd.Flags().StringSliceVar(&meshNames, "mesh", nil, "show what these meshes are expected to do: none, envoy")
+	cmd.Flags().StringSliceVar(&meshNames, "mesh", nil, "show what these meshes are expected to do: "+strings.Join(meshes(), ", "))
+	cmd.Flags().BoolVar(&wide, "wide", false, "show cells of the matrix whole")
 	completeWith(cmd, "mesh", meshes)
 	return cmd
 }
@@ -51,22 +58,23 @@ func overview(out io.Writer, picked []scenarios.Scenario) error {
 	return w.Flush()
 }
 
+// cellWidth is how much of a cell is shown when not all of it is asked for.
+const cellWidth = 44
+
 // matrix has a row an attempt and a column a mesh.
-func matrix(out io.Writer, picked []scenarios.Scenario, meshNames []string) error {
+func matrix(out io.Writer, picked []scenarios.Scenario, meshNames []string, wide bool) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "SCENARIO\tATTEMPT\t"+strings.ToUpper(strings.Join(meshNames, "\t")))
-	for _, s := range picked {
-		for _, a := range s.Attempts {
-			row := []string{s.ID, a.ID}
-			for _, m := range meshNames {
-				said := "-"
-				if e, ok := a.Expect[m]; ok {
-					said = e.String()
-				}
-				row = append(row, said)
+	for _, r := range scenarios.Matrix(picked, meshNames...) {
+		row := []string{r.Scenario, r.Attempt}
+		for _, c := range r.Cells {
+			text := c.String()
+			if short := []rune(text); !wide && len(short) > cellWidth {
+				text = strings.TrimRight(string(short[:cellWidth-1]), " ") + "…"
 			}
-			fmt.Fprintln(w, strings.Join(row, "\t"))
+			row = append(row, text)
 		}
+		fmt.Fprintln(w, strings.Join(row, "\t"))
 	}
 	return w.Flush()
 }
