@@ -22,11 +22,14 @@ func (r Record) tries() []Call {
 	return out
 }
 
-// breached looks for a receipt that meets the breach predicate. While a change
+// breached looks for a receipt, or a reply, that meets the breach predicate. While a change
 // was under way, what was served before it settled is the window, not a breach.
 func breached(r Record, e evidence) (Finding, bool) {
 	for _, c := range r.tries() {
 		for _, o := range c.Observations {
+			if f, ok := told(r, c, o); ok {
+				return f, true
+			}
 			for _, x := range e.receipts[o.Nonce] {
 				if !r.Breach.Proves(x, r.Target) || c.Change != nil && !c.Change.before(x.At) {
 					continue
@@ -44,6 +47,17 @@ func breached(r Record, e evidence) (Finding, bool) {
 		}
 	}
 	return Finding{}, false
+}
+
+// told says whether the reply to a try meets the breach predicate. Of a change
+// that was under way only what was asked for after it had settled counts.
+func told(r Record, c Call, o attacker.Observation) (Finding, bool) {
+	b := r.Breach.Reply
+	if b == nil || !b.Proves(o, r.Target) || c.Change != nil && !c.Change.before(o.Start) {
+		return Finding{}, false
+	}
+	return Finding{Verdict: Breached, Proof: "reply", Alert: alert(r, c),
+		Why: fmt.Sprintf("answered with %s, and the answer holds the canary of %s", replyText(o.Reply), b.canary(r.Target))}, true
 }
 
 // before says whether the change had settled before a moment.

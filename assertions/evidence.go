@@ -71,6 +71,13 @@ func (e evidence) signals(o attacker.Observation) []clusters.Signal {
 	if o.Nonce != "" {
 		out = append(out, e.named[o.Nonce]...)
 	}
+	for _, mark := range o.Marks {
+		for _, s := range e.named[mark] {
+			if !s.At.Before(o.Start.Add(-skew)) && !s.At.After(o.End.Add(skew)) {
+				out = append(out, s)
+			}
+		}
+	}
 	began := o.Start
 	if first, ok := e.opened[connection{o.Connection, plain(o.Local)}]; ok {
 		began = first

@@ -4,6 +4,7 @@ package assertions
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/meshbreach/meshbreach/attacker"
@@ -45,8 +46,8 @@ const (
 // An Expectation is what a scenario says a mesh does about an attempt.
 type Expectation struct {
 	Verdict Verdict           `json:"verdict"`
-	By      string            `json:"by,omitempty"`     // target or source: whose proxy refuses; authority or platform
-	Layer   string            `json:"layer,omitempty"`  // tls, tcp, http or ca
+	By      string            `json:"by,omitempty"`     // target or source: whose proxy refuses; authority or platform; peer: whoever is at the address
+	Layer   string            `json:"layer,omitempty"`  // tls, tcp, http, grpc or ca
 	Reason  string            `json:"reason,omitempty"` // exactly as the signal's
 	Code    int               `json:"code,omitempty"`   // HTTP status that the attacker must have seen; 0 is any
 	Gap     bool              `json:"gap,omitempty"`    // breached by design; Alert must say so
@@ -67,20 +68,49 @@ func (e Expectation) String() string {
 	return string(e.Verdict)
 }
 
-// A Breach says which receipt proves that an attempt won. Fields that are
-// empty do not narrow.
+// A Breach says which receipt proves that an attempt won, or which reply.
+// Fields that are empty do not narrow.
 type Breach struct {
 	ReceiptAt string `json:"receiptAt,omitempty"` // cast name, or target (the default)
 	Route     string `json:"route,omitempty"`     // the path that was served
 	Method    string `json:"method,omitempty"`
 	Port      int    `json:"port,omitempty"`
+	// Reply is for attempts that win by what they are told. No receipt counts
+	// then.
+	Reply *Told `json:"reply,omitempty"`
+}
+
+// Told says which reply proves that an attempt won: a success that holds what
+// only the protected thing has.
+type Told struct {
+	Status int    `json:"status,omitempty"` // HTTP status; 0 is any success
+	Holds  string `json:"holds"`            // cast name, target, or authority: whose canary
+	What   string `json:"what,omitempty"`   // config: a canary that is in the configuration of its proxy and in no other's
+}
+
+// Proves says whether what an attempt saw meets the predicate; target is the
+// cast name that "target" stands for.
+func (t Told) Proves(o attacker.Observation, target string) bool {
+	return o.Refusal == nil && o.Reply != nil && (t.Status == 0 || t.Status == o.Reply.Status) && slices.Contains(o.Reply.Holds, t.canary(target))
+}
+
+// canary is the name that a reply would hold.
+func (t Told) canary(target string) string {
+	name := t.Holds
+	if name == "target" {
+		name = target
+	}
+	if t.What != "" {
+		name += "/" + t.What
+	}
+	return name
 }
 
 // Proves says whether a receipt meets the predicate; target is the cast name
 // that "target" stands for.
 func (b Breach) Proves(r attacker.Receipt, target string) bool {
 	path, _, _ := strings.Cut(r.Path, "?")
-	return r.Workload == b.place(target) &&
+	return b.Reply == nil && r.Workload == b.place(target) &&
 		(b.Route == "" || b.Route == path) &&
 		(b.Method == "" || b.Method == r.Method) &&
 		(b.Port == 0 || b.Port == r.Port)

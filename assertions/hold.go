@@ -80,7 +80,7 @@ func (e evidence) ended(o attacker.Observation) bool {
 }
 
 func unrefused(o attacker.Observation) Finding {
-	return inconclusive("answered, but no receipt meets the breach predicate and nobody refused: %s", replyText(o.Reply))
+	return inconclusive("answered, but neither a receipt nor the answer meets the breach predicate and nobody refused: %s", replyText(o.Reply))
 }
 
 // one judges a single try by the signal that joins it.
@@ -98,6 +98,9 @@ func one(r Record, e evidence, o attacker.Observation) Finding {
 		s := seen[i]
 		return Finding{Verdict: Misblocked, By: s.Workload, Layer: s.Layer, Reason: s.Reason, Proof: "proxy-log",
 			Why: fmt.Sprintf("refused by %s: %s %s; expected %s", s.Workload, s.Layer, s.Reason, r.Expect)}
+	}
+	if r.Expect.By == SidePeer {
+		return byPeer(r, o)
 	}
 	f := Finding{Verdict: Inconclusive, Layer: string(o.Refusal.Layer), Reason: o.Refusal.Text,
 		Why: fmt.Sprintf("the attacker saw %s, and no proxy reported a refusal", refusalText(*o.Refusal))}

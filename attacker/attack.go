@@ -30,6 +30,9 @@ type Target struct {
 	// Authority is where the mesh's certificate authority is asked; nil where
 	// workloads speak to none.
 	Authority *Authority `json:"authority,omitempty"`
+	// Canaries are texts that are found only where a thing is kept, by the name
+	// of the thing: an answer that holds one of them gives the thing away.
+	Canaries map[string][]string `json:"canaries,omitempty"`
 }
 
 // An Authority is the certificate authority of a mesh, as workloads see it.
@@ -46,8 +49,14 @@ type Authority struct {
 	// Accounts are the namespace/account of the cast members, by name.
 	Accounts map[string]string `json:"accounts,omitempty"`
 	// Identities are the URIs of the cast members, by name: everybody knows
-	// what others are called.
+	// what others are called. That of the control plane is there as authority.
 	Identities map[string]string `json:"identities,omitempty"`
+	// Doors are the further addresses of the control plane, host:port, by what
+	// is behind them.
+	Doors map[string]string `json:"doors,omitempty"`
+	// Nodes are the names that the cast members' proxies go by at the control
+	// plane, by name.
+	Nodes map[string]string `json:"nodes,omitempty"`
 }
 
 // An Attack is one hostile technique. Make one with New.

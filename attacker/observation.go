@@ -48,6 +48,9 @@ type Reply struct {
 	Status int    `json:"status,omitempty"` // HTTP status; 0 for a raw TCP answer
 	Body   string `json:"body,omitempty"`   // at most 256 bytes
 	By     string `json:"by,omitempty"`     // epoch of the probe that answered, empty when it was not a probe
+	// Holds are the names of the canaries that were found in the whole answer,
+	// sorted. What was found, and the rest of the answer, is kept nowhere.
+	Holds []string `json:"holds,omitempty"`
 }
 
 // Identity is what a peer proved in a TLS handshake.
@@ -67,12 +70,15 @@ type Observation struct {
 	Remote netip.AddrPort `json:"remote,omitzero"`
 	// Errands are the own ends of connections that the attempt made on its
 	// way, to a certificate authority for example.
-	Errands    []netip.AddrPort `json:"errands,omitempty"`
-	Seen       Reach            `json:"seen"`
-	Connection string           `json:"connection,omitempty"` // "fresh" or the name of a kept connection
-	Peer       Identity         `json:"peer,omitzero"`
-	Refusal    *Refusal         `json:"refusal,omitempty"`
-	Reply      *Reply           `json:"reply,omitempty"`
+	Errands []netip.AddrPort `json:"errands,omitempty"`
+	// Marks stand for the nonce in logs that write down neither it nor an
+	// address: the identity that was shown, a space and the path.
+	Marks      []string `json:"marks,omitempty"`
+	Seen       Reach    `json:"seen"`
+	Connection string   `json:"connection,omitempty"` // "fresh" or the name of a kept connection
+	Peer       Identity `json:"peer,omitzero"`
+	Refusal    *Refusal `json:"refusal,omitempty"`
+	Reply      *Reply   `json:"reply,omitempty"`
 }
 
 // A Receipt is what a target wrote down about a request that arrived.

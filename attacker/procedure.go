@@ -26,10 +26,11 @@ type Procedure struct {
 	TLS      *TLS                // nil is plaintext
 	Timeout  Duration            // 2 s when zero
 	Secrets  []string            // in Message, which no answer may bring into a record
+	Stream   bool                // the answer is any number of messages, which are given as they came, framed
 }
 
 // largestMessage bounds an answer, in bytes.
-const largestMessage = 1 << 20
+const largestMessage = 4 << 20
 
 // Invoke makes the call and returns the encoded answer and what was seen. Every
 // status but OK is a Refusal with its number and its message: at layer grpc, or
@@ -47,8 +48,11 @@ func (f Foothold) Invoke(ctx context.Context, p Procedure) ([]byte, Observation)
 		Headers: p.headers(), Body: frame(p.Message), TLS: p.TLS,
 	}
 	answer, err := f.invoke(ctx, k, &o)
+	if err == nil && answer != nil && !p.Stream {
+		answer, err = unframe(answer)
+	}
 	if err != nil {
-		o.Refusal = refusalOf(ctx, err)
+		o.Reply, o.Refusal = nil, refusalOf(ctx, err)
 	}
 	k.Headers["secrets"] = p.Secrets // to be looked for; it has travelled already
 	hush(&o, k)
@@ -80,6 +84,7 @@ func unframe(body []byte) ([]byte, error) {
 	}
 }
 
+// invoke gives the body of an answer; nil when it was refused.
 func (f Foothold) invoke(ctx context.Context, k Knock, o *Observation) ([]byte, error) {
 	resp, body, err := f.whole(ctx, k, o)
 	if err != nil || o.Refusal != nil {
@@ -94,7 +99,7 @@ func (f Foothold) invoke(ctx context.Context, k Knock, o *Observation) ([]byte, 
 		return nil, nil
 	}
 	o.Reply = &Reply{}
-	return unframe(body)
+	return body, nil
 }
 
 // whole makes one request by HTTP and reads the answer to its end. A status

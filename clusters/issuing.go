@@ -26,6 +26,13 @@ type Endpoint struct {
 	Method     string // Consul: the auth method that logs workloads in
 	Cluster    string // Istio: the id of the cluster that workloads say they are of
 	Platform   string // the API of the platform that gives tokens to accounts, host:port; empty where there is none
+	Identity   string // of the control plane itself, a URI; empty where it has none that could be claimed
+	// Doors are further addresses of the control plane, host:port, from the
+	// range's network, by what is behind them: DoorXDS and so on.
+	Doors map[string]string
+	// Nodes are the names that the cast members' proxies go by at the control
+	// plane, by cast name.
+	Nodes map[string]string
 }
 
 // Issuing is an Installed whose workloads ask a certificate authority.

@@ -24,6 +24,7 @@ type Policy struct {
 	Changes   Changes   `json:"changes,omitzero"`
 	Logging   Logging   `json:"logging,omitzero"`
 	Issuance  Issuance  `json:"issuance,omitzero"`
+	Exposure  Exposure  `json:"exposure,omitzero"`
 }
 
 // A Rule allows requests. Empty lists mean "any".

@@ -53,7 +53,7 @@ func (p *player) start(ctx context.Context, target string, u use, emit func(atta
 	running, err := client.Start(ctx, session.Attempt{
 		Attack: u.attack, Foothold: u.from, Prefix: fmt.Sprintf("%s-%s-%d", p.opts.ID, p.rg.Name, p.next()), Params: raw,
 		Target: attacker.Target{
-			Workload: t.Name, Address: t.Reached(from).String(), Host: t.Name + "." + t.Namespace, Identity: t.ID(), Authority: p.authority(),
+			Workload: t.Name, Address: t.Reached(from).String(), Host: t.Name + "." + t.Namespace, Identity: t.ID(), Authority: p.authority(), Canaries: p.canaries(),
 		},
 	}, emit)
 	return running, loot, err

@@ -120,6 +120,12 @@ func switches(p clusters.Policy) []string {
 	add(p.Changes.RootInOneStep, "A root is swapped in one step.")
 	add(p.Logging.NoAddress, "Proxies do not log the caller's address.")
 	add(p.Logging.NoAudit, "Nobody audits which targets no rule selects.")
+	add(p.Exposure.AnyDebug, "The control plane's debugging paths are open to every identity.")
+	add(p.Exposure.AnyNode, "A proxy is whose it says it is.")
+	add(p.Exposure.AnyConfig, "Every proxy may read all policies.")
+	add(p.Exposure.PlaintextXDS, "Configuration is also given without TLS.")
+	add(p.Exposure.ViewServices, "An ordinary account may list all services.")
+	add(p.Exposure.ProxyAdmin, "The proxies' administration is led to from outside.")
 	return out
 }
 

@@ -98,6 +98,9 @@ func (p *prose) steps(s Scenario, when string, steps []Step) {
 
 // breach is the predicate in words.
 func breach(b assertions.Breach) string {
+	if t := b.Reply; t != nil {
+		return "a reply that holds " + canary(*t)
+	}
 	out := "a receipt at " + cmp.Or(b.ReceiptAt, "target")
 	if b.Method != "" || b.Route != "" {
 		out += " of " + strings.TrimSpace(b.Method+" "+b.Route)

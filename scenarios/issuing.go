@@ -25,6 +25,10 @@ func (p *player) authority() *attacker.Authority {
 		out.Identities[w.Name] = w.ID()
 		out.Accounts[w.Name] = w.Namespace + "/" + w.Account
 	}
+	if e.Identity != "" {
+		out.Identities[clusters.AuthorityName] = e.Identity
+	}
+	out.Doors, out.Nodes = e.Doors, e.Nodes
 	return out
 }
 

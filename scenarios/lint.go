@@ -86,6 +86,7 @@ func (l *linter) attempt(at trail, s Scenario, a Attempt) {
 	if b := a.Breach; b != nil && b.ReceiptAt != "" {
 		l.known(at.at("breach", "receiptAt"), "cast member", b.ReceiptAt, append(castNames(), "target")...)
 	}
+	l.told(at.at("breach"), a)
 	l.steps(at.at("steps"), a.Steps)
 	l.steps(at.at("restore"), a.Restore)
 	for _, mesh := range []string{"none", "envoy"} {
@@ -144,8 +145,8 @@ func (l *linter) mesh(at trail, name string) {
 func (l *linter) expectation(at trail, e assertions.Expectation) {
 	switch e.Verdict {
 	case assertions.Blocked:
-		l.known(at.at("blocked", "by"), "side", e.By, "target", "source", clusters.AuthorityName, clusters.PlatformName)
-		l.known(at.at("blocked", "layer"), "layer", e.Layer, "tls", "tcp", "http", clusters.LayerCA)
+		l.known(at.at("blocked", "by"), "side", e.By, "target", "source", clusters.AuthorityName, clusters.PlatformName, assertions.SidePeer)
+		l.known(at.at("blocked", "layer"), "layer", e.Layer, "tls", "tcp", "http", "grpc", clusters.LayerCA)
 		if e.Reason == "" {
 			l.say(at.at("blocked"), "blocked names no reason: a refusal for any other reason proves nothing")
 		}

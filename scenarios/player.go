@@ -255,7 +255,7 @@ func (p *player) gather(ctx context.Context, policy clusters.Policy, rec *assert
 		all = rec.Tries.Observations
 	}
 	for _, o := range all {
-		q.Nonces = append(q.Nonces, o.Nonce)
+		q.Nonces = append(append(q.Nonces, o.Nonce), o.Marks...)
 		if o.Local.IsValid() {
 			q.Sources = append(q.Sources, o.Local)
 		}

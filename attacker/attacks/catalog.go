@@ -7,11 +7,13 @@ import "github.com/meshbreach/meshbreach/attacker"
 // Catalog is every attack, in the order of their names.
 func Catalog() []attacker.Attack {
 	return []attacker.Attack{
+		actAsProxy(),
 		askAuthority(),
 		forgeJWT(),
 		holdConnection(),
 		httpRequest(),
 		plainText(),
 		presentLeaf(),
+		readInterface(),
 	}
 }

@@ -44,7 +44,7 @@ func (st *stage) apply(ctx context.Context, p clusters.Policy) (clusters.Revisio
 	if err := st.write(ctx, objects); err != nil {
 		return clusters.Revision{}, err
 	}
-	before, issued := st.policy.Identity, st.policy.Issuance
+	before, issued, exposed := st.policy.Identity, st.policy.Issuance, st.policy.Exposure
 	st.policy, st.latest, st.calm = p, rev.ID, false
 	st.known[rev.ID] = applied
 	if p.Changes.Withhold {
@@ -59,6 +59,9 @@ func (st *stage) apply(ctx context.Context, p clusters.Policy) (clusters.Revisio
 		return clusters.Revision{}, err
 	}
 	if err := st.issue(ctx, issued); err != nil {
+		return clusters.Revision{}, err
+	}
+	if err := st.expose(ctx, exposed); err != nil {
 		return clusters.Revision{}, err
 	}
 	for _, s := range st.sidecars {

@@ -14,7 +14,12 @@ const followEvery = 10 * time.Millisecond
 // follow reads all logs of the range until the context ends.
 func (st *stage) follow(ctx context.Context) {
 	st.ended.Go(func() { st.place.follow(ctx, st.store) })
-	st.ended.Go(func() { st.pilot.follow(ctx, func(line []byte) { note(st.store, parseAuthority, line) }) })
+	st.ended.Go(func() {
+		st.pilot.follow(ctx, func(line []byte) {
+			note(st.store, parseAuthority, line)
+			note(st.store, parseDoors, line)
+		})
+	})
 	for _, s := range st.sidecars {
 		st.ended.Go(func() { s.seat.follow(ctx, st.store) })
 	}

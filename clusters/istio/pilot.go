@@ -82,7 +82,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 // plan is what istiod has to be started with now. st.mu is held.
 func (st *stage) plan() (plan, error) {
 	keys, err := st.ca.Signing()
-	return plan{keys, st.policy.Issuance}, err
+	return plan{keys, st.policy.Issuance, st.policy.Exposure}, err
 }
 
 // restartPilot replaces istiod. The sidecars keep what they have, and their

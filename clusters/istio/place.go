@@ -36,6 +36,7 @@ type proxies struct {
 type plan struct {
 	keys     authority.Signing
 	issuance clusters.Issuance
+	exposure clusters.Exposure
 }
 
 // A pilot is the istiod of a range.

@@ -101,7 +101,7 @@ func (p *process) write(pl plan) error {
 func (p *process) service(pl plan) clusters.Service {
 	m, dir := p.on, p.on.pilotDir()
 	var env []string
-	for name, value := range pilotEnv(m.r, pl.issuance, m.issuer()) {
+	for name, value := range pl.env(m.r, m.issuer()) {
 		env = append(env, name+"="+value)
 	}
 	return clusters.Service{
@@ -111,7 +111,7 @@ func (p *process) service(pl plan) clusters.Service {
 			"--kubeconfig=" + filepath.Join(dir, "kubeconfig"), "--meshConfig=" + filepath.Join(dir, "mesh.yaml"),
 			"--domain=cluster.local", "--namespace=" + rootNamespace(m.r),
 			"--httpAddr=" + m.address(portPilotHTTP), "--httpsAddr=",
-			"--grpcAddr=" + m.address(portPilotPlain), "--secureGRPCAddr=" + m.address(portPilotSecure),
+			pl.plaintext(m.address(portPilotPlain)), "--secureGRPCAddr=" + m.address(portPilotSecure),
 			"--monitoringAddr=" + m.address(portPilotMonitor), "--ctrlz_port=0",
 			"--log_output_level=" + pilotLevels(pl.issuance),
 		},

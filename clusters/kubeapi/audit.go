@@ -6,14 +6,17 @@ package kubeapi
 const hideTokens = `"$@" | sed -u 's/"token":"[^"]*"/"token":"(hidden)"/g' > "$0"`
 
 // auditPolicy writes down whole what identities and policies are made of, and
-// of everything else that somebody asked. Reads of the API server itself, of
-// which there are thousands, are left out.
+// of everything else that somebody asked. Reads of programs of the control plane,
+// of which there are thousands, are left out; those of accounts are not.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
 - level: None
   users: ["system:apiserver"]
+- level: Metadata
+  userGroups: ["system:serviceaccounts"]
+  verbs: [get, list]
 - level: None
   verbs: [get, list, watch]
 - level: None

@@ -1,0 +1,58 @@
+package assertions
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/meshbreach/meshbreach/attacker"
+)
+
+// SidePeer is the side of whoever is at the address that was asked, where
+// nobody writes down what is refused there: a port that nothing listens on,
+// or an interface that answers "not found". What the attacker was told is the
+// only word there is, so more than a word is asked of it: it is the one that
+// the scenario names, no proxy said it, and the twin, which asks at the same
+// address, was served before and after: so the address was there, and reached.
+const SidePeer = "peer"
+
+// byPeer judges a try by what the peer itself answered.
+func byPeer(r Record, o attacker.Observation) Finding {
+	f := Finding{Verdict: Inconclusive, Layer: string(o.Refusal.Layer), Reason: o.Refusal.Text}
+	if o.Refusal.Layer == attacker.LayerDrop || o.Refusal.Layer == attacker.LayerSocket {
+		f.Why = fmt.Sprintf("the attacker saw %s, which is nobody's word", refusalText(*o.Refusal))
+		return f
+	}
+	if why := sameAddress(r, o); why != "" {
+		f.Why = why
+		return f
+	}
+	f.By, f.Proof = SidePeer, "reply"
+	f.Why = fmt.Sprintf("refused by who is at %s: %s", o.Remote, refusalText(*o.Refusal))
+	switch {
+	case strings.Contains(o.Refusal.By, "envoy"):
+		f.Why += fmt.Sprintf(", which a proxy said (%s)", o.Refusal.By)
+	case string(o.Refusal.Layer) == r.Expect.Layer && o.Refusal.Text == r.Expect.Reason && (r.Expect.Code == 0 || r.Expect.Code == o.Refusal.Code):
+		f.Verdict = Blocked
+		return f
+	}
+	f.Verdict = Misblocked
+	f.Why += fmt.Sprintf("; expected %s", r.Expect)
+	return f
+}
+
+// sameAddress says why the twins do not show that somebody is at the address.
+func sameAddress(r Record, o attacker.Observation) string {
+	for _, side := range [][]Call{r.Before, r.After} {
+		for _, c := range side {
+			if c.Role != RoleTwin {
+				continue
+			}
+			for _, t := range c.Observations {
+				if at := plain(t.Remote).Addr(); !at.IsValid() || at != plain(o.Remote).Addr() {
+					return fmt.Sprintf("the twin was served at %s and the attempt went to %s, so nobody knows who is there", t.Remote, o.Remote)
+				}
+			}
+		}
+	}
+	return ""
+}

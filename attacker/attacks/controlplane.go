@@ -1,0 +1,98 @@
+package attacks
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/meshbreach/meshbreach/attacker"
+)
+
+// Door is an address of a control plane, by what is behind it.
+type Door string
+
+// The doors that meshes have. Which of them there are is for the mesh to say.
+const (
+	DoorXDS          Door = "xds"           // configuration of proxies, over TLS
+	DoorXDSPlaintext Door = "xds-plaintext" // the same without TLS
+	DoorDebug        Door = "debug"         // what the control plane knows, for its operators
+	DoorMonitoring   Door = "monitoring"    // its measurements
+	DoorCatalog      Door = "catalog"       // the services that there are
+	DoorPlatform     Door = "platform"      // the API of the platform
+)
+
+// behind is the address of a door.
+func behind(t attacker.Target, d Door) (string, error) {
+	if t.Authority == nil {
+		return "", errors.New("this mesh has no control plane that workloads could reach")
+	}
+	at := t.Authority.Doors[string(d)]
+	if d == DoorPlatform {
+		at = t.Authority.Platform
+	}
+	if at == "" {
+		return "", fmt.Errorf("the control plane has no door %q", d)
+	}
+	return at, nil
+}
+
+// identity is the URI of a cast member or of the control plane itself.
+func identity(t attacker.Target, name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	if t.Authority == nil || t.Authority.Identities[name] == "" {
+		return "", fmt.Errorf("nobody knows the identity of %q", name)
+	}
+	return t.Authority.Identities[name], nil
+}
+
+// blank is a part of a path that is another in every range: {bank.namespace}.
+var blank = regexp.MustCompile(`\{([^{}.]+)\.([^{}.]+)\}`)
+
+// blanks are the words that may stand behind the dot.
+func blanks() []string { return []string{"namespace", "account", "proxy"} }
+
+// checkBlanks refuses what nobody could fill in.
+func checkBlanks(path string) error {
+	for _, m := range blank.FindAllStringSubmatch(path, -1) {
+		if err := oneOf("the word behind the dot in "+m[0]+",", m[2], blanks()...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill puts names of the range into a path.
+func fill(path string, t attacker.Target) (string, error) {
+	var errs []error
+	out := blank.ReplaceAllStringFunc(path, func(word string) string {
+		m := blank.FindStringSubmatch(word)
+		s, err := nameOf(t, m[1], m[2])
+		errs = append(errs, err)
+		return s
+	})
+	return out, errors.Join(errs...)
+}
+
+func nameOf(t attacker.Target, member, what string) (string, error) {
+	if t.Authority == nil {
+		return "", errors.New("this mesh has no control plane, so nothing there has a name")
+	}
+	namespace, account, known := cutAccount(t, member)
+	switch parts := strings.Split(t.Authority.Nodes[member], "~"); {
+	case what == "namespace" && known:
+		return namespace, nil
+	case what == "account" && known:
+		return account, nil
+	case what == "proxy" && len(parts) == 4:
+		return parts[2], nil
+	}
+	return "", fmt.Errorf("nobody knows the %s of %q", what, member)
+}
+
+// cutAccount is where a cast member's account is, and what it is called.
+func cutAccount(t attacker.Target, member string) (namespace, account string, known bool) {
+	return strings.Cut(t.Authority.Accounts[member], "/")
+}

@@ -1,0 +1,127 @@
+package attacks
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/meshbreach/meshbreach/attacker"
+)
+
+// ReadInterface has the parameters of read-interface.
+type ReadInterface struct {
+	// Request may have blanks, {bank.namespace}, {bank.account} and
+	// {bank.proxy}, which are filled in with what the range calls them.
+	Call
+	// Door is the address of the control plane that is asked; the target's own,
+	// at Port, when empty.
+	Door Door `json:"door,omitempty" jsonschema:"enum=debug,enum=monitoring,enum=catalog,enum=platform"`
+	// Token is sent as Authorization: Bearer.
+	Token *attacker.Token `json:"token,omitempty"`
+	// Leaf is presented as a client certificate, and TLS is spoken.
+	Leaf *attacker.Leaf `json:"leaf,omitempty"`
+	// Forwarded names a cast member, or the control plane as authority, in the
+	// header by which a gateway says whose certificate it saw.
+	Forwarded string `json:"forwarded,omitempty"`
+}
+
+// Holds asks for the credentials.
+func (p *ReadInterface) Holds() ([]*attacker.Leaf, []*attacker.Token) {
+	return leaves(p.Leaf), tokens(p.Token)
+}
+
+// leaves lists the leaf if it is there, for Holds.
+func leaves(l *attacker.Leaf) []*attacker.Leaf {
+	if l == nil {
+		return nil
+	}
+	return []*attacker.Leaf{l}
+}
+
+// Check refuses what cannot be sent.
+func (p *ReadInterface) Check() error {
+	_, path := p.Request.Split()
+	return errors.Join(
+		oneOf("door", p.Door, DoorDebug, DoorMonitoring, DoorCatalog, DoorPlatform),
+		refuse(p.Door != "" && p.Port != 0, "a door has a port of its own"),
+		refuse(p.Door != "" && p.Leaf != nil, "leaf is for the target's own ports"),
+		refuse(p.Leaf != nil && p.Leaf.Of == "", "leaf: a credential is of somebody"),
+		checkBlanks(path), checkTokens(p.Token), p.Call.Check(),
+	)
+}
+
+func readInterface() attacker.Attack {
+	return attacker.New("read-interface", "Read an administrative interface",
+		`Asks an interface that is meant for operators: the debugging paths of a
+control plane, the platform's API, the catalogue of services, or the
+administration port of another workload's proxy. It asks with nothing, with a
+token or with a leaf. That something answers is no breach: the answer is
+searched for what only the thing itself can have put there, its canaries, and
+is then thrown away.`,
+		func(ctx context.Context, f attacker.Foothold, t attacker.Target, nonce func() string, p ReadInterface, emit func(attacker.Observation)) error {
+			k, marks, err := p.question(nonce(), t)
+			if err != nil {
+				return err
+			}
+			o := f.Search(ctx, k, t.Canaries)
+			o.Marks = marks
+			emit(o)
+			return nil
+		})
+}
+
+// question is the request, and what a log may hold of it in place of the nonce.
+func (p ReadInterface) question(nonce string, t attacker.Target) (k attacker.Knock, marks []string, err error) {
+	k = p.knock(nonce, t, HTTP1)
+	if k.Path, err = fill(k.Path, t); err != nil {
+		return k, nil, err
+	}
+	if p.Door != "" {
+		if k.Address, err = behind(t, p.Door); err != nil {
+			return k, nil, err
+		}
+		k.Host = ""
+	}
+	token, err := bearer(p.Token)
+	if err != nil {
+		return k, nil, err
+	}
+	authorize(&k, token)
+	if p.Token != nil && t.Authority != nil {
+		path, _, _ := strings.Cut(k.Path, "?")
+		marks = []string{t.Authority.Identities[p.Token.Of] + " " + path}
+	}
+	forwarded, err := identity(t, p.Forwarded)
+	if err != nil {
+		return k, nil, err
+	}
+	if forwarded != "" {
+		add(&k, "x-forwarded-client-cert", "URI="+forwarded)
+	}
+	switch p.Door {
+	case DoorPlatform:
+		// The platform's log holds the user agent.
+		add(&k, "user-agent", nonce)
+		k.Protocol = attacker.ProtocolHTTP2
+		k.TLS = &attacker.TLS{ServerName: "kubernetes.default.svc", ALPN: []string{"h2"}}
+	case DoorDebug, DoorMonitoring, DoorCatalog:
+		// Where a log holds the query, the nonce is in it.
+		sign := "?"
+		if strings.Contains(k.Path, "?") {
+			sign = "&"
+		}
+		k.Path += sign + "nonce=" + nonce
+	}
+	if p.Leaf != nil {
+		k.TLS = &attacker.TLS{Leaf: p.Leaf.Held, ServerName: serverName(t), ALPN: alpnFor(HTTP1)}
+	}
+	return k, marks, nil
+}
+
+// add sets a header of a knock.
+func add(k *attacker.Knock, name, value string) {
+	if k.Headers == nil {
+		k.Headers = map[string][]string{}
+	}
+	k.Headers[name] = []string{value}
+}

@@ -1,0 +1,252 @@
+package istio
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/evidence"
+	"github.com/meshbreach/meshbreach/clusters/kubeapi"
+)
+
+var _ clusters.Planted = (*installed)(nil)
+
+// env is what an istiod of the plan is told in its environment, wherever it
+// runs: whom it gives leaves to, and what it shows. It is read when it starts.
+func (p plan) env(r clusters.Range, issuer string) map[string]string {
+	env := pilotEnv(r, p.issuance, issuer)
+	env["ENABLE_DEBUG_ENDPOINT_AUTH"] = strconv.FormatBool(!p.exposure.AnyDebug)
+	env["PILOT_ENABLE_XDS_IDENTITY_CHECK"] = strconv.FormatBool(!p.exposure.AnyNode)
+	env["ENABLE_XDS_API_GENERATOR_AUTH"] = strconv.FormatBool(!p.exposure.AnyConfig)
+	return env
+}
+
+// plaintext is the argument that says where istiod gives configuration without
+// TLS: nowhere, unless the plan is to. Its own default is port 15010.
+func (p plan) plaintext(address string) string {
+	if !p.exposure.PlaintextXDS {
+		address = ""
+	}
+	return "--grpcAddr=" + address
+}
+
+// startedWith are the parts of an Exposure that istiod reads when it starts.
+func startedWith(e clusters.Exposure) clusters.Exposure {
+	e.ViewServices, e.ProxyAdmin = false, false
+	return e
+}
+
+// expose shows what a policy says. st.mu is held, and st.policy is the policy.
+func (st *stage) expose(ctx context.Context, before clusters.Exposure) error {
+	if now := st.policy.Exposure; before.ViewServices != now.ViewServices {
+		if err := st.view(ctx, now.ViewServices); err != nil {
+			return err
+		}
+	}
+	if !st.running || startedWith(before) == startedWith(st.policy.Exposure) {
+		return nil
+	}
+	return st.restartPilot(ctx)
+}
+
+// view gives and takes the right to list services everywhere. It returns when
+// the API decides so. st.mu is held.
+func (st *stage) view(ctx context.Context, want bool) error {
+	w, err := st.r.Workload(minter)
+	if err != nil {
+		return err
+	}
+	for _, o := range viewing(st.r, w) {
+		do := st.api.Apply
+		if !want {
+			do = st.api.Delete
+		}
+		if err := do(ctx, o); err != nil {
+			return err
+		}
+	}
+	for {
+		allowed, err := st.api.Allowed(ctx, w.Namespace, w.Account, "list", "services", "")
+		if err == nil && allowed == want {
+			return nil
+		}
+		if !pause(ctx, st.place.pace()) {
+			return fmt.Errorf("wait until %s may list services: %v: %w", w.Name, want, context.Cause(ctx))
+		}
+	}
+}
+
+// viewing is the part of the role view that is about services, and its binding
+// to a workload's account in all namespaces.
+func viewing(r clusters.Range, w clusters.Workload) []kubeapi.Object {
+	const group = "rbac.authorization.k8s.io"
+	meta := map[string]any{"name": rootNamespace(r) + "-view"}
+	return []kubeapi.Object{{
+		"apiVersion": group + "/v1", "kind": "ClusterRole", "metadata": meta,
+		"rules": []any{
+			map[string]any{"apiGroups": []string{""}, "resources": []string{"services", "endpoints", "pods"}, "verbs": []string{"get", "list"}},
+			map[string]any{"apiGroups": []string{"discovery.k8s.io"}, "resources": []string{"endpointslices"}, "verbs": []string{"get", "list"}},
+		},
+	}, {
+		"apiVersion": group + "/v1", "kind": "ClusterRoleBinding", "metadata": meta,
+		"roleRef":  map[string]any{"apiGroup": group, "kind": "ClusterRole", "name": meta["name"]},
+		"subjects": []any{map[string]any{"kind": "ServiceAccount", "name": w.Account, "namespace": w.Namespace}},
+	}}
+}
+
+// doored is a pilot with doors at other addresses than its endpoint's, such as
+// ports that a service does not declare.
+type doored interface {
+	// doors are as in clusters.Endpoint.
+	doors() map[string]string
+}
+
+// doors are the addresses of an istiod, by what is behind them.
+func doors(p pilot) map[string]string {
+	if d, ok := p.(doored); ok {
+		return d.doors()
+	}
+	at, _, err := net.SplitHostPort(p.endpoint())
+	if err != nil {
+		return nil // it is nowhere yet
+	}
+	address := func(port int) string { return net.JoinHostPort(at, strconv.Itoa(port)) }
+	return map[string]string{
+		clusters.DoorXDS: address(portPilotSecure), clusters.DoorXDSPlaintext: address(portPilotPlain),
+		clusters.DoorDebug: address(portPilotHTTP), clusters.DoorMonitoring: address(portPilotMonitor),
+	}
+}
+
+// controlIdentity is that of a program in the root namespace, which istiod
+// takes for one of the control plane.
+func controlIdentity(r clusters.Range) string {
+	return "spiffe://" + r.TrustDomain + "/ns/" + rootNamespace(r) + "/sa/istiod"
+}
+
+// nodes are the ids by which the proxies of a range introduce themselves.
+func nodes(r clusters.Range) map[string]string {
+	out := map[string]string{}
+	for _, w := range r.Workloads {
+		if w.Meshed {
+			out[w.Name] = strings.Join([]string{"sidecar", w.Address.String(), proxyID(w), w.Namespace + ".svc.cluster.local"}, "~")
+		}
+	}
+	return out
+}
+
+// proxyID is what istiod calls a proxy.
+func proxyID(w clusters.Workload) string { return pod(w) + "." + w.Namespace }
+
+// Canaries are names and addresses that are in no other range: of a workload,
+// what istiod and the API call it; of its configuration, the name that istiod
+// gives the rules of its AuthorizationPolicy, which goes to no other proxy; and
+// of the control plane, the argument that it was started with.
+func (in *installed) Canaries(r clusters.Range) map[string][]string {
+	out := map[string][]string{clusters.AuthorityName: {"--namespace=" + rootNamespace(r)}}
+	for _, w := range r.Workloads {
+		if !w.Meshed {
+			continue
+		}
+		known := []string{proxyID(w), strconv.Quote(w.Address.String())}
+		if w.VIP.IsValid() {
+			known = append(known, strconv.Quote(w.VIP.String()))
+		}
+		out[w.Name] = known
+		out[w.Name+"/"+clusters.CanaryConfig] = []string{"ns[" + w.Namespace + "]-policy[" + pod(w) + "]", `"name":"` + pod(w) + `","namespace":"` + w.Namespace + `"`}
+	}
+	return out
+}
+
+// What istiod writes about who asks for what it shows.
+const (
+	saidUnproven = "Failed to authenticate /debug/"
+	saidDebug    = "Unauthorized debug request from ["
+	saidXDS      = "Unauthorized XDS: "
+)
+
+// parseDoors reads a line of istiod's log; false for one that is not about
+// somebody who was refused at a door of its own. A line about a debugging path
+// has no address: it is found by the nonce in the query or, where it has no
+// query either, by the identity and the path.
+func parseDoors(line []byte, seen time.Time) (evidence.Record, bool, error) {
+	parts := strings.Split(strings.TrimRight(string(line), "\n"), "\t")
+	if len(parts) < 3 {
+		return evidence.Record{}, false, nil
+	}
+	text := parts[len(parts)-1]
+	s := clusters.Signal{
+		Seen: seen, Workload: clusters.AuthorityName, Inbound: true, Refused: true,
+		Raw: text[:min(len(text), rawLimit)],
+	}
+	var source netip.AddrPort
+	var err error
+	switch {
+	case strings.HasPrefix(text, saidUnproven):
+		url, why, _ := strings.Cut(strings.TrimPrefix(text, "Failed to authenticate "), " ")
+		path, query, _ := strings.Cut(url, "?")
+		s.Layer, s.Path, s.Status, s.Reason = "http", path, 401, unprovenDebug(why)
+		_, s.Nonce, _ = strings.Cut(query, "nonce=")
+	case strings.HasPrefix(text, saidDebug):
+		ids, path, _ := strings.Cut(strings.TrimPrefix(text, saidDebug), "] to ")
+		s.Layer, s.Path, s.Status, s.Reason = "http", path, 403, "Unauthorized debug request"
+		s.Identity = strings.Fields(ids)
+		s.Nonce = ids + " " + path
+	case strings.HasPrefix(text, saidXDS):
+		client, why, _ := strings.Cut(strings.TrimPrefix(text, saidXDS), " with identity ")
+		ids, why, _ := strings.Cut(why, ": ")
+		s.Layer, s.Reason = "grpc", "Unauthorized XDS: "+constant(why)
+		s.Identity = strings.Fields(strings.Trim(ids, "[]"))
+		if source, err = netip.ParseAddrPort(client); err != nil {
+			return evidence.Record{}, false, err
+		}
+	default:
+		return evidence.Record{}, false, nil
+	}
+	s.At, err = time.Parse(time.RFC3339Nano, parts[0])
+	return evidence.Record{Signal: s, Source: source}, err == nil, err
+}
+
+// unprovenDebug is what the last authenticator said, who reads tokens.
+func unprovenDebug(why string) string {
+	i := strings.LastIndex(why, "Authenticator ")
+	if i < 0 {
+		return constant(why)
+	}
+	_, why, _ = strings.Cut(why[i:], ": ")
+	return constant(strings.TrimSuffix(why, "]"))
+}
+
+// parseReads reads an event of the API's audit log; false for one that is not
+// about an account that reads. The user agent is the nonce of an attempt.
+func parseReads(line []byte, seen time.Time) (evidence.Record, bool, error) {
+	var e struct {
+		Stage, Verb, UserAgent string
+		ObjectRef              struct{ Resource, Namespace string }
+		User                   struct{ Username string }
+		ResponseStatus         struct{ Code int }
+		StageTimestamp         time.Time
+		Annotations            map[string]string
+	}
+	if err := json.Unmarshal(line, &e); err != nil {
+		return evidence.Record{}, false, err
+	}
+	if e.Stage != "ResponseComplete" || e.Verb != "get" && e.Verb != "list" || !strings.HasPrefix(e.User.Username, "system:serviceaccount:") {
+		return evidence.Record{}, false, nil
+	}
+	s := clusters.Signal{
+		At: e.StageTimestamp, Seen: seen, Workload: clusters.PlatformName, Inbound: true, Layer: "http",
+		Nonce: e.UserAgent, Method: "GET", Path: e.ObjectRef.Resource, Identity: []string{e.User.Username},
+		Status: e.ResponseStatus.Code, Refused: e.ResponseStatus.Code >= 300,
+		Raw: fmt.Sprintf("%s %s in %q by %s: %d", e.Verb, e.ObjectRef.Resource, e.ObjectRef.Namespace, e.User.Username, e.ResponseStatus.Code),
+	}
+	if s.Refused {
+		s.Reason = "authorization.k8s.io/decision: " + e.Annotations["authorization.k8s.io/decision"]
+	}
+	return evidence.Record{Signal: s}, true, nil
+}
