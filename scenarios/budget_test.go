@@ -60,10 +60,10 @@ func quantile(all []float64, q float64) float64 {
 	return sorted[min(max(i, 0), len(sorted)-1)]
 }
 
-// peak is the most memory that this process, which is the harness, ever had:
-// VmHWM in MB; 0 where nobody says.
-func peak() float64 {
-	raw, err := os.ReadFile("/proc/self/status")
+// peak is the most memory that a process ever had, self for this one, which is
+// the harness: VmHWM in MB; 0 where nobody says.
+func peak(pid string) float64 {
+	raw, err := os.ReadFile("/proc/" + pid + "/status")
 	if err != nil {
 		return 0
 	}

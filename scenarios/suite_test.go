@@ -63,6 +63,7 @@ func prepared(m *testing.M) int {
 		}
 	}
 	return builtin.Main(func() int {
+		defer spending.print(os.Stdout)
 		defer printBudgets(os.Stdout)
 		return m.Run()
 	})
