@@ -1,6 +1,7 @@
 # Bare make prints the targets. Everything works offline after its first time.
 
-MESH     ?= envoy
+# Empty: meshbreach chooses, and says which and why.
+MESH     ?=
 PROVIDER ?=
 ARGS     ?=
 FUZZTIME ?= 10s
@@ -17,13 +18,13 @@ RACE   = $(shell $(HAS_CC) && echo -race)
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "MESH=$(MESH) PROVIDER=$(or $(PROVIDER),(chosen)) ARGS are passed to meshbreach run by make e2e."
+	@echo "MESH=$(or $(MESH),(chosen)) PROVIDER=$(or $(PROVIDER),(chosen)) ARGS are passed to meshbreach run by make e2e."
 
 build: ## build bin/meshbreach and bin/probe
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
 
 e2e: build ## make a mesh, attack it under load, print verdicts, write reports/
-	$(if $(filter envoy,$(MESH)),$(ENVOY)) bin/meshbreach run --mesh $(MESH) $(if $(PROVIDER),--provider $(PROVIDER)) --report-dir reports $(ARGS)
+	bin/meshbreach run $(if $(MESH),--mesh $(MESH)) $(if $(PROVIDER),--provider $(PROVIDER)) --report-dir reports $(ARGS)
 
 test: lint unit suite ## lint, unit and command-line tests, and the suite against real Envoy
 
@@ -40,7 +41,7 @@ suite: build ## the catalogue on no mesh at all, where every attack must win, an
 
 bench: build ## benchmarks, and a table of what they say about the budgets, on mesh MESH
 	packages=$$(go list ./... | grep -v '/scenarios$$') && $(ENVOY) go test -p 1 -run '^$$' -bench . -benchmem $$packages
-	$(ENVOY) go test -timeout 30m -run '^$$' -bench . -benchtime 3x ./scenarios -args -mesh $(MESH)
+	$(ENVOY) go test -timeout 30m -run '^$$' -bench . -benchtime 3x ./scenarios -args -mesh $(or $(MESH),envoy)
 
 fuzz: ## fuzz whatever reads foreign input, FUZZTIME each
 	hack/fuzz $(FUZZTIME)

@@ -12,17 +12,18 @@ import (
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/consul"
 	"github.com/meshbreach/meshbreach/clusters/envoy"
+	"github.com/meshbreach/meshbreach/clusters/existing"
 	"github.com/meshbreach/meshbreach/clusters/istio"
 	"github.com/meshbreach/meshbreach/clusters/local"
 	"github.com/meshbreach/meshbreach/clusters/none"
 )
 
-// Auto is the name that leaves the choice of a provider to Choose.
+// Auto is the name that leaves a choice to Place.Choose.
 const Auto = "auto"
 
 // Providers are all providers, by name.
 func Providers() []clusters.Provider {
-	return byName([]clusters.Provider{local.Provider{}})
+	return byName([]clusters.Provider{existing.Provider{}, unbuilt{}, local.Provider{}})
 }
 
 // Meshes are all meshes, by name.
@@ -39,18 +40,6 @@ func Provider(name string) (clusters.Provider, error) {
 // Mesh finds a mesh by name; errors are as Provider's.
 func Mesh(name string) (clusters.Mesh, error) {
 	return named("mesh", name, Meshes())
-}
-
-// Choose finds a provider for a mesh, and says in a sentence which it is and
-// why. Auto is kind where a container engine answers and the mesh is built for
-// kind, else local.
-func Choose(name, mesh string) (p clusters.Provider, why string, err error) {
-	if name != Auto {
-		p, err := named("provider", name, Providers(), Auto)
-		return p, fmt.Sprintf("provider %s, as asked", name), err
-	}
-	p, err = Provider("local")
-	return p, "provider local, chosen because mesh " + mesh + " is not built for kind", err
 }
 
 // Weakenings are all known mistakes, by name.

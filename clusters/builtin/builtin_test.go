@@ -39,23 +39,8 @@ func TestAMisspeltNameIsAnErrorThatNamesTheNearestAndAll(t *testing.T) {
 	if want := `unknown mesh "envoi" (did you mean "envoy"?): known are consul, envoy, istio, none`; err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}
-	_, _, err = builtin.Choose("atuo-matic", "envoy")
-	if want := `unknown provider "atuo-matic": known are auto, local`; err == nil || err.Error() != want {
-		t.Errorf("error %v, want %s", err, want)
-	}
 	if err := builtin.CheckWeakenings([]string{"accept-plaintext", "accept-plaintxt"}); err == nil || !strings.Contains(err.Error(), `"accept-plaintext"?`) {
 		t.Errorf("error %v", err)
-	}
-}
-
-func TestAutoSaysWhichProviderItChoseAndWhy(t *testing.T) {
-	p, why, err := builtin.Choose(builtin.Auto, "envoy")
-	if err != nil || p.Name() != "local" || !strings.Contains(why, "local") || !strings.Contains(why, "kind") {
-		t.Errorf("%v, %q, %v", p, why, err)
-	}
-	p, why, err = builtin.Choose("local", "envoy")
-	if err != nil || p.Name() != "local" || !strings.Contains(why, "as asked") {
-		t.Errorf("%v, %q, %v", p, why, err)
 	}
 }
 

@@ -23,11 +23,21 @@ type Handover struct {
 	Version  string            `json:"version,omitempty"`
 	Proxy    string            `json:"proxy,omitempty"`
 	Programs map[string]string `json:"programs,omitempty"` // path by name
+
+	release clusters.Release
 }
 
-// Release is the mesh's release that was found.
+// Take takes over the mesh's release that was found.
+func (h *Handover) Take(r clusters.Release) {
+	h.Version, h.Proxy, h.Programs, h.release = r.Version, r.Proxy, r.Programs, r
+}
+
+// Release is the mesh's release that was found. What it has for Kubernetes
+// stays in the process that found it: no inner process makes clusters there.
 func (h Handover) Release() clusters.Release {
-	return clusters.Release{Version: h.Version, Proxy: h.Proxy, Programs: h.Programs}
+	r := h.release
+	r.Version, r.Proxy, r.Programs = h.Version, h.Proxy, h.Programs
+	return r
 }
 
 // Inside says whether this is the inner process that Enter started.

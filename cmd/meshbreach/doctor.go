@@ -52,8 +52,9 @@ func (f *programFlags) examine(cmd *cobra.Command, mesh string, get bool) error 
 		row(out, c)
 	}
 	say(builtin.Check{What: "meshbreach", Detail: fmt.Sprintf("%s %s %s/%s", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)}, true)
-	_, why, err := builtin.Choose(builtin.Auto, mesh)
-	say(builtin.Check{What: "provider", Detail: why, Err: err}, true)
+	c, err := builtin.Place{Provider: builtin.Auto, Mesh: mesh}.Choose(cmd.Context())
+	say(builtin.Check{What: "provider", Detail: c.Why, Err: err}, true)
+	say(builtin.CheckKind(cmd.Context()), false)
 	// The inner process prints the row when it came to life.
 	code, err := builtin.Enter(cmd.Context(), builtin.Handover{}, []string{namespaces})
 	if err != nil {

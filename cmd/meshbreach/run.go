@@ -59,7 +59,7 @@ is made. Ctrl-C ends a run cleanly: what was judged so far is reported.`,
 // run checks everything first. The outer process of a run looks for what only
 // it can find and enters the namespaces; the inner one comes here again.
 func (f *runFlags) run(cmd *cobra.Command, args []string) error {
-	o, why, err := f.options(args)
+	o, c, err := f.options(cmd, args)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,10 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	if err := writable(f.reportDir); err != nil {
 		return err
 	}
-	h, err := f.handover(cmd)
+	if err := c.Check(cmd.Context()); err != nil {
+		return err
+	}
+	h, err := f.handover(cmd, c)
 	if err != nil {
 		return err
 	}
@@ -78,7 +81,7 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 			return fmt.Errorf("make report folder: %w", err)
 		}
 	}
-	fmt.Fprintln(cmd.ErrOrStderr(), why)
+	fmt.Fprintln(cmd.ErrOrStderr(), c.Why)
 	if !builtin.Enters(o.Provider) {
 		o.ID, o.Probe, o.Release = h.ID, h.Probe, h.Release()
 		return f.play(cmd, o, f.reportDir)
@@ -91,27 +94,27 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 }
 
 // options are those that the command line alone decides; it makes nothing.
-func (f *runFlags) options(args []string) (o scenarios.Options, why string, err error) {
-	if o, why, err = f.where.options(); err != nil {
-		return o, why, err
+func (f *runFlags) options(cmd *cobra.Command, args []string) (o scenarios.Options, c builtin.Choice, err error) {
+	if o, c, err = f.where.options(cmd); err != nil {
+		return o, c, err
 	}
 	if f.rate < 1 {
-		return o, why, fmt.Errorf("--rate %d: at least 1", f.rate)
+		return o, c, fmt.Errorf("--rate %d: at least 1", f.rate)
 	}
 	if f.timeout <= 0 {
-		return o, why, fmt.Errorf("--timeout %s: longer than nothing", f.timeout)
+		return o, c, fmt.Errorf("--timeout %s: longer than nothing", f.timeout)
 	}
 	for _, format := range f.formats {
 		if err := reports.Render(io.Discard, format, reports.Run{}); err != nil {
-			return o, why, err
+			return o, c, err
 		}
 	}
 	if err := builtin.CheckWeakenings(f.weaken); err != nil {
-		return o, why, err
+		return o, c, err
 	}
 	o.Rate, o.Timeout, o.Weaken, o.FailFast = f.rate, f.timeout, f.weaken, f.failFast
 	o.Scenarios, err = scenarios.Pick(args)
-	return o, why, err
+	return o, c, err
 }
 
 // inner is the run inside. It stands in the report folder, because that is how

@@ -37,7 +37,7 @@ outlive it.`,
 }
 
 func (f *where) up(cmd *cobra.Command, args []string) error {
-	o, why, err := f.options()
+	o, c, err := f.options(cmd)
 	if err != nil {
 		return err
 	}
@@ -53,11 +53,11 @@ func (f *where) up(cmd *cobra.Command, args []string) error {
 	if builtin.Inside() {
 		return f.stand(cmd, o)
 	}
-	h, err := f.handover(cmd)
+	h, err := f.handover(cmd, c)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(cmd.ErrOrStderr(), why)
+	fmt.Fprintln(cmd.ErrOrStderr(), c.Why)
 	code, err := builtin.Enter(cmd.Context(), h, os.Args[1:])
 	if err != nil {
 		return err

@@ -13,43 +13,38 @@ import (
 
 // where are the flags that say what is made, and out of what.
 type where struct {
-	mesh, provider string
-	parallel       int
-	probe          string
+	parallel int
+	probe    string
+	placeFlags
 	programFlags
 }
 
 func (f *where) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.mesh, "mesh", "envoy", "mesh to make: none, envoy")
-	flags.StringVar(&f.provider, "provider", builtin.Auto, "where to make it: auto, local")
+	f.placeFlags.add(cmd)
 	flags.IntVar(&f.parallel, "parallel", scenarios.DefaultParallel, "isolated ranges, each with the whole cast")
 	flags.StringVar(&f.probe, "probe", "", "path of the probe (default: beside meshbreach, or on PATH)")
 	f.programFlags.add(cmd)
-	completeWith(cmd, "mesh", meshes)
-	completeWith(cmd, "provider", providers)
 }
 
-// options are the mesh and the provider, and a sentence about the choice.
-func (f *where) options() (o scenarios.Options, why string, err error) {
-	if o.Mesh, err = builtin.Mesh(f.mesh); err != nil {
-		return o, "", err
-	}
-	if o.Provider, why, err = builtin.Choose(f.provider, f.mesh); err != nil {
-		return o, "", err
+// options are those that the flags decide, and what they choose.
+func (f *where) options(cmd *cobra.Command) (o scenarios.Options, c builtin.Choice, err error) {
+	if c, err = f.choose(cmd); err != nil {
+		return o, c, err
 	}
 	if f.parallel < 1 {
-		return o, "", fmt.Errorf("--parallel %d: at least 1", f.parallel)
+		return o, c, fmt.Errorf("--parallel %d: at least 1", f.parallel)
 	}
 	if _, err = f.search(); err != nil {
-		return o, "", err
+		return o, c, err
 	}
 	o.Tool, o.Parallel = version(), f.parallel
-	return o, why, nil
+	o.Provider, o.Mesh = c.Provider, c.Mesh
+	return o, c, nil
 }
 
 // handover finds the programs while there is a network, and names the run.
-func (f *where) handover(cmd *cobra.Command) (builtin.Handover, error) {
+func (f *where) handover(cmd *cobra.Command, c builtin.Choice) (builtin.Handover, error) {
 	var h builtin.Handover
 	var err error
 	if h.Probe, err = builtin.Probe(f.probe); err != nil {
@@ -60,7 +55,7 @@ func (f *where) handover(cmd *cobra.Command) (builtin.Handover, error) {
 		return h, err
 	}
 	search.Get, search.Note = true, func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), text) }
-	r, err := search.Release(cmd.Context(), f.mesh)
+	r, err := c.Release(cmd.Context(), search)
 	if err != nil {
 		return h, err
 	}
@@ -68,6 +63,7 @@ func (f *where) handover(cmd *cobra.Command) (builtin.Handover, error) {
 	if _, err := rand.Read(id); err != nil {
 		return h, fmt.Errorf("name the run: %w", err)
 	}
-	h.ID, h.Version, h.Proxy, h.Programs = hex.EncodeToString(id), r.Version, r.Proxy, r.Programs
+	h.ID = hex.EncodeToString(id)
+	h.Take(r)
 	return h, nil
 }

@@ -1,0 +1,188 @@
+package builtin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/envoy"
+	"github.com/meshbreach/meshbreach/clusters/existing"
+	"github.com/meshbreach/meshbreach/clusters/istio"
+	"github.com/meshbreach/meshbreach/clusters/local"
+	"github.com/meshbreach/meshbreach/clusters/none"
+)
+
+// A Place is where the user wants a mesh to be made, as far as that was said.
+// Fields that are not of the provider are not looked at.
+type Place struct {
+	Provider, Mesh string // names, or Auto
+
+	// Of kind.
+	Name              string // of a cluster that outlives the run; one of the run's own when empty
+	KubernetesVersion string
+	NodeImage         string
+	Nodes             int
+	Keep              bool
+	LogDir            string // for the nodes' logs, when making it goes wrong
+
+	// Of existing.
+	Kubeconfig, Context, ProbeImage string
+
+	// Of both: the mesh's release.
+	MeshVersion, Hub, Charts string
+
+	// Note, which may be nil, is told what takes long or may surprise.
+	Note func(string)
+}
+
+// The names of providers, as flags refer to them.
+const (
+	Local    = "local"
+	Kind     = "kind"
+	Existing = "existing"
+)
+
+// A Choice is what a Place comes to.
+type Choice struct {
+	Provider clusters.Provider
+	Mesh     clusters.Mesh
+	Why      string // one sentence
+
+	place  Place
+	engine func() engine
+}
+
+// Choose finds the provider and the mesh, and makes nothing. Auto is kind with
+// Istio where a container engine answers and has all that takes, so that
+// nothing is pulled unasked; else local, with Envoy where no mesh was named.
+func (p Place) Choose(ctx context.Context) (Choice, error) {
+	if p.Provider != Auto {
+		if _, err := named("provider", p.Provider, Providers(), Auto); err != nil {
+			return Choice{}, err
+		}
+	}
+	if p.Mesh != Auto {
+		if _, err := named("mesh", p.Mesh, Meshes(), Auto); err != nil {
+			return Choice{}, err
+		}
+	}
+	c := Choice{place: p, engine: func() engine { return askEngine(ctx) }}
+	if Inside() { // the outer process chose, and only local has an inner one
+		c.engine = func() engine { return engine{err: errors.New("the outer process chose it")} }
+	}
+	provider, mesh, why := resolve(p.Provider, p.Mesh, c.engine)
+	c.Why = why
+	var err error
+	if c.Mesh, err = Mesh(mesh); err != nil {
+		return c, err
+	}
+	if provider != Local && !slices.Contains(onKubernetes(), mesh) {
+		return c, fmt.Errorf("mesh %s is not built for provider %s, where there are %s; it runs on local", mesh, provider, strings.Join(onKubernetes(), " and "))
+	}
+	if c.place.Mesh = mesh; provider == Existing {
+		err = c.place.named()
+	}
+	c.Provider = c.place.provider(provider)
+	return c, err
+}
+
+// onKubernetes are the meshes that run on a cluster with nodes; the first is
+// taken where none is named.
+func onKubernetes() []string { return []string{(istio.Mesh{}).Name(), (none.Mesh{}).Name()} }
+
+// resolve settles what the user left open, and asks the engine only if it must.
+func resolve(provider, mesh string, ask func() engine) (string, string, string) {
+	usual := onKubernetes()[0]
+	if provider != Auto {
+		why := fmt.Sprintf("provider %s, as asked", provider)
+		switch {
+		case mesh != Auto:
+			return provider, mesh, why
+		case provider == Local:
+			usual = (envoy.Mesh{}).Name()
+		}
+		return provider, usual, why + ", with mesh " + usual
+	}
+	if mesh != Auto && mesh != usual {
+		return Local, mesh, fmt.Sprintf("provider local, chosen because kind is taken unasked for mesh %s alone", usual)
+	}
+	e := ask()
+	lacks := e.lacks()
+	if lacks == "" {
+		return Kind, usual, fmt.Sprintf("provider kind with mesh %s, chosen because the container engine answers and has %s and the mesh's images", usual, e.node())
+	}
+	if mesh == Auto {
+		mesh = (envoy.Mesh{}).Name()
+	}
+	return Local, mesh, fmt.Sprintf("provider local with mesh %s, chosen because %s", mesh, lacks)
+}
+
+// provider is the one of that name, made as the place says.
+func (p Place) provider(name string) clusters.Provider {
+	switch name {
+	case Existing:
+		return existing.Provider{Options: p.existing()}
+	case Kind:
+		return unbuilt{}
+	default:
+		return local.Provider{}
+	}
+}
+
+func (p Place) existing() existing.Options {
+	return existing.Options{Kubeconfig: p.Kubeconfig, Context: p.Context, Image: p.ProbeImage, Mesh: p.Mesh, Note: p.Note}
+}
+
+// named is an error for a place on a cluster that exists, and that was not
+// named well enough.
+func (p Place) named() error {
+	if p.Context == "" {
+		return errors.New("provider existing needs --context NAME: the current context is never attacked by itself")
+	}
+	if p.ProbeImage == "" {
+		return errors.New("provider existing needs --probe-image REFERENCE, which the cluster's nodes have or can pull; meshbreach image makes it")
+	}
+	return nil
+}
+
+// Of says whether the provider has one of these names.
+func (c Choice) Of(providers ...string) bool { return slices.Contains(providers, c.Provider.Name()) }
+
+// Check is an error where the provider cannot work, as far as can be told
+// before anything is made.
+func (c Choice) Check(ctx context.Context) error {
+	if p, ok := c.Provider.(existing.Provider); ok {
+		_, err := p.Ready(ctx)
+		return err
+	}
+	return nil
+}
+
+// Release is the mesh's release for the place: made of programs on local, of
+// images and charts on Kubernetes.
+func (c Choice) Release(ctx context.Context, s Search) (clusters.Release, error) {
+	if c.Of(Local) {
+		return s.Release(ctx, c.Mesh.Name())
+	}
+	if c.Mesh.Name() != (istio.Mesh{}).Name() {
+		return clusters.Release{}, nil
+	}
+	r := clusters.Release{Hub: c.place.Hub, Tag: c.place.MeshVersion, Charts: c.place.Charts}
+	if r.Hub == "" && c.Of(Kind) {
+		if hub, tag := c.engine().istio(); hub != "" && (r.Tag == "" || r.Tag == tag) {
+			r.Hub, r.Tag = hub, tag
+			c.place.note(fmt.Sprintf("images of Istio: %s/pilot:%s and %[1]s/proxyv2:%[2]s, which the container engine has", hub, tag))
+		}
+	}
+	r.Version = r.Tag
+	return r, nil
+}
+
+func (p Place) note(text string) {
+	if p.Note != nil {
+		p.Note(text)
+	}
+}
