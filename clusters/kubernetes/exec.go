@@ -24,6 +24,7 @@ func (h *Host) Exec(ctx context.Context, namespace, pod, container string, comma
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
+	ctx = quiet(ctx)
 	var out bytes.Buffer
 	complaint := &tail{}
 	if err := executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdout: &out, Stderr: complaint}); err != nil {

@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
+	"k8s.io/klog/v2"
 	"k8s.io/streaming/pkg/httpstream"
 )
 
@@ -89,7 +90,7 @@ func (h *Host) open(t *tunnel, namespace, pod string, port int) (net.Conn, error
 	if err != nil {
 		return nil, err
 	}
-	web, err := portforward.NewSPDYOverWebsocketDialerForStreaming(at, h.config)
+	web, err := portforward.NewSPDYOverWebsocketDialerForStreamingWithLogger(klog.Logger{}, at, h.config)
 	if err != nil {
 		return nil, err
 	}
@@ -134,9 +135,17 @@ func (t *tunnel) dial(port int) (net.Conn, error) {
 	near, far := net.Pipe()
 	c := &forwarded{Conn: near, done: make(chan struct{})}
 	conn := t.conn
-	go c.carry(far, data, complaint, func() { conn.RemoveStreams(data, complaint) })
+	go c.carry(far, data, complaint, func() {
+		conn.RemoveStreams(data, complaint)
+		if c.err != nil && !refused(c.err) {
+			_ = conn.Close() // a pod that is gone, behind a connection that lives on
+		}
+	})
 	return c, nil
 }
+
+// refused says whether the pod was there and nobody listened on the port.
+func refused(err error) bool { return strings.Contains(err.Error(), "connection refused") }
 
 // forwarded is a connection to a pod's port. The pipe gives it deadlines.
 type forwarded struct {

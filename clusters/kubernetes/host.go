@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
+	"k8s.io/klog/v2"
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/kubeapi"
@@ -136,6 +137,10 @@ func (c counting) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // WrappedRoundTripper lets client-go find what it upgrades connections with.
 func (c counting) WrappedRoundTripper() http.RoundTripper { return c.next }
+
+// quiet keeps the libraries' own log off standard error: what matters comes as
+// an error.
+func quiet(ctx context.Context) context.Context { return klog.NewContext(ctx, klog.Logger{}) }
 
 // API is the cluster's API as its administrator sees it.
 func (h *Host) API() *kubeapi.Client { return h.api }

@@ -22,6 +22,7 @@ import (
 // serves. A nil dress changes nothing. What cannot get ready is an error with
 // the reason that the cluster gives, as soon as it gives it.
 func (h *Host) Launch(ctx context.Context, r *clusters.Range, dress Dress) error {
+	ctx = quiet(ctx)
 	g, gctx := errgroup.WithContext(ctx)
 	for i := range r.Workloads {
 		w := &r.Workloads[i]

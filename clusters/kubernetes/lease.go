@@ -42,7 +42,7 @@ func (h *Host) Lock(ctx context.Context, name string) (release func(ctx context.
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", name, err)
 	}
-	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	life, cancel := context.WithCancel(quiet(context.WithoutCancel(ctx)))
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

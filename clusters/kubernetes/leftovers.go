@@ -59,6 +59,7 @@ func newCleaner(config *rest.Config) (*cleaner, error) {
 
 // Runs are the names of the runs that left something in a cluster, sorted.
 func Runs(ctx context.Context, config *rest.Config) ([]string, error) {
+	ctx = quiet(ctx)
 	c, err := newCleaner(config)
 	if err != nil {
 		return nil, fmt.Errorf("look for runs: %w", err)
@@ -80,6 +81,7 @@ func Runs(ctx context.Context, config *rest.Config) ([]string, error) {
 // that it removes, and the kinds that it may not look at. Definitions of kinds
 // stay: others may use them. Its error names what is left.
 func Remove(ctx context.Context, config *rest.Config, run string, note func(string)) error {
+	ctx = quiet(ctx)
 	c, err := newCleaner(config)
 	if err != nil {
 		return fmt.Errorf("remove what runs left: %w", err)

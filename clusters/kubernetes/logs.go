@@ -22,6 +22,7 @@ const longestLine = 1 << 20
 // that is gone is an error. The line is only valid during the call.
 func (h *Host) Follow(ctx context.Context, namespace, pod, container string, line func([]byte)) error {
 	what := fmt.Sprintf("follow the log of %s/%s %s", namespace, pod, container)
+	ctx = quiet(ctx)
 	var last time.Time // of the newest line that was given
 	for {
 		err := h.follow(ctx, namespace, pod, container, &last, line)

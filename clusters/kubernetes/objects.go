@@ -42,6 +42,7 @@ func (m made) String() string {
 // those that are there are left as they are. An object outside of this run's
 // namespaces that is there and is not the run's is an error.
 func (h *Host) Apply(ctx context.Context, objects ...kubeapi.Object) error {
+	ctx = quiet(ctx)
 	for i := 0; i < len(objects); {
 		n := slices.IndexFunc(objects[i:], func(o kubeapi.Object) bool { return o["kind"] != kindCRD })
 		if n < 0 {

@@ -18,6 +18,7 @@ import (
 // remove takes away what this run made, all namespaces at once, and returns
 // when it is gone. Its error names what is left.
 func (h *Host) remove(ctx context.Context) error {
+	ctx = quiet(ctx)
 	h.mu.Lock()
 	objects := h.objects
 	names := slices.Sorted(maps.Keys(h.namespaces))
@@ -49,6 +50,8 @@ func empty(ctx context.Context, kube kubernetes.Interface, names []string) error
 
 func vacate(ctx context.Context, kube kubernetes.Interface, name string) error {
 	core := kube.CoreV1()
+	// The API waits 5 s before it empties a namespace: the pods end meanwhile.
+	_ = core.Pods(name).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: ptr.To(int64(1))}, metav1.ListOptions{})
 	err := core.Namespaces().Delete(ctx, name, metav1.DeleteOptions{GracePeriodSeconds: ptr.To(int64(0))})
 	if apierrors.IsNotFound(err) {
 		return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/remotecommand"
@@ -30,7 +31,7 @@ func (h *Host) Stream(w clusters.Workload) (io.ReadWriteCloser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("relay to %s: %w", place(w), err)
 	}
-	ctx, cancel := context.WithCancel(context.Background()) // it lives as long as the run
+	ctx, cancel := context.WithCancel(quiet(context.Background())) // it lives as long as the run
 	stdin, in := io.Pipe()
 	out, stdout := io.Pipe()
 	r := &relay{in: in, out: out, cancel: cancel, done: make(chan struct{})}
@@ -59,10 +60,19 @@ func (h *Host) Stream(w clusters.Workload) (io.ReadWriteCloser, error) {
 func (r *relay) Read(b []byte) (int, error)  { return r.out.Read(b) }
 func (r *relay) Write(b []byte) (int, error) { return r.in.Write(b) }
 
-// Close ends the relay; the probe ends the session by itself.
+// farewell is how long a relay may take to see the end of its input.
+const farewell = time.Second
+
+// Close ends the relay by the end of its input; the probe ends the session by
+// itself.
 func (r *relay) Close() error {
-	r.cancel()
-	return errors.Join(r.in.Close(), r.out.Close())
+	err := errors.Join(r.in.Close(), r.out.Close())
+	late := time.AfterFunc(farewell, r.cancel)
+	go func() {
+		<-r.done
+		late.Stop()
+	}()
+	return err
 }
 
 // hangUp ends all streams and tunnels.

@@ -34,6 +34,7 @@ const enforce = "pod-security.kubernetes.io/enforce"
 // and so on, and its workloads' Namespace says so. It makes no pods. A run
 // whose name is in use on the cluster is an error.
 func Up(ctx context.Context, o Options, spec clusters.Spec) (*clusters.Cluster, error) {
+	ctx = quiet(ctx)
 	if err := check(spec); err != nil {
 		return nil, err
 	}
@@ -68,6 +69,9 @@ func Up(ctx context.Context, o Options, spec clusters.Spec) (*clusters.Cluster, 
 func check(spec clusters.Spec) error {
 	if spec.Ranges < 1 {
 		return fmt.Errorf("%d ranges: there must be one at least", spec.Ranges)
+	}
+	if spec.Name == "" {
+		return errors.New("a run needs a name")
 	}
 	for _, name := range namespaces(stage(spec, spec.Ranges)) {
 		if wrong := validation.IsDNS1123Label(name); len(wrong) > 0 {
@@ -115,6 +119,7 @@ func Pod(w clusters.Workload) string { return path.Base(w.Name) }
 // "restricted" wants them, unless pod-security.kubernetes.io/enforce is among
 // the labels. A namespace of somebody else is an error.
 func (h *Host) Namespace(ctx context.Context, name string, labels map[string]string) error {
+	ctx = quiet(ctx)
 	h.mu.Lock()
 	ours := h.namespaces[name]
 	// Before it is made: an answer that is lost must not leave it behind.

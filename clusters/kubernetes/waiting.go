@@ -53,7 +53,7 @@ type change struct {
 
 // await watches until check says that it is done or that there is a problem.
 func await(ctx context.Context, check func() state, views ...*view) error {
-	inner, cancel := context.WithCancel(ctx)
+	inner, cancel := context.WithCancel(quiet(ctx))
 	defer cancel()
 	changes := make(chan change)
 	for _, v := range views {
