@@ -38,7 +38,7 @@ const (
 
 // Programs are all that the mesh needs.
 func Programs() []string {
-	return []string{ProgramPilot, ProgramAgent, ProgramEnvoy, programEtcd, programAPIServer, FileCRDs, FileBootstrap}
+	return []string{ProgramPilot, ProgramAgent, ProgramEnvoy, programEtcd, programAPIServer, kubeapi.ProgramController, FileCRDs, FileBootstrap}
 }
 
 // The ports and the mark of a sidecar, and its ports that are not captured.

@@ -3,7 +3,6 @@ package kubeapi
 import (
 	"context"
 	"crypto/rand"
-	"encoding/base64"
 	"fmt"
 	"time"
 
@@ -71,37 +70,6 @@ func (a *API) sign(claims jwt.Claims, private map[string]any) (string, error) {
 		return "", err
 	}
 	return jwt.Signed(signer).Claims(claims).Claims(private).Serialize()
-}
-
-// issuerLegacy is the iss claim of tokens that lie in Secrets.
-const issuerLegacy = "kubernetes/serviceaccount"
-
-// LegacyToken is the token of a Secret for a pod's account, which is made when
-// it is not there: without an end and without an audience. It plays the token
-// controller, with the same key.
-func (a *API) LegacyToken(ctx context.Context, p Pod) (string, error) {
-	account, err := a.uid(ctx, AccountRef(p.Namespace, p.Account))
-	if err != nil {
-		return "", err
-	}
-	name := p.Account + "-token"
-	token, err := a.sign(jwt.Claims{Issuer: issuerLegacy, Subject: subject(p)}, map[string]any{
-		"kubernetes.io/serviceaccount/namespace":            p.Namespace,
-		"kubernetes.io/serviceaccount/secret.name":          name,
-		"kubernetes.io/serviceaccount/service-account.name": p.Account,
-		"kubernetes.io/serviceaccount/service-account.uid":  account,
-	})
-	if err != nil {
-		return "", err
-	}
-	m := meta(p.Namespace, name, nil)
-	m["annotations"] = map[string]string{
-		"kubernetes.io/service-account.name": p.Account, "kubernetes.io/service-account.uid": account,
-	}
-	return token, a.Apply(ctx, Object{
-		"apiVersion": "v1", "kind": "Secret", "metadata": m, "type": "kubernetes.io/service-account-token",
-		"data": map[string]string{"token": base64.StdEncoding.EncodeToString([]byte(token))},
-	})
 }
 
 // Allowed says whether the API lets an account do something to a resource, or

@@ -21,6 +21,8 @@ import (
 const (
 	ProgramEtcd   = "etcd"
 	ProgramServer = "kube-apiserver"
+	// ProgramController is optional: without it no Secret gets a token.
+	ProgramController = "kube-controller-manager"
 )
 
 // Port is where the API listens, on every address of the control network.
@@ -34,8 +36,9 @@ const ServiceNetwork = "10.96.0.0/16"
 
 // The names of the services, for faults.
 const (
-	ServiceEtcd   = "etcd"
-	ServiceServer = "kube-apiserver"
+	ServiceEtcd       = "etcd"
+	ServiceServer     = "kube-apiserver"
+	ServiceController = "kube-controller-manager"
 )
 
 // portEtcd and portPeers are on the loopback link of the control network,
@@ -44,6 +47,10 @@ const (
 	portEtcd  = 2379
 	portPeers = 2380
 )
+
+func onLoopback(port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
+}
 
 // An API is a Kubernetes API that runs. It ends with the cluster.
 type API struct {
@@ -59,9 +66,10 @@ type Host interface {
 	Scratch() string
 }
 
-// Start starts etcd and the API server and returns when the API is ready.
+// Start starts etcd and the API server and returns when the API is ready. The
+// controller manager, where programs has it, then starts by itself.
 // Advertise is an address of the control network; programs are paths by name.
-func Start(ctx context.Context, h Host, programs map[string]string, advertise netip.Addr) (*API, error) {
+func (o Options) Start(ctx context.Context, h Host, programs map[string]string, advertise netip.Addr) (*API, error) {
 	a := &API{dir: filepath.Join(h.Scratch(), "kube"), processes: map[string]clusters.Process{}}
 	for _, name := range []string{ProgramEtcd, ProgramServer} {
 		if programs[name] == "" {
@@ -75,24 +83,30 @@ func Start(ctx context.Context, h Host, programs map[string]string, advertise ne
 	if a.pki, err = newPKI(a.dir, advertise); err != nil {
 		return nil, fmt.Errorf("start the Kubernetes API: %w", err)
 	}
-	if err := a.launch(ctx, h, programs, advertise); err != nil {
+	if err := a.launch(ctx, h, programs, advertise, o.groups()); err != nil {
 		return nil, fmt.Errorf("start the Kubernetes API: %w", err)
 	}
-	a.Client = newClient(h.Dial, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), Port), a.pki)
+	a.Client = newClient(h.Dial, onLoopback(Port), a.pki)
 	if err := a.ready(ctx); err != nil {
 		return nil, fmt.Errorf("start the Kubernetes API: %w", err)
+	}
+	if programs[ProgramController] != "" {
+		if err := a.control(ctx, h, programs[ProgramController]); err != nil {
+			return nil, fmt.Errorf("start the controllers: %w", err)
+		}
 	}
 	return a, nil
 }
 
-// launch starts both at once: the server asks until etcd answers.
-func (a *API) launch(ctx context.Context, h Host, programs map[string]string, advertise netip.Addr) error {
+// launch starts both, the server once etcd listens: it asks one that is not
+// there only once a second.
+func (a *API) launch(ctx context.Context, h Host, programs map[string]string, advertise netip.Addr, groups []string) error {
 	if err := os.WriteFile(a.file("audit-policy.yaml"), []byte(auditPolicy), 0o600); err != nil {
 		return err
 	}
-	etcd := "http://127.0.0.1:" + strconv.Itoa(portEtcd)
-	peers := "http://127.0.0.1:" + strconv.Itoa(portPeers)
-	for _, s := range []clusters.Service{{
+	etcd := "http://" + onLoopback(portEtcd).String()
+	peers := "http://" + onLoopback(portPeers).String()
+	err := a.service(ctx, h, clusters.Service{
 		Name: ServiceEtcd,
 		Command: []string{
 			programs[ProgramEtcd], "--data-dir", a.file("etcd"), "--unsafe-no-fsync",
@@ -100,10 +114,23 @@ func (a *API) launch(ctx context.Context, h Host, programs map[string]string, ad
 			"--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers,
 			"--initial-cluster", "default=" + peers, "--log-level", "warn",
 		},
-		Dir: a.dir, Log: a.file("etcd.log"),
-	}, {
+	})
+	if err != nil {
+		return err
+	}
+	listens := func(ctx context.Context) error {
+		c, err := h.Dial(ctx, "tcp", onLoopback(portEtcd).String())
+		if err != nil {
+			return err
+		}
+		return c.Close()
+	}
+	if err := a.until(ctx, "etcd listens", listens); err != nil {
+		return err
+	}
+	return a.service(ctx, h, clusters.Service{
 		Name: ServiceServer,
-		Command: []string{
+		Command: append([]string{
 			"/bin/sh", "-c", hideTokens, a.AuditLog(), programs[ProgramServer],
 			"--etcd-servers=" + etcd,
 			"--bind-address=0.0.0.0", "--secure-port=" + strconv.Itoa(Port),
@@ -119,18 +146,19 @@ func (a *API) launch(ctx context.Context, h Host, programs map[string]string, ad
 			// Nothing here competes for the server, and profiles are nobody's business.
 			"--enable-priority-and-fairness=false", "--profiling=false",
 			"--v=0",
-		},
-		// A collection more or less costs little; half a gigabyte costs a laptop.
-		Env: []string{"GOGC=50"},
-		Dir: a.dir, Log: a.file("kube-apiserver.log"),
-	}} {
-		p, err := h.Service(ctx, s)
-		if err != nil {
-			return err
-		}
+		}, groups...),
+	})
+}
+
+// service starts a program in the API's folder. A collection more or less
+// costs little; half a gigabyte costs a laptop.
+func (a *API) service(ctx context.Context, h Host, s clusters.Service) error {
+	s.Env, s.Dir, s.Log = []string{"GOGC=50"}, a.dir, a.file(s.Name+".log")
+	p, err := h.Service(ctx, s)
+	if err == nil {
 		a.processes[s.Name] = p
 	}
-	return nil
+	return err
 }
 
 func (a *API) file(name string) string { return filepath.Join(a.dir, name) }
@@ -147,10 +175,15 @@ const readyEvery = 20 * time.Millisecond
 
 // ready returns when the API says that it is ready.
 func (a *API) ready(ctx context.Context) error {
+	return a.until(ctx, "it is ready", func(ctx context.Context) error { return a.raw(ctx, "/readyz") })
+}
+
+// until asks again and again, and ends with a program that ended.
+func (a *API) until(ctx context.Context, what string, ask func(context.Context) error) error {
 	tick := time.NewTicker(readyEvery)
 	defer tick.Stop()
 	for {
-		err := a.raw(ctx, "/readyz")
+		err := ask(ctx)
 		if err == nil {
 			return nil
 		}
@@ -162,7 +195,7 @@ func (a *API) ready(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("wait until it is ready: %w", context.Cause(ctx)), err)
+			return errors.Join(fmt.Errorf("wait until %s: %w", what, context.Cause(ctx)), err)
 		}
 	}
 }

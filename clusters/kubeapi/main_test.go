@@ -2,6 +2,7 @@ package kubeapi_test
 
 import (
 	"context"
+	"flag"
 	"io"
 	"net/netip"
 	"os"
@@ -14,6 +15,8 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/local"
 	"github.com/meshbreach/meshbreach/clusters/programs"
 )
+
+var lean = flag.Bool("lean", false, "an API without the kinds of workload controllers") //nolint:gochecknoglobals // as package flag has it
 
 // The test binary is the probes as well: they only wait for their end.
 func TestMain(m *testing.M) {
@@ -40,7 +43,7 @@ func shared(t *testing.T) *kubeapi.API {
 		return theAPI.made
 	}
 	paths := map[string]string{}
-	for _, name := range []string{kubeapi.ProgramEtcd, kubeapi.ProgramServer} {
+	for _, name := range []string{kubeapi.ProgramEtcd, kubeapi.ProgramServer, kubeapi.ProgramController} {
 		found, err := programs.Find(t.Context(), name, programs.Options{})
 		if err != nil {
 			t.Skipf("NOT TESTED against a real API: %v", err)
@@ -59,7 +62,7 @@ func shared(t *testing.T) *kubeapi.API {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	api, err := kubeapi.Start(ctx, h, paths, at)
+	api, err := kubeapi.Options{Lean: *lean}.Start(ctx, h, paths, at)
 	if err != nil {
 		t.Fatal(err)
 	}
