@@ -54,7 +54,7 @@ const (
 	DefaultParallel = 2
 	DefaultRate     = 50
 	DefaultTimeout  = 60 * time.Second
-	undoLimit       = 20 * time.Second
+	undoLimit       = 2 * time.Minute // a cluster with nodes may take its time
 )
 
 func (o Options) withDefaults() Options {
