@@ -10,8 +10,8 @@ import (
 // SidePeer is the side of whoever is at the address that was asked, where
 // nobody writes down what is refused there: a port that nothing listens on,
 // or an interface that answers "not found". What the attacker was told is the
-// only word there is, so more than a word is asked of it: it is the one that
-// the scenario names, no proxy said it, and the twin, which asks at the same
+// only word there is, so more than a word is asked of it: it begins with
+// what the scenario names, no proxy said it, and the twin, which asks at the same
 // address, was served before and after: so the address was there, and reached.
 const SidePeer = "peer"
 
@@ -31,7 +31,7 @@ func byPeer(r Record, o attacker.Observation) Finding {
 	switch {
 	case strings.Contains(o.Refusal.By, "envoy"):
 		f.Why += fmt.Sprintf(", which a proxy said (%s)", o.Refusal.By)
-	case string(o.Refusal.Layer) == r.Expect.Layer && o.Refusal.Text == r.Expect.Reason && (r.Expect.Code == 0 || r.Expect.Code == o.Refusal.Code):
+	case string(o.Refusal.Layer) == r.Expect.Layer && strings.HasPrefix(o.Refusal.Text, r.Expect.Reason) && (r.Expect.Code == 0 || r.Expect.Code == o.Refusal.Code):
 		f.Verdict = Blocked
 		return f
 	}

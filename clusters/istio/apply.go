@@ -58,10 +58,7 @@ func (st *stage) apply(ctx context.Context, p clusters.Policy) (clusters.Revisio
 	if err := st.grant(ctx, issued); err != nil {
 		return clusters.Revision{}, err
 	}
-	if err := st.issue(ctx, issued); err != nil {
-		return clusters.Revision{}, err
-	}
-	if err := st.expose(ctx, exposed); err != nil {
+	if err := st.reopen(ctx, issued, exposed); err != nil {
 		return clusters.Revision{}, err
 	}
 	for _, s := range st.sidecars {

@@ -42,17 +42,53 @@ func startedWith(e clusters.Exposure) clusters.Exposure {
 	return e
 }
 
-// expose shows what a policy says. st.mu is held, and st.policy is the policy.
-func (st *stage) expose(ctx context.Context, before clusters.Exposure) error {
-	if now := st.policy.Exposure; before.ViewServices != now.ViewServices {
-		if err := st.view(ctx, now.ViewServices); err != nil {
+// reopen makes istiod decide and show as a policy says, by starting it anew
+// where it has to. st.mu is held, and st.policy is the policy.
+func (st *stage) reopen(ctx context.Context, issued clusters.Issuance, exposed clusters.Exposure) error {
+	now := st.policy
+	if exposed.ViewServices != now.Exposure.ViewServices {
+		if err := st.view(ctx, now.Exposure.ViewServices); err != nil {
 			return err
 		}
 	}
-	if !st.running || startedWith(before) == startedWith(st.policy.Exposure) {
+	if !st.running || started(issued) == started(now.Issuance) && startedWith(exposed) == startedWith(now.Exposure) {
 		return nil
 	}
-	return st.restartPilot(ctx)
+	began := time.Now()
+	if err := st.restartPilot(ctx); err != nil {
+		return err
+	}
+	return st.reconnected(ctx, began)
+}
+
+// saidNew is what istiod writes when a proxy has come to it; the proxy's id and
+// a number follow.
+const saidNew = "ADS: new connection for node:"
+
+// nodeMark is what such a line is found by.
+func nodeMark(proxy string) string { return "node " + proxy }
+
+// reconnected returns when all proxies have come to the istiod that was started
+// last: what it is asked about a proxy that has not is "not found". st.mu is
+// held.
+func (st *stage) reconnected(ctx context.Context, since time.Time) error {
+	missing := map[string]bool{}
+	q := clusters.Query{Since: since, Want: func(found []clusters.Signal) bool {
+		for _, s := range found {
+			delete(missing, s.Nonce)
+		}
+		return len(missing) == 0
+	}}
+	for _, s := range st.sidecars {
+		mark := nodeMark(proxyID(s.workload))
+		missing[mark] = true
+		q.Nonces = append(q.Nonces, mark)
+	}
+	st.store.Query(ctx, q)
+	if len(missing) > 0 {
+		return fmt.Errorf("wait until all proxies have come to the new istiod: %d have not: %w", len(missing), context.Cause(ctx))
+	}
+	return nil
 }
 
 // view gives and takes the right to list services everywhere. It returns when
@@ -153,7 +189,7 @@ func (in *installed) Canaries(r clusters.Range) map[string][]string {
 		if !w.Meshed {
 			continue
 		}
-		known := []string{proxyID(w), strconv.Quote(w.Address.String())}
+		known := []string{proxyID(w), w.Namespace + "/" + pod(w), strconv.Quote(w.Address.String())}
 		if w.VIP.IsValid() {
 			known = append(known, strconv.Quote(w.VIP.String()))
 		}
@@ -200,11 +236,15 @@ func parseDoors(line []byte, seen time.Time) (evidence.Record, bool, error) {
 	case strings.HasPrefix(text, saidXDS):
 		client, why, _ := strings.Cut(strings.TrimPrefix(text, saidXDS), " with identity ")
 		ids, why, _ := strings.Cut(why, ": ")
-		s.Layer, s.Reason = "grpc", "Unauthorized XDS: "+constant(why)
+		why, _, _ = strings.Cut(why, " matched ")
+		s.Layer, s.Reason = "grpc", saidXDS+constant(why)+" matched"
 		s.Identity = strings.Fields(strings.Trim(ids, "[]"))
 		if source, err = netip.ParseAddrPort(client); err != nil {
 			return evidence.Record{}, false, err
 		}
+	case strings.HasPrefix(text, saidNew):
+		proxy := strings.TrimPrefix(text, saidNew)
+		s.Refused, s.Layer, s.Nonce = false, "grpc", nodeMark(proxy[:max(0, strings.LastIndex(proxy, "-"))])
 	default:
 		return evidence.Record{}, false, nil
 	}

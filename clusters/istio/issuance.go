@@ -62,15 +62,6 @@ func started(p clusters.Issuance) clusters.Issuance {
 	return p
 }
 
-// issue makes istiod decide as a policy says, by starting it anew where it has
-// to. st.mu is held, and st.policy is the policy.
-func (st *stage) issue(ctx context.Context, before clusters.Issuance) error {
-	if !st.running || started(before) == started(st.policy.Issuance) {
-		return nil
-	}
-	return st.restartPilot(ctx)
-}
-
 // Endpoint is istiod's, where pilot-agents ask as well.
 func (in *installed) Endpoint(r clusters.Range) clusters.Endpoint {
 	st, ok := in.stages[r.Name]
