@@ -40,6 +40,7 @@ func generous() clusters.Policy {
 }
 
 func TestAHungSidecarIsNotSettled(t *testing.T) {
+	localOnly(t)
 	b := shared(t)
 	b.apply(t, friendly())
 	bank := b.workload(t, "bank")
@@ -100,6 +101,7 @@ func TestAWithheldPolicyDoesNotArriveUntilItIsWithheldNoMore(t *testing.T) {
 
 // A mesh of its own: what is killed does not come back.
 func TestWithoutItsControlPlaneTheMeshHoldsItsPolicyAndTakesNoOther(t *testing.T) {
+	localOnly(t)
 	b, err := newBed(Mesh{}, release(t), "doomed", 1)
 	if err != nil {
 		t.Fatal(err)

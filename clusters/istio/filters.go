@@ -2,7 +2,6 @@ package istio
 
 import (
 	"github.com/meshbreach/meshbreach/clusters"
-	"github.com/meshbreach/meshbreach/clusters/evidence"
 	"github.com/meshbreach/meshbreach/clusters/kubeapi"
 )
 
@@ -84,7 +83,7 @@ func listenerLog(path string) patch {
 			"name": "envoy.access_loggers.file",
 			"typed_config": map[string]any{
 				"@type": types + "access_loggers.file.v3.FileAccessLog", "path": path,
-				"log_format": map[string]any{"json_format": evidence.Format(true)},
+				"log_format": map[string]any{"json_format": logFormat(logListener)},
 			},
 		}},
 	}}

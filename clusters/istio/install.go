@@ -10,6 +10,7 @@ import (
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/authority"
 	"github.com/meshbreach/meshbreach/clusters/kubeapi"
+	"github.com/meshbreach/meshbreach/clusters/kubernetes"
 )
 
 // installed is a mesh that runs.
@@ -45,17 +46,17 @@ func (m Mesh) Install(ctx context.Context, c *clusters.Cluster, rel clusters.Rel
 		}
 		return nil
 	})
-	if err := in.install(ctx, life, c); err != nil {
+	if err := in.install(ctx, life, c, rel); err != nil {
 		return nil, fmt.Errorf("install istio: %w", err)
 	}
 	return in, nil
 }
 
-func (in *installed) install(ctx, life context.Context, c *clusters.Cluster) error {
+func (in *installed) install(ctx, life context.Context, c *clusters.Cluster, rel clusters.Release) error {
 	if len(c.Ranges) == 0 {
 		return errors.New("there are no ranges")
 	}
-	place, err := in.ground(ctx, c)
+	place, err := in.ground(ctx, c, rel)
 	if err != nil {
 		return err
 	}
@@ -84,8 +85,10 @@ func (in *installed) install(ctx, life context.Context, c *clusters.Cluster) err
 type placer func(r *clusters.Range, ca *authority.CA) (place, platform, pilot, error)
 
 // ground prepares what all ranges share.
-func (in *installed) ground(ctx context.Context, c *clusters.Cluster) (placer, error) {
+func (in *installed) ground(ctx context.Context, c *clusters.Cluster, rel clusters.Release) (placer, error) {
 	switch h := c.Host.(type) {
+	case *kubernetes.Host:
+		return in.onKubernetes(ctx, h, rel, c.Ranges)
 	case runner:
 		return in.machines(ctx, h, c.Ranges)
 	default:

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/kubeapi"
 )
 
 var (
@@ -120,7 +121,10 @@ func (in *installed) AccountToken(ctx context.Context, r clusters.Range, q clust
 		}
 		token, err = st.platform.signBound(ctx, s.workload, at, issued, expires)
 	default:
-		token, err = in.api.AccountToken(ctx, st.platform.pod(s.workload), q.Form == clusters.FormBound, at, tokenLife)
+		var to kubeapi.Pod
+		if to, err = st.platform.bound(ctx, s.workload); err == nil {
+			token, err = in.api.AccountToken(ctx, to, q.Form == clusters.FormBound, at, tokenLife)
+		}
 	}
 	if err == nil {
 		s.given = append(s.given, given{token, at, q.Form})

@@ -2,6 +2,7 @@ package istio
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/meshbreach/meshbreach/clusters/evidence"
@@ -60,5 +61,39 @@ func refusals(p evidence.Proxy) parser {
 	return func(line []byte, seen time.Time) (evidence.Record, bool, error) {
 		r, ok, err := p.ParseAccessLog(line, seen)
 		return r, ok && r.Signal.Refused, err
+	}
+}
+
+// The values of the field that says which log of a proxy a line is of.
+const (
+	fieldLog    = "log"
+	logAccess   = "access"
+	logListener = "listener"
+)
+
+// logFormat is what a proxy writes into one of its logs.
+func logFormat(which string) map[string]string {
+	f := evidence.Format(true)
+	f[fieldLog] = which
+	return f
+}
+
+// either reads both logs of a proxy where they are one.
+func either(p evidence.Proxy) parser {
+	return func(line []byte, seen time.Time) (evidence.Record, bool, error) {
+		var which struct{ Log string }
+		if len(line) == 0 || line[0] != '{' {
+			return evidence.Record{}, false, nil // the agent's words
+		}
+		if err := json.Unmarshal(line, &which); err != nil {
+			return evidence.Record{}, false, err
+		}
+		switch which.Log {
+		case logAccess:
+			return p.ParseAccessLog(line, seen)
+		case logListener:
+			return refusals(p)(line, seen)
+		}
+		return evidence.Record{}, false, nil
 	}
 }

@@ -225,6 +225,11 @@ func (m *machine) endpoint() string { return m.address(kubeapi.Port) }
 
 func (m *machine) issuer() string { return kubeapi.Issuer }
 
+func (m *machine) bound(_ context.Context, w clusters.Workload) (kubeapi.Pod, error) {
+	return m.pod(w), nil
+}
+
+// pod is a workload as the API knows it.
 func (m *machine) pod(w clusters.Workload) kubeapi.Pod {
 	name := pod(w)
 	return kubeapi.Pod{

@@ -24,6 +24,15 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "-hide" {
 		os.Exit(probe())
 	}
+	if onCluster() {
+		// A cluster is reached by the network that this machine has.
+		code := m.Run()
+		if err := tidy(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+		os.Exit(code)
+	}
 	os.Exit(local.Main(m.Run))
 }
 
@@ -53,6 +62,9 @@ func probe() int {
 func release(t testing.TB) clusters.Release {
 	t.Helper()
 	r := clusters.Release{Programs: map[string]string{}}
+	if onCluster() {
+		return clusters.Release{Hub: OfflineHub, Tag: "1.31"}
+	}
 	for _, name := range Programs() {
 		found, err := programs.Find(t.Context(), name, programs.Options{})
 		if err != nil {
@@ -91,10 +103,24 @@ func shared(t *testing.T) *bed {
 	return theBed.made
 }
 
+// tidy takes the shared bed away: a cluster outlives this process.
+func tidy() error {
+	if theBed.made == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	return theBed.made.Undo.Run(ctx)
+}
+
 func newBed(m Mesh, rel clusters.Release, name string, ranges int) (*bed, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	defer cancel()
-	c, err := local.Provider{}.Up(ctx, clusters.Spec{Name: name, Ranges: ranges, Probe: "/proc/self/exe"})
+	provide := func(s clusters.Spec) (*clusters.Cluster, error) { return local.Provider{}.Up(ctx, s) }
+	if onCluster() {
+		provide = func(s clusters.Spec) (*clusters.Cluster, error) { return onPods(ctx, s) }
+	}
+	c, err := provide(clusters.Spec{Name: name, Ranges: ranges, Probe: "/proc/self/exe"})
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/authority"
-	"github.com/meshbreach/meshbreach/clusters/evidence"
 )
 
 // clusterID is how workloads say which cluster they are of.
@@ -41,7 +40,7 @@ func keyFiles(s authority.Signing) map[string][]byte {
 
 // meshConfig is the configuration of a range's mesh.
 func meshConfig(r clusters.Range, p proxies) map[string]any {
-	format, _ := json.Marshal(evidence.Format(true)) // plain text cannot fail
+	format, _ := json.Marshal(logFormat(logAccess)) // plain text cannot fail
 	return map[string]any{
 		"rootNamespace": rootNamespace(r), "trustDomain": r.TrustDomain,
 		"discoverySelectors":     []any{map[string]any{"matchLabels": map[string]string{labelRange: r.Name}}},

@@ -80,8 +80,8 @@ type platform interface {
 	endpoint() string
 	// issuer is the iss claim of its tokens, and the audience of its own.
 	issuer() string
-	// pod is a workload as the platform knows it.
-	pod(w clusters.Workload) kubeapi.Pod
+	// bound is the pod that tokens of a workload's account are bound to.
+	bound(ctx context.Context, w clusters.Workload) (kubeapi.Pod, error)
 	legacyToken(ctx context.Context, w clusters.Workload) (string, error)
 	signBound(ctx context.Context, w clusters.Workload, audience string, issued, expires time.Time) (string, error)
 	lifecycle

@@ -25,6 +25,10 @@ type bundle struct {
 	folders []string
 }
 
+// bundled is the folder that all are in: readers of charts take the first
+// folder of an archive off.
+const bundled = "bundle"
+
 func (bundle) from() string { return FromBuild }
 
 func (b bundle) how() string {
@@ -38,7 +42,7 @@ func (b bundle) key() (string, error) {
 		return "", err
 	}
 	h := sha256.New()
-	fmt.Fprintln(h, b.path, b.folders)
+	fmt.Fprintln(h, bundled, b.path, b.folders)
 	h.Write(archive)
 	return b.module.version + "-" + hex.EncodeToString(h.Sum(nil))[:12], nil
 }
@@ -113,7 +117,7 @@ func (b bundle) add(from fs.FS, folder string, to *tar.Writer) error {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		if err := addFile(from, name, path.Join(path.Base(folder), strings.TrimPrefix(name, folder)), to); err != nil {
+		if err := addFile(from, name, path.Join(bundled, path.Base(folder), strings.TrimPrefix(name, folder)), to); err != nil {
 			return err
 		}
 	}

@@ -51,7 +51,7 @@ func TestABundleHasTheFoldersAndIsTheSameEveryTime(t *testing.T) {
 		body, _ := io.ReadAll(archive)
 		got = append(got, h.Name+"="+string(body))
 	}
-	if want := []string{"b/Chart.yaml=one", "b/templates/x.yaml=two", "c/Chart.yaml=three"}; !slices.Equal(got, want) {
+	if want := []string{"bundle/b/Chart.yaml=one", "bundle/b/templates/x.yaml=two", "bundle/c/Chart.yaml=three"}; !slices.Equal(got, want) {
 		t.Errorf("packed %q, want %q", got, want)
 	}
 }

@@ -1,0 +1,292 @@
+package istio
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/kubeapi"
+)
+
+// deployment is an istiod that is a deployment of the range's root namespace.
+type deployment struct {
+	in *pods
+
+	mu     sync.Mutex
+	made   bool // all of the chart, and not only the deployment
+	plan   plan
+	at     netip.Addr
+	seen   time.Time // when it was last looked whether it is there
+	gonely error     // what was seen then
+
+	pods    map[string]bool
+	arrived chan struct{} // holds a token when pods has a new one
+}
+
+var _ pilot = (*deployment)(nil)
+
+func newDeployment(p *pods) *deployment {
+	return &deployment{in: p, pods: map[string]bool{}, arrived: make(chan struct{}, 1)}
+}
+
+func (d *deployment) namespace() string { return rootNamespace(d.in.r) }
+
+func (d *deployment) name() string { return "istiod-" + revision(d.in.r) }
+
+// start makes the control plane be as planned. One that has the same plan
+// already is left alone: it was started with it.
+func (d *deployment) start(ctx context.Context, pl plan) error {
+	return d.roll(ctx, pl, 1)
+}
+
+// plugIn starts an istiod anew: the kubelet takes a minute to hand on a changed
+// secret.
+func (d *deployment) plugIn(ctx context.Context, pl plan) error { return d.roll(ctx, pl, 1) }
+
+// hang takes all replicas away: a control plane that is away.
+func (d *deployment) hang(ctx context.Context, yes bool) error {
+	d.mu.Lock()
+	pl := d.plan
+	d.mu.Unlock()
+	if yes {
+		return d.roll(ctx, pl, 0)
+	}
+	return d.roll(ctx, pl, 1)
+}
+
+func (d *deployment) roll(ctx context.Context, pl plan, replicas int) error {
+	objects, err := d.render(ctx, pl, replicas)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.plan = pl
+	first := !d.made
+	d.mu.Unlock()
+	if err := d.in.host.Apply(ctx, d.keys(pl)); err != nil {
+		return err
+	}
+	if !first {
+		objects = slices.DeleteFunc(objects, func(o kubeapi.Object) bool { return o["kind"] != "Deployment" })
+	}
+	if err := d.in.host.Apply(ctx, objects...); err != nil {
+		return err
+	}
+	if err := d.in.host.Deployed(ctx, d.namespace(), d.name()); err != nil {
+		return err
+	}
+	at, err := d.in.serviceIP(ctx, d.namespace(), d.name())
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.made, d.at = true, at
+	d.mu.Unlock()
+	return d.note(ctx)
+}
+
+// render gives the chart's objects with what no value of it can say.
+func (d *deployment) render(ctx context.Context, pl plan, replicas int) ([]kubeapi.Object, error) {
+	objects, err := renderChart(ctx, d.in.charts.pilot, d.namespace(), d.in.values(pl))
+	if err != nil {
+		return nil, err
+	}
+	found := false
+	for _, o := range objects {
+		if o["kind"] == "Deployment" {
+			found = true
+			if err := adjust(o, pl, replicas); err != nil {
+				return nil, fmt.Errorf("render the chart %s: %w", chartPilot, err)
+			}
+		}
+	}
+	if !found {
+		return nil, fmt.Errorf("render the chart %s: it has no deployment", chartPilot)
+	}
+	return objects, nil
+}
+
+// adjust sets how many replicas there are, that another plan makes other pods,
+// and that nobody waits longer than needed for a pod to come and to go.
+func adjust(o kubeapi.Object, pl plan, replicas int) error {
+	spec, _ := o["spec"].(map[string]any)
+	template, _ := spec["template"].(map[string]any)
+	meta, _ := template["metadata"].(map[string]any)
+	pod, _ := template["spec"].(map[string]any)
+	containers, _ := pod["containers"].([]any)
+	if meta == nil || len(containers) == 0 {
+		return errors.New("its deployment has no containers")
+	}
+	spec["replicas"] = replicas
+	notes, _ := meta["annotations"].(map[string]any)
+	if notes == nil {
+		notes = map[string]any{}
+	}
+	notes["meshbreach.test/plan"] = pl.sum()
+	meta["annotations"] = notes
+	pod["terminationGracePeriodSeconds"] = 1
+	if container, ok := containers[0].(map[string]any); ok {
+		if probe, ok := container["readinessProbe"].(map[string]any); ok {
+			probe["initialDelaySeconds"], probe["periodSeconds"] = 0, 1
+		}
+	}
+	return nil
+}
+
+// sum names a plan without telling any of it.
+func (p plan) sum() string {
+	h := sha256.New()
+	issuance, _ := json.Marshal(started(p.issuance)) // plain values cannot fail
+	for _, part := range [][]byte{p.keys.Cert, p.keys.Key, p.keys.Chain, p.keys.Roots, issuance} {
+		fmt.Fprintln(h, len(part))
+		h.Write(part)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16]
+}
+
+// keys is the secret with what istiod signs with.
+func (d *deployment) keys(pl plan) kubeapi.Object {
+	data := map[string]any{}
+	for name, content := range keyFiles(pl.keys) {
+		data[name] = base64.StdEncoding.EncodeToString(content)
+	}
+	return kubeapi.Object{
+		"apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+		"metadata": map[string]any{"namespace": d.namespace(), "name": "cacerts"}, "data": data,
+	}
+}
+
+func (d *deployment) endpoint() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return netip.AddrPortFrom(d.at, portPilotSecure).String()
+}
+
+// askEvery is the least time between two questions whether something is there.
+const askEvery = time.Second
+
+// gone looks whether any istiod is ready; what was seen holds for a second.
+func (d *deployment) gone(ctx context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if time.Since(d.seen) < askEvery {
+		return d.gonely
+	}
+	found, err := d.in.kube.AppsV1().Deployments(d.namespace()).Get(ctx, d.name(), metav1.GetOptions{})
+	if err != nil {
+		return nil //nolint:nilerr // nothing is known, which is not that it is gone
+	}
+	d.seen, d.gonely = time.Now(), nil
+	if found.Status.ReadyReplicas == 0 {
+		d.gonely = fmt.Errorf("no pod of %s/%s is ready", d.namespace(), d.name())
+	}
+	return d.gonely
+}
+
+// note takes down which pods there are, so that their logs are read.
+func (d *deployment) note(ctx context.Context) error {
+	found, err := d.in.kube.CoreV1().Pods(d.namespace()).List(ctx, metav1.ListOptions{LabelSelector: "app=istiod"})
+	if err != nil {
+		return fmt.Errorf("list the pods of %s: %w", d.name(), err)
+	}
+	d.mu.Lock()
+	now := map[string]bool{}
+	for _, pod := range found.Items {
+		now[pod.Name] = true
+	}
+	d.pods = now
+	d.mu.Unlock()
+	select {
+	case d.arrived <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// follow reads the logs of the pods that there are. What one said before it was
+// replaced may be cut short: it decides nothing any more.
+func (d *deployment) follow(ctx context.Context, line func([]byte)) {
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	ends := map[string]context.CancelFunc{}
+	defer func() {
+		for _, end := range ends {
+			end()
+		}
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.arrived:
+		}
+		d.mu.Lock()
+		now := d.pods
+		d.mu.Unlock()
+		for name, end := range ends {
+			if !now[name] {
+				end()
+				delete(ends, name)
+			}
+		}
+		for name := range now {
+			if ends[name] != nil {
+				continue
+			}
+			one, end := context.WithCancel(ctx)
+			ends[name] = end
+			reading.Go(func() {
+				// A log that cannot be read says nothing: whoever waits for
+				// what it says runs out of time, and nothing is concluded.
+				_ = d.in.host.Follow(one, d.namespace(), name, containerPilot, line)
+			})
+		}
+	}
+}
+
+const containerPilot = "discovery"
+
+// injects returns when a pod that asks for a proxy would get one: istiod writes
+// its certificate into the webhook some time after it is ready.
+func (d *deployment) injects(ctx context.Context) error {
+	w := clusters.Workload{}
+	for _, one := range d.in.r.Workloads {
+		if one.Meshed {
+			w = one
+			break
+		}
+	}
+	trial := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "trial", Labels: map[string]string{"istio.io/rev": revision(d.in.r)}},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "none"}}},
+	}
+	for {
+		made, err := d.in.kube.CoreV1().Pods(w.Namespace).Create(ctx, trial, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if err == nil && proxied(made) {
+			return nil
+		}
+		if err == nil {
+			err = errors.New("a pod got no proxy")
+		}
+		if !pause(ctx, 100*time.Millisecond) {
+			return errors.Join(fmt.Errorf("wait until %s puts proxies into pods: %w", d.name(), context.Cause(ctx)), err)
+		}
+	}
+}
+
+func proxied(pod *corev1.Pod) bool {
+	is := func(c corev1.Container) bool { return c.Name == containerProxy }
+	return slices.ContainsFunc(pod.Spec.Containers, is) || slices.ContainsFunc(pod.Spec.InitContainers, is)
+}
