@@ -45,4 +45,3 @@ func localOnly(t testing.TB) {
 		t.Skip("NOT TESTED on a cluster: this test kills processes of provider local")
 	}
 }
-

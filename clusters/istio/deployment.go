@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/kubeapi"
+	"github.com/meshbreach/meshbreach/clusters/kubernetes"
 )
 
 // deployment is an istiod that is a deployment of the range's root namespace.
@@ -31,14 +33,14 @@ type deployment struct {
 	seen   time.Time // when it was last looked whether it is there
 	gonely error     // what was seen then
 
-	pods    map[string]bool
+	pods    map[string]netip.Addr
 	arrived chan struct{} // holds a token when pods has a new one
 }
 
 var _ pilot = (*deployment)(nil)
 
 func newDeployment(p *pods) *deployment {
-	return &deployment{in: p, pods: map[string]bool{}, arrived: make(chan struct{}, 1)}
+	return &deployment{in: p, pods: map[string]netip.Addr{}, arrived: make(chan struct{}, 1)}
 }
 
 func (d *deployment) namespace() string { return rootNamespace(d.in.r) }
@@ -55,15 +57,32 @@ func (d *deployment) start(ctx context.Context, pl plan) error {
 // secret.
 func (d *deployment) plugIn(ctx context.Context, pl plan) error { return d.roll(ctx, pl, 1) }
 
-// hang takes all replicas away: a control plane that is away.
+// hang stops istiod where the nodes are ours: a control plane that is there and
+// does nothing. Elsewhere it takes all replicas away.
 func (d *deployment) hang(ctx context.Context, yes bool) error {
 	d.mu.Lock()
-	pl := d.plan
+	pl, running := d.plan, slices.Sorted(maps.Keys(d.pods))
 	d.mu.Unlock()
+	f, replicas := clusters.FaultResume, 1
 	if yes {
-		return d.roll(ctx, pl, 0)
+		f, replicas = clusters.FaultHang, 0
 	}
-	return d.roll(ctx, pl, 1)
+	for _, name := range running {
+		err := d.in.host.Signal(ctx, d.namespace(), name, containerPilot, f)
+		if errors.Is(err, kubernetes.ErrNoNodes) {
+			return d.roll(ctx, pl, replicas)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	switch {
+	case len(running) == 0:
+		return d.roll(ctx, pl, replicas)
+	case yes:
+		return nil
+	}
+	return d.in.host.Deployed(ctx, d.namespace(), d.name())
 }
 
 func (d *deployment) roll(ctx context.Context, pl plan, replicas int) error {
@@ -148,8 +167,8 @@ func adjust(o kubeapi.Object, pl plan, replicas int) error {
 // sum names a plan without telling any of it.
 func (p plan) sum() string {
 	h := sha256.New()
-	issuance, _ := json.Marshal(started(p.issuance)) // plain values cannot fail
-	for _, part := range [][]byte{p.keys.Cert, p.keys.Key, p.keys.Chain, p.keys.Roots, issuance} {
+	said, _ := json.Marshal([]any{started(p.issuance), startedWith(p.exposure)}) // plain values cannot fail
+	for _, part := range [][]byte{p.keys.Cert, p.keys.Key, p.keys.Chain, p.keys.Roots, said} {
 		fmt.Fprintln(h, len(part))
 		h.Write(part)
 	}
@@ -172,6 +191,21 @@ func (d *deployment) endpoint() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return netip.AddrPortFrom(d.at, portPilotSecure).String()
+}
+
+// doors are at istiod's pod where its service does not declare the port.
+func (d *deployment) doors() map[string]string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out := map[string]string{
+		clusters.DoorXDS:          netip.AddrPortFrom(d.at, portPilotSecure).String(),
+		clusters.DoorXDSPlaintext: netip.AddrPortFrom(d.at, portPilotPlain).String(),
+		clusters.DoorMonitoring:   netip.AddrPortFrom(d.at, portPilotMonitor).String(),
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.pods)) {
+		out[clusters.DoorDebug] = netip.AddrPortFrom(d.pods[name], portPilotHTTP).String()
+	}
+	return out
 }
 
 // askEvery is the least time between two questions whether something is there.
@@ -202,9 +236,11 @@ func (d *deployment) note(ctx context.Context) error {
 		return fmt.Errorf("list the pods of %s: %w", d.name(), err)
 	}
 	d.mu.Lock()
-	now := map[string]bool{}
+	now := map[string]netip.Addr{}
 	for _, pod := range found.Items {
-		now[pod.Name] = true
+		if at, err := netip.ParseAddr(pod.Status.PodIP); err == nil {
+			now[pod.Name] = at
+		}
 	}
 	d.pods = now
 	d.mu.Unlock()
@@ -236,7 +272,7 @@ func (d *deployment) follow(ctx context.Context, line func([]byte)) {
 		now := d.pods
 		d.mu.Unlock()
 		for name, end := range ends {
-			if !now[name] {
+			if _, there := now[name]; !there {
 				end()
 				delete(ends, name)
 			}

@@ -101,13 +101,7 @@ func (in *installed) onKubernetes(ctx context.Context, h *kubernetes.Host, rel c
 	both.Go(func() error { return g.look(bctx) })
 	both.Go(func() error { return g.define(bctx, ranges) })
 	both.Go(func() error {
-		l, ok := any(h).(interface {
-			Images(ctx context.Context, refs ...string) error
-		})
-		if !ok {
-			return nil
-		}
-		if err := l.Images(bctx, g.image("pilot"), g.image("proxyv2")); err != nil {
+		if err := h.Images(bctx, g.image("pilot"), g.image("proxyv2")); err != nil {
 			return fmt.Errorf("images of Istio: %w", err)
 		}
 		return nil

@@ -20,7 +20,7 @@ const dirData = "/var/lib/istio/data"
 // values are those of the control plane's chart.
 func (p *pods) values(pl plan) map[string]any {
 	env := map[string]any{}
-	for name, value := range pilotEnv(p.r, pl.issuance, p.issuer()) {
+	for name, value := range pl.env(p.r, p.issuer()) {
 		env[name] = value
 	}
 	config := meshConfig(p.r, p.proxies())
@@ -28,7 +28,8 @@ func (p *pods) values(pl plan) map[string]any {
 	small := map[string]any{"requests": map[string]any{"cpu": "10m", "memory": "64Mi"}}
 	return map[string]any{
 		"revision": revision(p.r), "env": env, "meshConfig": config,
-		"autoscaleEnabled": false, "resources": small,
+		"extraContainerArgs": []any{pl.plaintext(":" + strconv.Itoa(portPilotPlain))},
+		"autoscaleEnabled":   false, "resources": small,
 		"seccompProfile": map[string]any{"type": "RuntimeDefault"},
 		"telemetry":      map[string]any{"enabled": false},
 		"sidecarInjectorWebhook": map[string]any{

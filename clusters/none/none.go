@@ -10,8 +10,11 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/authority"
+	"github.com/meshbreach/meshbreach/clusters/kubernetes"
 )
 
 // Mesh is the mesh `none`.
@@ -59,7 +62,24 @@ func (m Mesh) Install(ctx context.Context, c *clusters.Cluster, _ clusters.Relea
 		}
 		in.ranges[r.Name] = ids
 	}
+	if err := launch(ctx, c); err != nil {
+		return nil, fmt.Errorf("install none: %w", err)
+	}
 	return in, nil
+}
+
+// launch has the pods made where workloads are pods: a mesh would dress them,
+// and this one leaves them as they are.
+func launch(ctx context.Context, c *clusters.Cluster) error {
+	host, ok := c.Host.(*kubernetes.Host)
+	if !ok {
+		return nil
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	for i := range c.Ranges {
+		g.Go(func() error { return host.Launch(gctx, &c.Ranges[i], nil) })
+	}
+	return g.Wait()
 }
 
 type installed struct {
