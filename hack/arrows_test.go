@@ -36,6 +36,7 @@ func arrows() []arrow {
 		{from: "clusters/builtin", to: []string{"clusters/..."}},
 		{from: "clusters/...", to: []string{"clusters", "clusters/authority", "clusters/programs", "clusters/evidence", "clusters/kubeapi", "clusters/kubernetes"}, tests: []string{"clusters/...", "attacker/..."}},
 		{from: "hack/generate", to: []string{"scenarios", "reports"}},
+		{from: "hack/airgap/...", to: []string{"clusters/programs", "hack/airgap/..."}},
 		{from: "hack/...", to: []string{"clusters/programs"}},
 	}
 }
