@@ -3,7 +3,14 @@ package kubeapi
 // hideTokens runs the API server, whose audit events are its standard output,
 // and writes them to the file that is named first: a review has the token that
 // it is about, and a log must have none. What is killed is the whole group.
-const hideTokens = `"$@" | sed -u 's/"token":"[^"]*"/"token":"(hidden)"/g' > "$0"`
+const hideTokens = `"$@" | sed -u '` + HideTokens + `' > "$0"`
+
+// HideTokens is what sed does to a line of an audit log that leaves the machine
+// of its API server.
+const HideTokens = `s/"token":"[^"]*"/"token":"(hidden)"/g`
+
+// AuditPolicy is the policy of an API server's audit log, YAML.
+const AuditPolicy = auditPolicy
 
 // auditPolicy writes down whole what identities and policies are made of, and
 // of everything else that somebody asked. Reads of programs of the control plane,
