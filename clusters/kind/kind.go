@@ -205,6 +205,8 @@ func (p Provider) cluster(ctx context.Context, name string, s state, undo *clust
 		return nil, errors.Join(err, remove(again, name), h.remove())
 	}
 	if !p.Keep {
+		// Others may use one that has a name, and then it stays.
+		k.passes = p.Options.Name == ""
 		undo.Push("cluster "+name, func(ctx context.Context) error { return p.takeAway(ctx, name, h) })
 	}
 	p.note(fmt.Sprintf("cluster %s is there after %s", name, time.Since(start).Round(time.Second)))

@@ -21,15 +21,17 @@ import (
 
 // cluster is one whose nodes are there.
 type cluster struct {
-	name  string
-	nodes []nodes.Node
-	first nodes.Node // the control plane
+	name   string
+	nodes  []nodes.Node
+	first  nodes.Node // the control plane
+	passes bool       // with its run
 }
 
 var (
 	_ kubernetes.Nodes     = (*cluster)(nil)
 	_ kubernetes.Loader    = (*cluster)(nil)
 	_ kubernetes.Signaller = (*cluster)(nil)
+	_ kubernetes.Passing   = (*cluster)(nil)
 )
 
 // open finds the nodes of a cluster.
@@ -57,6 +59,9 @@ func (k *cluster) config() (*rest.Config, error) {
 	}
 	return config, nil
 }
+
+// Passes says whether the cluster is its run's own and goes with it.
+func (k *cluster) Passes() bool { return k.passes }
 
 // version is that of its Kubernetes, without a v.
 func (k *cluster) version(ctx context.Context) (string, error) {

@@ -33,6 +33,13 @@ type Loader interface {
 	Load(ctx context.Context, refs ...string) error
 }
 
+// A Passing is Nodes that may go with the run.
+type Passing interface {
+	// Passes says that the whole cluster is taken away when the run ends, so
+	// that nothing on it need be taken back before.
+	Passes() bool
+}
+
 // Image makes the probe's image from its program and writes it to a file, as
 // docker save would. The reference is meshbreach.test/probe:TAG, where TAG is
 // the first 12 hexadecimal digits of the program's SHA-256: no registry has

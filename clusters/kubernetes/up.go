@@ -47,7 +47,9 @@ func Up(ctx context.Context, o Options, spec clusters.Spec) (*clusters.Cluster, 
 		return nil, err
 	}
 	c.Undo.Push("scratch "+h.scratch, func(context.Context) error { return os.RemoveAll(h.scratch) })
-	c.Undo.Push("run "+spec.Name+" on the cluster", h.remove)
+	if nodes, ok := o.Nodes.(Passing); !ok || !nodes.Passes() {
+		c.Undo.Push("run "+spec.Name+" on the cluster", h.remove)
+	}
 	c.Undo.Push("streams", func(context.Context) error { return h.hangUp() })
 	g, gctx := errgroup.WithContext(ctx)
 	for i := range spec.Ranges {

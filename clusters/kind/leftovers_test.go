@@ -1,0 +1,112 @@
+package kind_test
+
+import (
+	"bufio"
+	"context"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/kind"
+	"github.com/meshbreach/meshbreach/clusters/kubernetes"
+)
+
+// killed is a run on a cluster that it made and keeps, and that is killed when
+// it is up.
+func killed(t *testing.T, cluster, run, program string) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], cluster, run, program)
+	cmd.Env = append(os.Environ(), asRun+"=1")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }) // its end is an error as it should be
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if lines.Text() == "up" {
+			_, err := kindDown(t, cluster)
+			if err == nil {
+				t.Error("the cluster was taken away from under the run")
+			}
+			return
+		}
+		t.Error(lines.Text())
+	}
+	t.FailNow()
+}
+
+// kindDown returns what Down noted.
+func kindDown(t *testing.T, name string) ([]string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	var notes []string
+	err := kind.Down(ctx, name, func(s string) { notes = append(notes, s); t.Log(s) })
+	return notes, err
+}
+
+func TestDownRemovesWhatAKilledRunLeftOnAClusterThatIsKept(t *testing.T) {
+	engine(t)
+	program := probe(t)
+	untouched := user(t)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	cluster, run := name(), name()
+	t.Cleanup(func() {
+		if _, err := kindDown(t, cluster); err != nil {
+			t.Error(err)
+		}
+		nothing(t, cluster)
+		untouched()
+	})
+	t.Run("killed", func(t *testing.T) { killed(t, cluster, run, program) })
+	kept := func(c kind.Cluster) bool { return c.Name == cluster && c.Kept && c.Running && !c.InUse }
+	if all, err := kind.Clusters(ctx); err != nil || !slices.ContainsFunc(all, kept) {
+		t.Fatalf("%+v, %v", all, err)
+	}
+	notes, err := kindDown(t, "")
+	if err != nil || !slices.ContainsFunc(notes, func(s string) bool { return strings.Contains(s, "mb-"+run+"-r1-prod") }) {
+		t.Errorf("%q, %v", notes, err)
+	}
+
+	start := time.Now()
+	again := name()
+	c, err := kind.Provider{Options: kind.Options{Name: cluster, Note: func(s string) { t.Log(s) }}}.Up(ctx, clusters.Spec{Name: again, Ranges: 1, Probe: program})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("found and up after %s", time.Since(start).Round(10*time.Millisecond))
+	h, ok := c.Host.(*kubernetes.Host)
+	if !ok {
+		t.Fatalf("%T", c.Host)
+	}
+	if runs, err := kubernetes.Runs(ctx, h.Config()); err != nil || !slices.Equal(runs, []string{again}) {
+		t.Errorf("runs %q, %v; want %s alone", runs, err, again)
+	}
+	if err := c.Undo.Run(ctx); err != nil {
+		t.Error(err)
+	}
+	if all, err := kind.Clusters(ctx); err != nil || !slices.ContainsFunc(all, kept) {
+		t.Errorf("the cluster did not stay: %+v, %v", all, err)
+	}
+	if runs, err := kubernetes.Runs(ctx, h.Config()); err != nil || len(runs) > 0 {
+		t.Errorf("runs %q are left, %v", runs, err)
+	}
+
+	other := kind.Options{Name: cluster, KubernetesVersion: "1.20.0"}
+	if _, err := (kind.Provider{Options: other}).Up(ctx, clusters.Spec{Name: name(), Ranges: 1, Probe: program}); err == nil || !strings.Contains(err.Error(), "not 1.20.0") {
+		t.Errorf("another version: %v", err)
+	}
+	if notes, err := kindDown(t, name()); err != nil || len(notes) > 0 {
+		t.Errorf("a name that nobody has: %q, %v", notes, err)
+	}
+}
