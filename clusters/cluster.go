@@ -49,11 +49,16 @@ type Sidecar struct {
 	Env     []string // added to the harness's own
 	Dir     string   // working folder; the harness's when empty
 	Log     string   // a file for its output, in Scratch
+	User    int      // it runs as this user and group; as the harness when zero. Others than the harness take root
 	Capture Capture
 }
 
 // Capture redirects a workload's TCP traffic to its proxy, except what carries Mark.
 type Capture struct {
+	// Rules is a command that writes rules of its own in place of the
+	// provider's, in the workload's network and before the proxy starts; it
+	// spares the proxy by its user, and Mark is not used. Empty is none.
+	Rules    []string
 	Inbound  int // port that takes inbound connections
 	Outbound int // port that takes outbound connections
 	Mark     int // SO_MARK of the proxy's own traffic

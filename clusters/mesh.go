@@ -42,6 +42,14 @@ type Mesh interface {
 	Install(ctx context.Context, c *Cluster, r Release) (Installed, error)
 }
 
+// A Redirecting mesh has rules of its own that redirect traffic to its proxies.
+// They spare a proxy by its user, so they take root.
+type Redirecting interface {
+	Mesh
+	// OwnRules is the mesh with these rules in place of the provider's.
+	OwnRules() Mesh
+}
+
 // An Object is one rendered piece of configuration.
 type Object struct {
 	Workload string // whose proxy it is for; empty: everybody's

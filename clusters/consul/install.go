@@ -108,7 +108,7 @@ func (in *installed) open(ctx context.Context, r clusters.Range, issuers *author
 	}
 	var g errgroup.Group
 	for _, s := range st.sidecars {
-		g.Go(func() error { return s.start(ctx, in, at) })
+		g.Go(func() error { return s.start(ctx, in, srv) })
 	}
 	if err := g.Wait(); err != nil {
 		return st, err

@@ -30,15 +30,24 @@ const (
 	portPublic   = 20000 // takes mutual TLS
 	portOutbound = 15001
 	mark         = 1337
+	user         = 1337 // whom the mesh's own rules spare
 )
 
 // A Mesh is Consul. The zero value works.
 type Mesh struct {
 	// Workers is how many worker threads a sidecar has; 1 when zero.
 	Workers int
+	// Own is that Consul's own command redirects, and not the provider.
+	Own bool
 }
 
-var _ clusters.Mesh = Mesh{}
+var _ clusters.Redirecting = Mesh{}
+
+// OwnRules is the mesh whose consul connect redirect-traffic redirects.
+func (m Mesh) OwnRules() clusters.Mesh {
+	m.Own = true
+	return m
+}
 
 // Name is "consul".
 func (Mesh) Name() string { return "consul" }

@@ -3,6 +3,7 @@ package consul
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -38,6 +39,7 @@ const (
 	fileLog     = "envoy.pipe"
 	fileJournal = "envoy.log"
 	fileToken   = "token"
+	fileOwner   = "owner" // a token, while rules are written
 )
 
 // newSidecar makes the folder and opens the logs. What is read goes to the store.
@@ -100,8 +102,8 @@ const (
 )
 
 // command is Consul's own; it becomes Envoy when it has made the bootstrap.
-func (s *sidecar) command(programs map[string]string, at netip.Addr, workers int) ([]string, error) {
-	over, err := overlay(s.file(fileAdmin))
+func (s *sidecar) command(programs map[string]string, at netip.Addr, m Mesh) ([]string, error) {
+	over, err := overlay(s.file(fileAdmin), !m.Own)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +118,7 @@ func (s *sidecar) command(programs map[string]string, at netip.Addr, workers int
 		"-ignore-envoy-compatibility",
 		"--",
 		"--config-yaml", over,
-		"--concurrency", strconv.Itoa(workers),
+		"--concurrency", strconv.Itoa(max(1, m.Workers)),
 		"--drain-time-s", drainTime, "--drain-strategy", "immediate",
 		"--log-level", "warning", "--component-log-level", "connection:debug",
 		"--log-path", s.file(fileLog), "--log-format", logFormat,
@@ -126,15 +128,16 @@ func (s *sidecar) command(programs map[string]string, at netip.Addr, workers int
 
 // overlay is laid over Consul's bootstrap: the administration is out of every
 // workload's reach, and the proxy's own traffic carries the mark that spares it
-// from the capture. Consul spares it by user id, and there is only one of those
-// where nobody is root.
-func overlay(admin string) (string, error) {
-	raw, err := json.Marshal(map[string]any{
-		"admin": map[string]any{"address": map[string]any{"pipe": map[string]any{"path": admin}}},
-		"cluster_manager": map[string]any{"upstream_bind_config": map[string]any{"socket_options": []map[string]any{{
+// from the capture. Consul's own rules spare it by user id, and there is only
+// one of those where nobody is root.
+func overlay(admin string, marked bool) (string, error) {
+	over := map[string]any{"admin": map[string]any{"address": map[string]any{"pipe": map[string]any{"path": admin}}}}
+	if marked {
+		over["cluster_manager"] = map[string]any{"upstream_bind_config": map[string]any{"socket_options": []map[string]any{{
 			"description": "mark", "level": solSocket, "name": soMark, "int_value": mark, "state": "STATE_PREBIND",
-		}}}},
-	})
+		}}}}
+	}
+	raw, err := json.Marshal(over)
 	return string(raw), err
 }
 
@@ -145,19 +148,44 @@ const (
 )
 
 // start starts the proxy and captures the workload's traffic.
-func (s *sidecar) start(ctx context.Context, in *installed, at netip.Addr) error {
-	command, err := s.command(in.programs, at, max(1, in.mesh.Workers))
+func (s *sidecar) start(ctx context.Context, in *installed, srv *server) (err error) {
+	at := srv.at
+	command, err := s.command(in.programs, at, in.mesh)
 	if err != nil {
 		return err
 	}
-	s.process, err = in.host.Sidecar(ctx, s.workload, clusters.Sidecar{
+	is := clusters.Sidecar{
 		Command: command, Dir: s.dir, Env: []string{"TMPDIR=" + s.dir}, Log: s.file("consul.log"),
 		Capture: clusters.Capture{
 			Inbound: portPublic, Outbound: portOutbound, Mark: mark, Services: virtualAddresses(),
 			Spare: spared(),
 		},
-	})
+	}
+	if in.mesh.Own {
+		is.User, is.Capture.Rules = user, s.ownRules(in.programs, at)
+		// Who writes rules may ask the server about itself, and a proxy may not.
+		if err := os.WriteFile(s.file(fileOwner), []byte(srv.token), 0o600); err != nil {
+			return fmt.Errorf("let the rules of %s be written: %w", s.workload.Name, err)
+		}
+		defer func() { err = errors.Join(err, os.Remove(s.file(fileOwner))) }()
+	}
+	s.process, err = in.host.Sidecar(ctx, s.workload, is)
 	return err
+}
+
+// ownRules is what Consul has whoever runs a proxy run. Only the servers are
+// spared besides.
+func (s *sidecar) ownRules(programs map[string]string, at netip.Addr) []string {
+	out := []string{
+		programs[Program], "connect", "redirect-traffic",
+		"-http-addr=http://" + netip.AddrPortFrom(at, portHTTP).String(), "-token-file=" + s.file(fileOwner),
+		"-proxy-uid=" + strconv.Itoa(user), "-proxy-inbound-port=" + strconv.Itoa(portPublic),
+		"-proxy-outbound-port=" + strconv.Itoa(portOutbound), "-exclude-outbound-cidr=" + at.String() + "/32",
+	}
+	for _, port := range spared() {
+		out = append(out, "-exclude-inbound-port="+strconv.Itoa(port))
+	}
+	return out
 }
 
 // virtualAddresses are those that Consul gives services.

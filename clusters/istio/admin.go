@@ -26,7 +26,12 @@ func newAdmin(dial func(context.Context) (net.Conn, error)) admin {
 	}}}
 }
 
-func (a admin) close() { a.http.CloseIdleConnections() }
+// close is of one that may not have been made, where the mesh could not be.
+func (a admin) close() {
+	if a.http != nil {
+		a.http.CloseIdleConnections()
+	}
+}
 
 // largest bounds an answer.
 const largest = 32 << 20

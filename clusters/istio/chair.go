@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -87,7 +88,7 @@ func (s *chair) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.envoy, err = s.on.host.Sidecar(ctx, s.workload, clusters.Sidecar{
+	is := clusters.Sidecar{
 		Command: append([]string{s.on.programs[ProgramEnvoy]}, args...),
 		Dir:     s.dir, Log: s.file("envoy.log"),
 		Capture: clusters.Capture{
@@ -95,8 +96,24 @@ func (s *chair) start(ctx context.Context) error {
 			Services: netip.MustParsePrefix(kubeapi.ServiceNetwork),
 			Spare:    []int{portReady, portStats},
 		},
-	})
+	}
+	if s.on.mesh.Own {
+		is.User, is.Capture.Rules = user, s.ownRules()
+		is.Env = []string{"INSTANCE_IP=" + s.workload.Address.String()}
+	}
+	s.envoy, err = s.on.host.Sidecar(ctx, s.workload, is)
 	return err
+}
+
+// ownRules is what the injector's init container would run. Only the control
+// network is spared, as on a cluster it would be no part of the mesh.
+func (s *chair) ownRules() []string {
+	return []string{
+		s.on.programs[ProgramAgent], "istio-iptables",
+		"-p", strconv.Itoa(portOutbound), "-z", strconv.Itoa(portInbound), "-u", strconv.Itoa(user), "-g", strconv.Itoa(user),
+		"-m", "REDIRECT", "-i", "*", "-x", s.on.at.String() + "/32", "-b", "*",
+		"-d", fmt.Sprintf("%d,%d", portReady, portStats),
+	}
 }
 
 func (s *chair) prepare() error {
@@ -105,7 +122,7 @@ func (s *chair) prepare() error {
 			return err
 		}
 	}
-	override, err := json.Marshal(machineBootstrap())
+	override, err := json.Marshal(machineBootstrap(!s.on.mesh.Own))
 	if err != nil {
 		return err
 	}
@@ -119,9 +136,13 @@ func (s *chair) prepare() error {
 }
 
 // machineBootstrap is what the agent's bootstrap is changed by: the mark that
-// spares the proxy's own traffic, and a socket that leads to a worker.
-func machineBootstrap() map[string]any {
+// spares the proxy's own traffic, where nothing else does, and a socket that
+// leads to a worker.
+func machineBootstrap(marked bool) map[string]any {
 	out := bootstrapOverride(map[string]any{"pipe": map[string]any{"path": "./" + fileSocket}})
+	if !marked {
+		return out
+	}
 	out["cluster_manager"] = map[string]any{"upstream_bind_config": map[string]any{"socket_options": []any{map[string]any{
 		"description": "SO_MARK", "level": 1, "name": 36, "int_value": mark, "state": "STATE_PREBIND",
 	}}}}

@@ -49,6 +49,8 @@ const (
 
 	portReady = 15021
 	portStats = 15090
+
+	user = 1337 // whom the mesh's own rules spare
 )
 
 // A Mesh is Istio. The zero value works.
@@ -61,9 +63,17 @@ type Mesh struct {
 	// one when zero, where Istio's own default is 45. Zero of it would cut
 	// honest requests in flight.
 	Drain time.Duration
+	// Own is that istio-iptables redirects, and not the provider.
+	Own bool
 }
 
-var _ clusters.Mesh = Mesh{}
+var _ clusters.Redirecting = Mesh{}
+
+// OwnRules is the mesh whose pilot-agent redirects.
+func (m Mesh) OwnRules() clusters.Mesh {
+	m.Own = true
+	return m
+}
 
 // Name is "istio".
 func (Mesh) Name() string { return "istio" }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -95,13 +96,7 @@ func rules(conn *nftables.Conn, c clusters.Capture, control netip.Addr) error {
 		conn.AddRule(rule)
 	}
 	if c.Services.IsValid() {
-		// No host has these addresses. A proxy that sends something there has
-		// nowhere to lead it to, and hears so now instead of after a time-out.
-		own := conn.AddChain(&nftables.Chain{
-			Name: "own", Table: table, Type: nftables.ChainTypeFilter,
-			Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityFilter,
-		})
-		add(own, isMarked(c.Mark), isTCP(), isWithin(c.Services), reset())
+		nowhere(conn, table, c.Services, isMarked(c.Mark))
 	}
 	add(in, isLink(expr.MetaKeyIIFNAME, "lo"), accept())
 	for _, port := range c.Spare {
@@ -116,6 +111,16 @@ func rules(conn *nftables.Conn, c clusters.Capture, control netip.Addr) error {
 		return refused(fmt.Errorf("load the capture rules: %w", err))
 	}
 	return nil
+}
+
+// nowhere: no host has the addresses of services. A proxy that sends something
+// there has nowhere to lead it to, and hears so now instead of after a time-out.
+func nowhere(conn *nftables.Conn, table *nftables.Table, services netip.Prefix, isProxy []expr.Any) {
+	own := conn.AddChain(&nftables.Chain{
+		Name: "own", Table: table, Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityFilter,
+	})
+	conn.AddRule(&nftables.Rule{Table: table, Chain: own, Exprs: slices.Concat(isProxy, isTCP(), isWithin(services), reset())})
 }
 
 func natChain(conn *nftables.Conn, t *nftables.Table, name string, hook *nftables.ChainHook) *nftables.Chain {

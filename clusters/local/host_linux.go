@@ -86,10 +86,8 @@ func (h *host) Sidecar(ctx context.Context, w clusters.Workload, c clusters.Side
 	if s.proxy != nil && s.proxy.Err() == nil {
 		return nil, fmt.Errorf("sidecar of %s: process %d runs already", place(w), s.proxy.Pid())
 	}
-	if c.Capture.Inbound != 0 || c.Capture.Outbound != 0 {
-		if err := capture(s.space, c.Capture, s.spared); err != nil {
-			return nil, fmt.Errorf("sidecar of %s: %w", place(w), err)
-		}
+	if err := redirected(ctx, s, c); err != nil {
+		return nil, fmt.Errorf("sidecar of %s: %w", place(w), err)
 	}
 	p, err := start(s.space, launch{
 		what:    "sidecar of " + place(w),
@@ -97,12 +95,24 @@ func (h *host) Sidecar(ctx context.Context, w clusters.Workload, c clusters.Side
 		env:     append(sidecarEnv(), c.Env...),
 		dir:     c.Dir,
 		log:     c.Log,
+		user:    c.User,
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.proxy = p
 	return p, nil
+}
+
+// redirected captures the workload's traffic, by our rules or by the sidecar's.
+func redirected(ctx context.Context, s *seat, c clusters.Sidecar) error {
+	switch {
+	case len(c.Capture.Rules) > 0:
+		return captureBy(ctx, s.space, c)
+	case c.Capture.Inbound != 0 || c.Capture.Outbound != 0:
+		return capture(s.space, c.Capture, s.spared)
+	}
+	return nil
 }
 
 // sidecarEnv is our environment without the marker of the inner process.

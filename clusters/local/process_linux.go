@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,6 +47,18 @@ type launch struct {
 	dir     string   // ours when empty
 	log     string
 	spaces  uintptr // clone flags
+	user    int     // ours when zero
+}
+
+// handed is the launch for another user than us. The program, its folder and
+// its log are the harness's; that it may use them is less than it may as one of
+// us, which is everything. It may only after the first program has begun, so
+// that is a shell.
+func (l launch) handed() launch {
+	const within = `cd "$0" && exec "$@"`
+	l.command = append([]string{"/bin/sh", "-c", within, cmp.Or(l.dir, ".")}, l.command...)
+	l.dir = ""
+	return l
 }
 
 // start starts a program in the namespace s. Its standard error goes to the
@@ -58,6 +71,9 @@ func start(s *space, l launch) (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("log of %s: %w", l.what, err)
 	}
+	if l.user != 0 {
+		l = l.handed()
+	}
 	cmd := exec.Command(l.command[0], l.command[1:]...)
 	cmd.Env = l.env
 	cmd.Dir = l.dir
@@ -69,7 +85,14 @@ func start(s *space, l launch) (*process, error) {
 	// A child that outlives the program may hold its log open.
 	cmd.WaitDelay = time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Cloneflags: l.spaces}
+	if l.user != 0 {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(l.user), Gid: uint32(l.user)}
+		cmd.SysProcAttr.AmbientCaps = []uintptr{unix.CAP_DAC_OVERRIDE}
+	}
 	if err := s.do(cmd.Start); err != nil {
+		if l.user != 0 && (errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EPERM)) {
+			err = fmt.Errorf("as user %d, who is only there for root: %w", l.user, err)
+		}
 		return nil, errors.Join(fmt.Errorf("start %s: %w", l.what, err), log.Close())
 	}
 	p := &process{cmd: cmd, done: make(chan struct{})}

@@ -28,6 +28,10 @@ func forProviders() map[string][]string {
 		"hub":                {builtin.Existing, builtin.Kind},
 		"charts":             {builtin.Existing, builtin.Kind},
 		"envoy":              {builtin.Local},
+		"program":            {builtin.Local},
+		"program-image":      {builtin.Local},
+		"registry":           {builtin.Local},
+		"redirect":           {builtin.Local},
 	}
 }
 

@@ -4,9 +4,11 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
+	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/builtin"
 	"github.com/meshbreach/meshbreach/scenarios"
 )
@@ -15,6 +17,7 @@ import (
 type where struct {
 	parallel int
 	probe    string
+	redirect string
 	placeFlags
 	programFlags
 }
@@ -24,7 +27,32 @@ func (f *where) add(cmd *cobra.Command) {
 	f.placeFlags.add(cmd)
 	flags.IntVar(&f.parallel, "parallel", scenarios.DefaultParallel, "isolated ranges, each with the whole cast")
 	flags.StringVar(&f.probe, "probe", "", "path of the probe (default: beside meshbreach, or on PATH)")
+	flags.StringVar(&f.redirect, "redirect", redirectByUs, "whose rules redirect traffic to proxies: harness, mesh (its own, which takes root)")
+	completeWith(cmd, "redirect", func() []string { return []string{redirectByUs, redirectByMesh} })
 	f.programFlags.add(cmd)
+}
+
+// Who redirects.
+const (
+	redirectByUs   = "harness"
+	redirectByMesh = "mesh"
+)
+
+// redirecting is the mesh, with the rules that the flags ask for.
+func (f *where) redirecting(m clusters.Mesh) (clusters.Mesh, error) {
+	if f.redirect == redirectByUs {
+		return m, nil
+	}
+	own, ok := m.(clusters.Redirecting)
+	switch {
+	case f.redirect != redirectByMesh:
+		return m, fmt.Errorf("--redirect %s: %s or %s", f.redirect, redirectByUs, redirectByMesh)
+	case !ok:
+		return m, fmt.Errorf("--redirect %s: mesh %s has no rules of its own", f.redirect, m.Name())
+	case os.Geteuid() != 0:
+		return m, fmt.Errorf("--redirect %s: its rules know a proxy by its user, so it takes root", f.redirect)
+	}
+	return own.OwnRules(), nil
 }
 
 // options are those that the flags decide, and what they choose.
@@ -39,8 +67,9 @@ func (f *where) options(cmd *cobra.Command) (o scenarios.Options, c builtin.Choi
 		return o, c, err
 	}
 	o.Tool, o.Parallel = version(), f.parallel
-	o.Provider, o.Mesh = c.Provider, c.Mesh
-	return o, c, nil
+	o.Provider = c.Provider
+	o.Mesh, err = f.redirecting(c.Mesh)
+	return o, c, err
 }
 
 // handover finds the programs while there is a network, and names the run.
@@ -65,5 +94,8 @@ func (f *where) handover(cmd *cobra.Command, c builtin.Choice) (builtin.Handover
 	}
 	h.ID = hex.EncodeToString(id)
 	h.Take(r)
+	if f.redirect == redirectByMesh {
+		h.Proxy += ", to which the mesh's own rules redirect"
+	}
 	return h, nil
 }
