@@ -7,6 +7,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,7 +31,7 @@ const limit = 2 * time.Minute
 
 // config reaches the cluster that these tests may use, with namespaces of
 // their own. MESHBREACH_TEST_CONTEXT names it.
-func config(t *testing.T) *rest.Config {
+func config(t testing.TB) *rest.Config {
 	t.Helper()
 	name := os.Getenv("MESHBREACH_TEST_CONTEXT")
 	if name == "" {
@@ -41,27 +45,56 @@ func config(t *testing.T) *rest.Config {
 	return c
 }
 
-// image is that of the probe, which the cluster's nodes have.
-// MESHBREACH_TEST_IMAGE names it.
-func image(t *testing.T) string {
+// image is that of the probe, which is given to the one node of a cluster that
+// kind made.
+func image(t testing.TB) string {
 	t.Helper()
-	name := testImage()
-	if name == "" {
-		t.Skip("MESHBREACH_TEST_IMAGE names no image of the probe that the nodes have")
+	_ = config(t) // or else it is not asked for
+	ref, err := loaded()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return name
+	return ref
 }
 
-func testImage() string { return os.Getenv("MESHBREACH_TEST_IMAGE") }
+var loaded = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "probe-")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	probe, archive := filepath.Join(dir, "probe"), filepath.Join(dir, "probe.tar")
+	build := exec.Command("go", "build", "-trimpath", "-o", probe, "github.com/meshbreach/meshbreach/cmd/probe")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the probe: %w\n%s", err, out)
+	}
+	ref, err := kubernetes.Image(probe, archive)
+	if err != nil {
+		return "", err
+	}
+	in, err := os.Open(archive)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = in.Close() }()
+	node := strings.TrimPrefix(os.Getenv("MESHBREACH_TEST_CONTEXT"), "kind-") + "-control-plane"
+	load := exec.Command("docker", "exec", "-i", node, "ctr", "-n", "k8s.io", "images", "import", "-")
+	load.Stdin = in
+	if out, err := load.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("load the probe's image: %w\n%s", err, out)
+	}
+	return ref, nil
+})
 
-func unmarshal(t *testing.T, raw []byte, into any) {
+func unmarshal(t testing.TB, raw []byte, into any) {
 	t.Helper()
 	if err := json.Unmarshal(raw, into); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func kube(t *testing.T, c *rest.Config) *clientset.Clientset {
+func kube(t testing.TB, c *rest.Config) *clientset.Clientset {
 	t.Helper()
 	k, err := clientset.NewForConfig(c)
 	if err != nil {
@@ -73,7 +106,7 @@ func kube(t *testing.T, c *rest.Config) *clientset.Clientset {
 func runName() string { return fmt.Sprintf("a%07d", rand.IntN(1e7)) }
 
 // up makes a cluster of one range that is gone when the test is over.
-func up(t *testing.T, ctx context.Context, o kubernetes.Options) (*clusters.Cluster, *kubernetes.Host) { //nolint:revive // t first, as tests do
+func up(t testing.TB, ctx context.Context, o kubernetes.Options) (*clusters.Cluster, *kubernetes.Host) { //nolint:revive // t first, as tests do
 	t.Helper()
 	c, err := kubernetes.Up(ctx, o, clusters.Spec{Name: runName(), Ranges: 1})
 	if err != nil {
@@ -87,7 +120,7 @@ func up(t *testing.T, ctx context.Context, o kubernetes.Options) (*clusters.Clus
 	return c, h
 }
 
-func down(t *testing.T, c *clusters.Cluster) {
+func down(t testing.TB, c *clusters.Cluster) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
@@ -97,7 +130,7 @@ func down(t *testing.T, c *clusters.Cluster) {
 }
 
 // launched is a range with its pods.
-func launched(t *testing.T, ctx context.Context) (*clusters.Cluster, *kubernetes.Host) { //nolint:revive // t first, as tests do
+func launched(t testing.TB, ctx context.Context) (*clusters.Cluster, *kubernetes.Host) { //nolint:revive // t first, as tests do
 	t.Helper()
 	o := kubernetes.Options{Config: config(t), Image: image(t)}
 	c, h := up(t, ctx, o)
@@ -107,7 +140,7 @@ func launched(t *testing.T, ctx context.Context) (*clusters.Cluster, *kubernetes
 	return c, h
 }
 
-func member(t *testing.T, c *clusters.Cluster, name string) clusters.Workload {
+func member(t testing.TB, c *clusters.Cluster, name string) clusters.Workload {
 	t.Helper()
 	w, err := c.Ranges[0].Workload(name)
 	if err != nil {
@@ -117,7 +150,7 @@ func member(t *testing.T, c *clusters.Cluster, name string) clusters.Workload {
 }
 
 // meet opens a session with a workload's probe.
-func meet(t *testing.T, ctx context.Context, h *kubernetes.Host, w clusters.Workload) (*session.Client, session.Hello) { //nolint:revive // t first, as tests do
+func meet(t testing.TB, ctx context.Context, h *kubernetes.Host, w clusters.Workload) (*session.Client, session.Hello) { //nolint:revive // t first, as tests do
 	t.Helper()
 	stream, err := h.Stream(w)
 	if err != nil {
@@ -132,7 +165,7 @@ func meet(t *testing.T, ctx context.Context, h *kubernetes.Host, w clusters.Work
 	return client, said
 }
 
-func serve(t *testing.T, ctx context.Context, c *session.Client) { //nolint:revive // t first, as tests do
+func serve(t testing.TB, ctx context.Context, c *session.Client) { //nolint:revive // t first, as tests do
 	t.Helper()
 	err := c.Serve(ctx, []attacker.Listen{{Port: clusters.PortHTTP, Protocol: "http"}})
 	if err != nil {
@@ -141,7 +174,7 @@ func serve(t *testing.T, ctx context.Context, c *session.Client) { //nolint:revi
 }
 
 // eventually waits for a fact.
-func eventually(t *testing.T, ctx context.Context, what string, fact func() error) { //nolint:revive // t first, as tests do
+func eventually(t testing.TB, ctx context.Context, what string, fact func() error) { //nolint:revive // t first, as tests do
 	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

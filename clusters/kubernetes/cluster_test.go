@@ -131,7 +131,7 @@ func TestWhatADeadHarnessLeftIsFoundAndRemoved(t *testing.T) {
 }
 
 // program is a deployment of the probe's image.
-func program(namespace, name string, replicas int, command ...string) kubeapi.Object {
+func program(ref, namespace, name string, replicas int, command ...string) kubeapi.Object {
 	labels := map[string]any{"app": name}
 	return kubeapi.Object{
 		"apiVersion": "apps/v1", "kind": "Deployment",
@@ -140,7 +140,7 @@ func program(namespace, name string, replicas int, command ...string) kubeapi.Ob
 			"replicas": replicas, "selector": map[string]any{"matchLabels": labels},
 			"template": map[string]any{"metadata": map[string]any{"labels": labels}, "spec": map[string]any{
 				"terminationGracePeriodSeconds": 1, "automountServiceAccountToken": false,
-				"containers": []any{map[string]any{"name": "main", "image": testImage(), "imagePullPolicy": "Never", "command": command}},
+				"containers": []any{map[string]any{"name": "main", "image": ref, "imagePullPolicy": "Never", "command": command}},
 			}},
 		},
 	}
@@ -150,7 +150,7 @@ func TestADeploymentIsWaitedForThroughItsRollouts(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	image(t)
+	ref := image(t)
 	c, h := up(t, ctx, kubernetes.Options{Config: config(t), Image: "none"})
 	ns := "mb-" + c.Name + "-extra"
 	if err := h.Namespace(ctx, ns, map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}); err != nil {
@@ -168,7 +168,7 @@ func TestADeploymentIsWaitedForThroughItsRollouts(t *testing.T) {
 		replicas int
 		socket   string
 	}{{1, "/a"}, {2, "/a"}, {2, "/b"}, {0, "/b"}} {
-		if err := h.Apply(ctx, program(ns, "main", step.replicas, "/probe", "-serve", step.socket)); err != nil {
+		if err := h.Apply(ctx, program(ref, ns, "main", step.replicas, "/probe", "-serve", step.socket)); err != nil {
 			t.Fatal(err)
 		}
 		if err := h.Deployed(ctx, ns, "main"); err != nil {
@@ -178,7 +178,7 @@ func TestADeploymentIsWaitedForThroughItsRollouts(t *testing.T) {
 			t.Errorf("%+v: %d pods", step, n)
 		}
 	}
-	if err := h.Apply(ctx, program(ns, "main", 1, "/nosuch")); err != nil {
+	if err := h.Apply(ctx, program(ref, ns, "main", 1, "/nosuch")); err != nil {
 		t.Fatal(err)
 	}
 	err := h.Deployed(ctx, ns, "main")

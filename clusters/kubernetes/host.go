@@ -152,6 +152,19 @@ func (h *Host) Config() *rest.Config { return h.config }
 // is one.
 func (h *Host) Requests() int { return int(h.asked.Load()) }
 
+// Images makes sure that the nodes have images, as far as their owner can; the
+// others are left to the nodes to pull.
+func (h *Host) Images(ctx context.Context, refs ...string) error {
+	l, ok := h.nodes.(Loader)
+	if !ok {
+		return nil
+	}
+	if err := l.Load(ctx, refs...); err != nil {
+		return fmt.Errorf("give the nodes their images: %w", err)
+	}
+	return nil
+}
+
 // Sidecar is an error: a pod's proxies are its own.
 func (h *Host) Sidecar(context.Context, clusters.Workload, clusters.Sidecar) (clusters.Process, error) {
 	return nil, errors.New("a pod's proxies are its own")

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"k8s.io/utils/ptr"
 )
 
 const (
@@ -56,30 +57,45 @@ func (h *Host) Lock(ctx context.Context, name string) (release func(ctx context.
 		return nil, fmt.Errorf("lock %s, which %s holds: %w", name, elector.GetLeader(), context.Cause(ctx))
 	}
 	return func(ctx context.Context) error {
-		lost := false
-		select {
-		case <-ended:
-			lost = true
-		default:
-		}
+		lost := h.lost(ctx, lock.LeaseMeta.Name, ended)
 		cancel()
 		select {
 		case <-ended:
 		case <-ctx.Done():
 			return fmt.Errorf("release %s: %w", name, context.Cause(ctx))
 		}
-		if lost {
-			return fmt.Errorf("release %s: it was lost meanwhile", name)
+		if lost == nil {
+			lost = h.dropLease(ctx, lock.LeaseMeta.Name)
 		}
-		return h.dropLease(ctx, lock.LeaseMeta.Name)
+		if lost != nil {
+			return fmt.Errorf("release %s: %w", name, lost)
+		}
+		return nil
 	}, nil
+}
+
+// lost is an error when a lease is not this run's any more.
+func (h *Host) lost(ctx context.Context, name string, ended <-chan struct{}) error {
+	select {
+	case <-ended:
+		return errors.New("it could not be renewed and was lost")
+	default:
+	}
+	l, err := h.kube.CoordinationV1().Leases(leaseNamespace).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	if by := ptr.Deref(l.Spec.HolderIdentity, ""); by != h.run {
+		return fmt.Errorf("it was lost, and %q holds it", by)
+	}
+	return nil
 }
 
 // dropLease takes away a lease that nobody holds.
 func (h *Host) dropLease(ctx context.Context, name string) error {
 	leases := h.kube.CoordinationV1().Leases(leaseNamespace)
 	l, err := leases.Get(ctx, name, metav1.GetOptions{})
-	if err == nil && l.Spec.HolderIdentity != nil && *l.Spec.HolderIdentity != "" {
+	if err == nil && ptr.Deref(l.Spec.HolderIdentity, "") != "" {
 		return nil // the next one's
 	}
 	if err == nil {
@@ -88,5 +104,5 @@ func (h *Host) dropLease(ctx context.Context, name string) error {
 	if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil
 	}
-	return errors.Join(fmt.Errorf("take lease %s away", name), err)
+	return err
 }

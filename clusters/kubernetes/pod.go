@@ -18,9 +18,6 @@ const (
 
 	folder = "/run/probe"
 	socket = folder + "/probe.sock"
-
-	// nobody is the user of distroless images: it owns nothing.
-	nobody = 65532
 )
 
 func (h *Host) meta(w clusters.Workload, name string) metav1.ObjectMeta {
@@ -54,15 +51,15 @@ func (h *Host) pod(w clusters.Workload) *corev1.Pod {
 			TerminationGracePeriodSeconds: ptr.To(int64(1)), // with 0 it would be gone from the API before it has ended
 			Containers: []corev1.Container{{
 				Name: containerProbe, Image: h.image, ImagePullPolicy: pull,
-				Command: []string{"/probe", "-serve", socket},
+				Command: []string{imageProgram, "-serve", socket},
 				Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{
 					corev1.ResourceCPU:    resource.MustParse("10m"),
 					corev1.ResourceMemory: resource.MustParse("24Mi"),
 				}},
 				SecurityContext: &corev1.SecurityContext{
 					RunAsNonRoot:             ptr.To(true),
-					RunAsUser:                ptr.To(int64(nobody)),
-					RunAsGroup:               ptr.To(int64(nobody)),
+					RunAsUser:                ptr.To(int64(ImageUser)),
+					RunAsGroup:               ptr.To(int64(ImageUser)),
 					ReadOnlyRootFilesystem:   ptr.To(true),
 					AllowPrivilegeEscalation: ptr.To(false),
 					Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},

@@ -26,7 +26,7 @@ type relay struct {
 // breaks, reads and writes fail; a further call opens another one in its place.
 func (h *Host) Stream(w clusters.Workload) (io.ReadWriteCloser, error) {
 	executor, err := h.executor(w.Namespace, Pod(w), &corev1.PodExecOptions{
-		Container: containerProbe, Command: []string{"/probe", "-relay", socket}, Stdin: true, Stdout: true, Stderr: true,
+		Container: containerProbe, Command: []string{imageProgram, "-relay", socket}, Stdin: true, Stdout: true, Stderr: true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("relay to %s: %w", place(w), err)

@@ -7,6 +7,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/meshbreach/meshbreach/clusters"
 )
 
 func podOf(change func(*corev1.Pod)) *corev1.Pod {
@@ -149,5 +151,26 @@ func TestWarningsAreTheNewestEachOnce(t *testing.T) {
 	got := warnings([]corev1.Event{event(1, "Oldest"), event(4, "C"), event(2, "A"), event(4, "C"), event(3, "B")})
 	if want := "web: C: m; web: B: m; web: A: m"; got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestTheProxyIsWhatRunsBesideTheProbe(t *testing.T) {
+	runs := func(name, id string) corev1.ContainerStatus {
+		return corev1.ContainerStatus{Name: name, ContainerID: id, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}
+	}
+	pod := podOf(func(p *corev1.Pod) {
+		p.Status.InitContainerStatuses = []corev1.ContainerStatus{
+			{Name: "init", ContainerID: "containerd://old", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}},
+			runs("proxy", "containerd://p1"),
+		}
+		p.Status.ContainerStatuses = []corev1.ContainerStatus{runs(containerProbe, "containerd://a1")}
+	})
+	for part, want := range map[clusters.Part]string{clusters.PartProbe: "a1", clusters.PartProxy: "p1", "head": ""} {
+		if got, err := container(pod, part); got != want || (err == nil) != (want != "") {
+			t.Errorf("%s: %q, %v", part, got, err)
+		}
+	}
+	if _, err := container(podOf(func(*corev1.Pod) {}), clusters.PartProxy); err == nil {
+		t.Error("a pod without containers has a proxy")
 	}
 }

@@ -139,37 +139,37 @@ func (v *view) follow(ctx context.Context, changes chan<- change) {
 			return false
 		}
 	}
-	for ctx.Err() == nil {
+	for ok := true; ok; ok = pause(ctx) {
 		all, version, err := v.list(ctx)
-		switch {
-		case err == nil:
-		case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err), apierrors.IsNotFound(err):
-			send(change{err: err})
-			return
-		default:
-			if !pause(ctx) {
+		if err == nil {
+			if !send(change{all: all}) {
 				return
 			}
-			continue
+			err = v.events(ctx, version, send)
 		}
-		if !send(change{all: all}) {
-			return
-		}
-		w, err := watchtools.NewRetryWatcherWithContext(ctx, version, cache.ToListerWatcherWithContext(v.watched))
-		if err != nil {
+		if apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsNotFound(err) {
 			send(change{err: err})
 			return
 		}
-		for event := range w.ResultChan() {
-			if event.Type == watch.Error { // too old: list again
-				break
-			}
-			if !send(change{event: event}) {
-				break
-			}
-		}
-		w.Stop()
 	}
+}
+
+// events watches until that breaks; its error is what the API said.
+func (v *view) events(ctx context.Context, version string, send func(change) bool) error {
+	w, err := watchtools.NewRetryWatcherWithContext(ctx, version, cache.ToListerWatcherWithContext(v.watched))
+	if err != nil {
+		return err
+	}
+	defer w.Stop()
+	for event := range w.ResultChan() {
+		if event.Type == watch.Error {
+			return apierrors.FromObject(event.Object)
+		}
+		if !send(change{event: event}) {
+			break
+		}
+	}
+	return nil
 }
 
 func (v *view) list(ctx context.Context) (map[string]runtime.Object, string, error) {
