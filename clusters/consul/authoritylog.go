@@ -69,4 +69,10 @@ func (l *authorityLog) parse(line []byte, seen time.Time) (evidence.Record, bool
 // varying is what changes from one refusal to the next: ids, names and times.
 var varying = regexp.MustCompile(`\s*(\[[^\]]*\]|\([^)]*\)|\\?"[^"\\]*\\?"|token with AccessorID '[^']*'|[0-9a-f]{8}-[0-9a-f-]{27})`)
 
-func constant(text string) string { return strings.TrimSpace(varying.ReplaceAllString(text, "")) }
+// reviewed is what a review of a token said, in the list that it is said in.
+var reviewed = regexp.MustCompile(`^(lookup failed: )\[(.*)\]$`)
+
+func constant(text string) string {
+	text = reviewed.ReplaceAllString(text, "$1$2")
+	return strings.TrimSpace(varying.ReplaceAllString(text, ""))
+}

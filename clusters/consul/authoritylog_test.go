@@ -17,6 +17,8 @@ func TestWhatTheServerSaysOfALeafIsRead(t *testing.T) {
 		{`[DEBUG] agent.http: Request finished: method=POST url=/v1/acl/login from=10.77.1.13:3 latency="347.752µs"`, "", ""},
 		{`[ERROR] agent.http: Request error: method=GET url=/v1/agent/connect/ca/leaf/sink from=10.77.1.13:4 error="Permission denied: token with AccessorID '8d0bb4c8-95b0-61cb-a86c-e7edafe5fca4' lacks permission 'service:write' on \"sink\""`, "Permission denied: lacks permission 'service:write' on", ""},
 		{`[DEBUG] agent.http: Request finished: method=GET url=/v1/agent/connect/ca/leaf/sink from=10.77.1.13:4 latency=1ms`, "", ""},
+		{`[ERROR] agent.http: Request error: method=POST url=/v1/acl/login from=10.77.1.13:6 error="lookup failed: [invalid bearer token, pod UID (3154e840-6447-4ed7-a575-428ef706c2dd) does not match service account pod ref claim (65532f2f-f20c-466f-bd09-90cb4c4a5799)]"`, "lookup failed: invalid bearer token, pod UID does not match service account pod ref claim", ""},
+		{`[ERROR] agent.http: Request error: method=POST url=/v1/acl/login from=10.77.1.13:7 error="lookup failed: [invalid bearer token, token audiences [\"vault\"] is invalid for the target audiences [\"https://kubernetes.default.svc\"]]"`, "lookup failed: invalid bearer token, token audiences is invalid for the target audiences", ""},
 		{`[DEBUG] agent.http: Request finished: method=GET url=/v1/agent/connect/ca/leaf/sink from=10.77.1.13:4 latency=1ms`, "", "spiffe://x.consul/ns/default/dc/dc1/svc/sink"},
 		{`[ERROR] agent.http: Request error: method=GET url=/v1/agent/self from=10.77.1.10:5 error="Permission denied"`, "", ""},
 		{`[WARN]  agent: something else`, "", ""},

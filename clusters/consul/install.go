@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -18,6 +20,7 @@ type installed struct {
 	mesh     Mesh
 	programs map[string]string
 	host     host
+	platform *platform
 	stages   map[string]*stage // by range; fixed once Install has returned
 }
 
@@ -32,11 +35,13 @@ var _ clusters.Installed = (*installed)(nil)
 // Install starts a Consul server for every range and gives every meshed
 // workload a sidecar that denies everything. It fills the ranges' Roots and
 // Issuers, their trust domains and their workloads' identities and service
-// addresses, and returns when all sidecars are settled. What it starts ends
-// with the cluster.
+// addresses, and returns when all sidecars are settled: an error says what was
+// missing when time ran out. Workloads log in by a Kubernetes API that is
+// started beside the servers, where their Namespace is RANGE-NAMESPACE. What it
+// starts ends with the cluster.
 func (m Mesh) Install(ctx context.Context, c *clusters.Cluster, rel clusters.Release) (clusters.Installed, error) {
 	in := &installed{mesh: m, programs: rel.Programs, stages: map[string]*stage{}}
-	for _, name := range []string{Program, ProgramProxy} {
+	for _, name := range Programs() {
 		if in.programs[name] == "" {
 			return nil, fmt.Errorf("install consul: the release names no program %s", name)
 		}
@@ -49,6 +54,17 @@ func (m Mesh) Install(ctx context.Context, c *clusters.Cluster, rel clusters.Rel
 		in.stop()
 		return nil
 	})
+	if len(c.Ranges) == 0 {
+		return nil, errors.New("install consul: there are no ranges")
+	}
+	// A server that never says what is waited for must not hold up a run for ever.
+	ctx, cancel := context.WithTimeoutCause(ctx, installLimit, fmt.Errorf("it took longer than %s", installLimit))
+	defer cancel()
+	at, err := in.host.Control(ctx, c.Ranges[0])
+	if err != nil {
+		return nil, fmt.Errorf("install consul: %w", err)
+	}
+	in.platform = startPlatform(ctx, in.host, in.programs, c.Name, at)
 	issuers := authority.NewIssuers()
 	var (
 		mu sync.Mutex
@@ -70,9 +86,13 @@ func (m Mesh) Install(ctx context.Context, c *clusters.Cluster, rel clusters.Rel
 			return nil
 		})
 	}
-	_ = g.Wait() // the errors are in errs: all of them are wanted
+	_ = g.Wait()          // the errors are in errs: all of them are wanted
+	<-in.platform.started // it ends with ctx, and must not start when all is undone
 	return in, errors.Join(errs...)
 }
+
+// installLimit is for everything: on an idle machine it takes four seconds.
+const installLimit = time.Minute
 
 // open starts everything of one range. The stage that it returns with an
 // error has to be stopped as well.
@@ -84,7 +104,7 @@ func (in *installed) open(ctx context.Context, r clusters.Range, issuers *author
 	srv := &server{name: "consul-" + r.Name, at: at, cluster: newUUID(), token: newUUID()}
 	st := &stage{
 		r: rename(r, trustDomain(srv.cluster)), server: srv, store: evidence.NewStore(),
-		settling: make(chan struct{}, 1), rotated: map[string]bool{},
+		platform: in.platform, settling: make(chan struct{}, 1), kinds: map[string]kind{},
 	}
 	if st.ca, err = authority.New(st.r.TrustDomain, authority.Options{Issuers: issuers}); err != nil {
 		return nil, err
@@ -92,16 +112,16 @@ func (in *installed) open(ctx context.Context, r clusters.Range, issuers *author
 	if err := srv.start(ctx, in.host, in.host.Scratch(), in.programs[Program], st.ca); err != nil {
 		return st, err
 	}
-	// The log is read for as long as the cluster lives.
-	life, end := context.WithCancel(context.WithoutCancel(ctx))
-	st.end = end
-	st.ended.Go(func() { st.follow(life) })
 	if st.r.Roots, st.r.Issuers, err = st.ca.Public(); err != nil {
 		return st, err
 	}
 	if err := in.populate(ctx, st); err != nil {
 		return st, err
 	}
+	// The logs are read for as long as the cluster lives.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	st.end = end
+	st.ended.Go(func() { st.follow(life) })
 	rev, err := st.apply(ctx, clusters.Policy{MTLS: clusters.Strict})
 	if err != nil {
 		return st, err
@@ -116,12 +136,14 @@ func (in *installed) open(ctx context.Context, r clusters.Range, issuers *author
 	return st, st.settled(ctx, rev)
 }
 
-// rename gives a range Consul's trust domain and identities.
+// rename gives a range Consul's trust domain and identities, and the namespaces
+// of the platform.
 func rename(r clusters.Range, domain string) clusters.Range {
 	r.TrustDomain = domain
 	all := make([]clusters.Workload, len(r.Workloads))
 	for i, w := range r.Workloads {
 		w.TrustDomain, w.Identity = domain, identity(domain, w)
+		w.Namespace = namespaceOf(r, w.Namespace)
 		all[i] = w
 	}
 	r.Workloads = all
@@ -138,34 +160,37 @@ func (in *installed) populate(ctx context.Context, st *stage) error {
 	if err := st.server.write(ctx, own); err != nil {
 		return err
 	}
-	if st.by, err = newSigned(); err != nil {
+	if err := st.platform.ready(ctx); err != nil {
 		return err
 	}
-	if err := st.server.admit(ctx, st.by); err != nil {
+	if err := st.platform.deploy(ctx, st.r, st.server.at); err != nil {
 		return err
 	}
+	if err := st.server.admit(ctx, st.platform.reviewed()); err != nil {
+		return err
+	}
+	var g errgroup.Group
+	sidecars := make([]*sidecar, len(st.r.Workloads))
 	for i, w := range st.r.Workloads {
 		if !w.Meshed {
 			continue
 		}
-		token, err := st.server.login(ctx, st.by, w)
-		if err != nil {
+		g.Go(func() error {
+			token, err := st.enter(ctx, w)
+			if err != nil {
+				return err
+			}
+			if w.VIP, err = st.server.register(ctx, w, token); err != nil {
+				return err
+			}
+			st.r.Workloads[i] = w
+			sidecars[i], err = newSidecar(w, in.host.Scratch(), token, st.store)
 			return err
-		}
-		if err := st.server.register(ctx, w, token); err != nil {
-			return err
-		}
-		if w.VIP, err = st.server.virtual(ctx, service(w)); err != nil {
-			return err
-		}
-		st.r.Workloads[i] = w
-		s, err := newSidecar(w, in.host.Scratch(), token, st.store)
-		if err != nil {
-			return err
-		}
-		st.sidecars = append(st.sidecars, s)
+		})
 	}
-	return nil
+	err = g.Wait()
+	st.sidecars = slices.DeleteFunc(sidecars, func(s *sidecar) bool { return s == nil })
+	return err
 }
 
 // stop ends everything but the processes, which the provider ends.

@@ -17,12 +17,24 @@ const policyAny = "any-service"
 // logLevel is of the server's log: what is issued is in no quieter one.
 const logLevel = "debug"
 
+// minter is whom the mistake gives the right to create tokens of others.
+const minter = "thief"
+
 // issue makes the server decide as a policy says whom it gives leaves to.
 // st.mu is held.
 func (st *stage) issue(ctx context.Context, want clusters.Issuance) error {
 	was := st.issued
 	if was.OtherAudiences != want.OtherAudiences {
-		if err := st.server.audiences(ctx, st.by, want.OtherAudiences); err != nil {
+		if err := st.audiences(ctx, want.OtherAudiences); err != nil {
+			return err
+		}
+	}
+	if was.MintTokens != want.MintTokens {
+		w, err := st.r.Workload(minter)
+		if err != nil {
+			return err
+		}
+		if err := st.platform.api.GrantTokens(ctx, w.Namespace, w.Account, want.MintTokens); err != nil {
 			return err
 		}
 	}
@@ -42,19 +54,19 @@ func (st *stage) issue(ctx context.Context, want clusters.Issuance) error {
 	return nil
 }
 
-// audiences says what tokens may be for.
-func (s *server) audiences(ctx context.Context, p proof, others bool) error {
-	m, err := p.method()
-	if err != nil {
-		return err
+// audiences gives workloads a second way in, by which tokens for others are
+// taken as well: the kubernetes auth method has no setting for it.
+func (st *stage) audiences(ctx context.Context, others bool) error {
+	var err error
+	if others {
+		err = st.server.admit(ctx, st.platform.verified())
+	} else {
+		err = st.server.dismiss(ctx, methodByKey)
 	}
-	if config, ok := m["Config"].(map[string]any); ok && others {
-		config["BoundAudiences"] = []string{loginFor, clusters.AudienceAPI, clusters.AudienceVault}
+	if err == nil {
+		st.byKey.Store(others)
 	}
-	if err := s.api.call(ctx, http.MethodPut, "/v1/acl/auth-method/"+methodName, m, nil); err != nil {
-		return fmt.Errorf("say what tokens may be for: %w", err)
-	}
-	return nil
+	return err
 }
 
 type named struct{ ID, Name string }

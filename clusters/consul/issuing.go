@@ -7,11 +7,13 @@ import (
 	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/kubeapi"
 )
 
 var (
 	_ clusters.Issuing       = (*installed)(nil)
 	_ clusters.AccountTokens = (*installed)(nil)
+	_ clusters.Lifecycle     = (*installed)(nil)
 )
 
 // Endpoint is the server's HTTP API: who logs in there by the auth method may
@@ -21,38 +23,125 @@ func (in *installed) Endpoint(r clusters.Range) clusters.Endpoint {
 	if err != nil {
 		return clusters.Endpoint{}
 	}
-	return clusters.Endpoint{
-		Protocol: "consul", Address: netip.AddrPortFrom(st.server.at, portHTTP).String(), Method: methodName,
+	method := methodName
+	if st.byKey.Load() {
+		method = methodByKey
 	}
+	address := func(port uint16) string { return netip.AddrPortFrom(st.server.at, port).String() }
+	return clusters.Endpoint{Protocol: "consul", Address: address(portHTTP), Method: method, Platform: address(kubeapi.Port)}
 }
 
-// AccountToken signs what a workload logs in with, as the platform does. The
-// platform of the harness binds no token to a pod and keeps none in a Secret,
-// so forms other than the ordinary one are errors. The token is a secret.
-func (in *installed) AccountToken(_ context.Context, r clusters.Range, q clusters.AccountTokenRequest) (token, source string, err error) {
+// member is a workload's sidecar, whose workload has an account.
+func (in *installed) member(r clusters.Range, w clusters.Workload) (*stage, *sidecar, error) {
 	st, err := in.stage(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, s := range st.sidecars {
+		if s.workload.Name == w.Name {
+			return st, s, nil
+		}
+	}
+	return nil, nil, fmt.Errorf("%s has no account on the platform", w.Name)
+}
+
+// given is a token that was handed out. It is a secret.
+type given struct {
+	token, audience string
+	form            clusters.AccountForm
+}
+
+// AccountToken gives a token of a workload's service account. It is a secret.
+func (in *installed) AccountToken(ctx context.Context, r clusters.Range, q clusters.AccountTokenRequest) (token, source string, err error) {
+	st, s, err := in.member(r, q.Of)
 	if err != nil {
 		return "", "", err
 	}
-	if q.Form != clusters.FormBound {
-		return "", "", fmt.Errorf("token of %s: this platform has no tokens of the form %s", q.Of.Name, q.Form)
+	st.mu.Lock()
+	how := st.issued
+	st.mu.Unlock()
+	if q.Form == clusters.FormBound && how.Unbound {
+		q.Form = clusters.FormUnbound
 	}
+	at := q.Audience
+	if at == "" || at == clusters.AudienceAPI {
+		at = kubeapi.Issuer // the auth method has none of its own
+	}
+	api, pod := st.platform.api, st.platform.pod(s.workload, st.server.at)
 	source = "minted"
-	if q.Expires.IsZero() {
-		q.Expires = time.Now().Add(loginForTime)
-	} else {
+	switch {
+	case q.Form == clusters.FormLegacy:
+		token, err = api.LegacyToken(ctx, pod)
+	case !q.Expires.IsZero():
 		source = "signed"
+		expires := q.Expires
+		issued := expires.Add(-time.Hour)
+		if how.Extended {
+			expires = issued.AddDate(1, 0, 0)
+		}
+		token, err = api.SignBound(ctx, pod, at, issued, expires)
+	default:
+		token, err = api.AccountToken(ctx, pod, q.Form == clusters.FormBound, at, tokenLife)
 	}
-	if q.Audience == "" {
-		q.Audience = loginFor
+	if err == nil {
+		st.mu.Lock()
+		s.given = append(s.given, given{token, at, q.Form})
+		st.mu.Unlock()
+	}
+	return token, source, err
+}
+
+// Delete takes a workload's pod or account away, and returns when the API
+// believes no token any more that ends with it. What Consul gave whoever
+// logged in stays: it asks once.
+func (in *installed) Delete(ctx context.Context, r clusters.Range, w clusters.Workload, what clusters.Life) (clusters.Revision, error) {
+	st, s, err := in.member(r, w)
+	if err != nil {
+		return clusters.Revision{}, err
 	}
 	st.mu.Lock()
-	if st.issued.Extended {
-		q.Expires = q.Expires.AddDate(1, 0, 0)
-	}
+	rev, keep, handed := st.next(), st.issued.KeepAccounts, s.given
+	st.kinds[rev.ID] = lived
 	st.mu.Unlock()
-	if token, err = st.by.sign(q.Of, q.Audience, q.Expires); err != nil {
-		return "", "", fmt.Errorf("token of %s: %w", q.Of.Name, err)
+	if keep {
+		return rev, nil
 	}
-	return token, source, nil
+	api := st.platform.api
+	switch what {
+	case clusters.LifePod:
+		err = api.Delete(ctx, st.platform.pod(s.workload, st.server.at).Ref())
+	case clusters.LifeAccount:
+		err = api.Delete(ctx, kubeapi.AccountRef(s.workload.Namespace, s.workload.Account))
+	default:
+		err = fmt.Errorf("delete the %s of %s: there is no such part", what, w.Name)
+	}
+	if err != nil {
+		return clusters.Revision{}, err
+	}
+	for _, g := range handed {
+		if what == clusters.LifePod && g.form != clusters.FormBound {
+			continue
+		}
+		if err := api.Disbelieved(ctx, g.token, g.audience); err != nil {
+			return clusters.Revision{}, fmt.Errorf("delete the %s of %s: %w", what, w.Name, err)
+		}
+	}
+	return rev, nil
+}
+
+// Recreate makes a pod or an account of the same name.
+func (in *installed) Recreate(ctx context.Context, r clusters.Range, w clusters.Workload, what clusters.Life) (clusters.Revision, error) {
+	st, s, err := in.member(r, w)
+	if err != nil {
+		return clusters.Revision{}, err
+	}
+	st.mu.Lock()
+	rev := st.next()
+	st.kinds[rev.ID] = lived
+	s.given = nil
+	st.mu.Unlock()
+	if what == clusters.LifeAccount {
+		return rev, st.platform.api.Apply(ctx, st.platform.account(s.workload))
+	}
+	return rev, st.platform.api.Run(ctx, st.platform.pod(s.workload, st.server.at))
 }

@@ -2,47 +2,148 @@ package consul
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/kubeapi"
 )
 
-// A login is held to its audience and its end, and binds by account name alone.
-func TestALoginIsHeldToItsAudienceAndItsEnd(t *testing.T) {
+// login asks for a token of an account and logs in with it.
+func (b *bed) login(t testing.TB, q clusters.AccountTokenRequest) error {
+	t.Helper()
+	token, _, err := b.mesh.AccountToken(limit(t), b.r(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.loginWith(t, token)
+}
+
+func (b *bed) loginWith(t testing.TB, token string) error {
+	t.Helper()
+	var out struct{ SecretID string }
+	in := map[string]string{"AuthMethod": b.mesh.Endpoint(b.r()).Method, "BearerToken": token}
+	return b.mesh.stages[b.r().Name].server.api.as(limit(t), "", http.MethodPost, "/v1/acl/login", in, &out)
+}
+
+// A login is held to the API's audience and to its token's end, and binds by
+// account name alone.
+func TestALoginIsHeldToTheAPIsAudienceAndItsEnd(t *testing.T) {
 	b := shared(t)
+	b.apply(t, friendly())
 	e := b.mesh.Endpoint(b.r())
-	if e.Protocol != "consul" || e.Method != methodName {
+	if e.Protocol != "consul" || e.Method != methodName || e.Platform == "" {
 		t.Errorf("%+v", e)
 	}
-	api := b.mesh.stages[b.r().Name].server.api
-	login := func(q clusters.AccountTokenRequest) (string, error) {
-		token, _, err := b.mesh.AccountToken(limit(t), b.r(), q)
+	thief := b.workload(t, "thief")
+	for name, q := range map[string]clusters.AccountTokenRequest{
+		"own":             {Of: thief},
+		"other namespace": {Of: b.workload(t, "staging/web")},
+		"unbound":         {Of: thief, Form: clusters.FormUnbound},
+		"for the API":     {Of: thief, Audience: clusters.AudienceAPI},
+		"from a Secret":   {Of: thief, Form: clusters.FormLegacy},
+	} {
+		if err := b.login(t, q); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, c := range map[string]struct {
+		q    clusters.AccountTokenRequest
+		says string
+	}{
+		"audience": {clusters.AccountTokenRequest{Of: thief, Audience: clusters.AudienceVault}, "audience"},
+		"ended":    {clusters.AccountTokenRequest{Of: thief, Expires: time.Now().Add(-10 * time.Minute)}, "expired"},
+	} {
+		if err := b.login(t, c.q); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, _, err := b.mesh.AccountToken(limit(t), b.r(), clusters.AccountTokenRequest{Of: b.workload(t, "outsider")}); err == nil {
+		t.Error("a workload without an account got a token")
+	}
+}
+
+func TestATokenEndsWithItsPodAndWithItsAccount(t *testing.T) {
+	b := shared(t)
+	b.apply(t, friendly())
+	w := b.workload(t, "lookalike")
+	for _, c := range []struct {
+		what clusters.Life
+		form clusters.AccountForm
+		kept bool
+	}{
+		{clusters.LifePod, clusters.FormBound, false},
+		{clusters.LifePod, clusters.FormUnbound, true},
+		{clusters.LifeAccount, clusters.FormUnbound, false},
+	} {
+		token, _, err := b.mesh.AccountToken(limit(t), b.r(), clusters.AccountTokenRequest{Of: w, Form: c.form})
 		if err != nil {
 			t.Fatal(err)
 		}
-		var out struct{ SecretID string }
-		in := map[string]string{"AuthMethod": e.Method, "BearerToken": token}
-		return out.SecretID, api.as(limit(t), "", http.MethodPost, "/v1/acl/login", in, &out)
-	}
-	thief, staging := b.workload(t, "thief"), b.workload(t, "staging/web")
-	if _, err := login(clusters.AccountTokenRequest{Of: thief}); err != nil {
-		t.Error(err)
-	}
-	if _, err := login(clusters.AccountTokenRequest{Of: staging}); err != nil {
-		t.Error(err)
-	}
-	for name, q := range map[string]clusters.AccountTokenRequest{
-		"audience": {Of: thief, Audience: clusters.AudienceAPI},
-		"ended":    {Of: thief, Expires: time.Now().Add(-10 * time.Minute)},
-	} {
-		_, err := login(q)
-		t.Log(err)
-		if err == nil {
-			t.Errorf("%s: logged in", name)
+		rev, err := b.mesh.Delete(limit(t), b.r(), w, c.what)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.mesh.Settled(limit(t), b.r(), rev); err != nil {
+			t.Fatal(err)
+		}
+		if rev, err = b.mesh.Recreate(limit(t), b.r(), w, c.what); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.mesh.Settled(limit(t), b.r(), rev); err != nil {
+			t.Fatal(err)
+		}
+		err = b.loginWith(t, token)
+		t.Log(c.what, c.form, err)
+		if (err == nil) != c.kept {
+			t.Errorf("after the %s, a token of the form %q logs in: %v", c.what, c.form, err)
+		}
+		if err := b.login(t, clusters.AccountTokenRequest{Of: w}); err != nil {
+			t.Errorf("after the %s was made again: %v", c.what, err)
 		}
 	}
-	if _, _, err := b.mesh.AccountToken(limit(t), b.r(), clusters.AccountTokenRequest{Of: thief, Form: clusters.FormLegacy}); err == nil {
-		t.Error("a platform without Secrets gave a token from one")
+}
+
+func TestALaxPlatformIsLaxUntilItIsNot(t *testing.T) {
+	b := shared(t)
+	w := b.workload(t, "lookalike")
+	lax := friendly()
+	lax.Issuance = clusters.Issuance{OtherAudiences: true, MintTokens: true, Extended: true}
+	b.apply(t, lax)
+	if m := b.mesh.Endpoint(b.r()).Method; m != methodByKey {
+		t.Errorf("method %s", m)
+	}
+	for name, q := range map[string]clusters.AccountTokenRequest{
+		"for a vault": {Of: w, Audience: clusters.AudienceVault},
+		"for the API": {Of: w},
+		"extended":    {Of: w, Expires: time.Now().Add(-10 * time.Minute)},
+	} {
+		if err := b.login(t, q); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	may := func() bool {
+		thief := b.workload(t, "thief")
+		yes, err := b.mesh.platform.api.Allowed(limit(t), thief.Namespace, thief.Account, "create", "serviceaccounts", "token")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return yes
+	}
+	if !may() {
+		t.Error("the thief may not create tokens")
+	}
+	b.apply(t, friendly())
+	if err := b.login(t, clusters.AccountTokenRequest{Of: w, Audience: clusters.AudienceVault}); err == nil || may() {
+		t.Errorf("the mistake is not taken back: %v", err)
+	}
+	var review kubeapi.Review
+	token, source, err := b.mesh.AccountToken(limit(t), b.r(), clusters.AccountTokenRequest{Of: w})
+	if err == nil {
+		review, err = b.mesh.platform.api.Review(limit(t), token, kubeapi.Issuer)
+	}
+	if err != nil || source != "minted" || review.User != "system:serviceaccount:"+w.Namespace+":"+w.Account {
+		t.Errorf("%s %+v %v", source, review, err)
 	}
 }

@@ -54,7 +54,7 @@ func probe() int {
 func release(t testing.TB) clusters.Release {
 	t.Helper()
 	r := clusters.Release{Programs: map[string]string{}}
-	for _, name := range []string{Program, ProgramProxy} {
+	for _, name := range Programs() {
 		found, err := programs.Find(t.Context(), name, programs.Options{})
 		if err != nil {
 			t.Skipf("NOT TESTED against a real Consul: %v", err)

@@ -17,6 +17,7 @@ package consul
 
 import (
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/kubeapi"
 )
 
 // The names of the programs in Release.Programs.
@@ -24,6 +25,11 @@ const (
 	Program      = "consul"
 	ProgramProxy = "envoy"
 )
+
+// Programs are all that the mesh needs.
+func Programs() []string {
+	return []string{Program, ProgramProxy, kubeapi.ProgramEtcd, kubeapi.ProgramServer, kubeapi.ProgramController}
+}
 
 // The ports and the mark of a sidecar.
 const (

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
 )
@@ -16,8 +17,12 @@ func serviceID(w clusters.Workload) string { return strings.ReplaceAll(w.Name, "
 func proxyID(w clusters.Workload) string { return serviceID(w) + "-sidecar-proxy" }
 
 // register puts a workload and its sidecar into the catalogue, with the
-// workload's own token.
-func (s *server) register(ctx context.Context, w clusters.Workload, token string) error {
+// workload's own token, and returns the virtual address of its service once
+// the sidecar counts as healthy.
+//
+// A server leads and signs before it gives services addresses, and one that was
+// registered before that never gets any: it is registered again until it has one.
+func (s *server) register(ctx context.Context, w clusters.Workload, token string) (netip.Addr, error) {
 	in := map[string]any{
 		"ID": serviceID(w), "Name": service(w), "Address": w.Address.String(), "Port": clusters.PortHTTP,
 		"Connect": map[string]any{"SidecarService": map[string]any{
@@ -25,35 +30,53 @@ func (s *server) register(ctx context.Context, w clusters.Workload, token string
 			"Proxy": map[string]any{"LocalServiceAddress": "127.0.0.1"},
 			// The default check knocks every ten seconds, and a sidecar is
 			// thought dead until it did.
-			"Checks": []map[string]string{{"Name": "as its service", "AliasService": serviceID(w)}},
+			"Checks": []map[string]string{{"Name": "as its service", "AliasService": serviceID(w), "Status": "passing"}},
 		}},
 	}
-	if err := s.api.as(ctx, token, http.MethodPut, "/v1/agent/service/register?replace-existing-checks=true", in, nil); err != nil {
-		return fmt.Errorf("register %s: %w", w.Name, err)
-	}
-	return nil
+	var at netip.Addr
+	var last time.Time
+	err := s.until(ctx, "the virtual address of "+w.Name, func(ctx context.Context) (err error) {
+		if time.Since(last) > registerEvery {
+			last = time.Now()
+			if err := s.api.as(ctx, token, http.MethodPut, "/v1/agent/service/register?replace-existing-checks=true", in, nil); err != nil {
+				return fmt.Errorf("register %s: %w", w.Name, err)
+			}
+		}
+		at, err = s.virtual(ctx, w)
+		return err
+	})
+	return at, err
 }
+
+// registerEvery is how long a service may be without an address before it is
+// registered again.
+const registerEvery = 500 * time.Millisecond
 
 // tagVirtual is where Consul writes a service's virtual address.
 const tagVirtual = "consul-virtual"
 
-// virtual waits for a service's virtual address.
-func (s *server) virtual(ctx context.Context, of string) (netip.Addr, error) {
-	var at netip.Addr
-	err := s.until(ctx, "the virtual address of "+of, func(ctx context.Context) error {
-		var list []struct {
-			ServiceTaggedAddresses map[string]struct{ Address string }
+// virtual is the virtual address of a workload's service.
+func (s *server) virtual(ctx context.Context, w clusters.Workload) (netip.Addr, error) {
+	var list []struct {
+		Service struct {
+			ID              string
+			TaggedAddresses map[string]struct{ Address string }
 		}
-		if err := s.api.call(ctx, http.MethodGet, "/v1/catalog/connect/"+of, nil, &list); err != nil {
-			return err
+		Checks []struct{ Name, Status, Output string }
+	}
+	if err := s.api.call(ctx, http.MethodGet, "/v1/health/connect/"+service(w), nil, &list); err != nil {
+		return netip.Addr{}, err
+	}
+	for _, l := range list {
+		if l.Service.ID != proxyID(w) {
+			continue
 		}
-		for _, l := range list {
-			if a, err := netip.ParseAddr(l.ServiceTaggedAddresses[tagVirtual].Address); err == nil {
-				at = a
-				return nil
+		for _, c := range l.Checks {
+			if c.Status != "passing" {
+				return netip.Addr{}, fmt.Errorf("the check %s is %s: %s", c.Name, c.Status, c.Output)
 			}
 		}
-		return fmt.Errorf("%d instances without one", len(list))
-	})
-	return at, err
+		return netip.ParseAddr(l.Service.TaggedAddresses[tagVirtual].Address)
+	}
+	return netip.Addr{}, fmt.Errorf("%s is not in the catalogue", proxyID(w))
 }

@@ -107,10 +107,10 @@ func TestWhatConsulCannotSayIsRefusedAndNotLeftOut(t *testing.T) {
 	unsaid := map[string]bool{
 		"accept-any-trust-domain": true, "accept-expired-certificates": true, "keep-open-streams": true,
 		"optional-client-certificate": true, "trust-forged-root": true,
-		// No request says how long, for whom, or in whose name, and there is no
-		// platform below that could be lax.
+		// No request says how long, for whom, or in whose name.
+		"believe-node-name": true, "debug-for-everybody": true, "lead-to-proxy-admin": true,
+		"plaintext-xds": true, "policies-for-every-proxy": true, "view-for-workloads": true,
 		"grant-long-lives": true, "trust-workload-as-node": true, "trust-forwarded-certificate": true,
-		"grant-token-create": true, "keep-deleted-accounts": true, "unbound-account-tokens": true,
 	}
 	r := paper()
 	var err error

@@ -31,7 +31,7 @@ func (st *stage) rotate(ctx context.Context, what clusters.Rotation) (clusters.R
 	}
 	st.r.Roots = roots
 	rev := st.next()
-	st.rotated[rev.ID] = true
+	st.kinds[rev.ID] = rotated
 	if what == clusters.AddRoot {
 		return rev, nil // Consul knows a root from when it is used
 	}

@@ -122,14 +122,19 @@ func (s *server) ready(ctx context.Context) error {
 	})
 }
 
-// until asks again and again. The error is the last one that was found.
+// until asks again and again. The error is the last one that was found before
+// time ran out.
 func (s *server) until(ctx context.Context, what string, ask func(context.Context) error) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
+	var err error
 	for {
-		err := ask(ctx)
-		if err == nil {
+		now := ask(ctx)
+		if now == nil {
 			return nil
+		}
+		if err == nil || ctx.Err() == nil {
+			err = now
 		}
 		select {
 		case <-tick.C:

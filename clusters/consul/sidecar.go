@@ -31,6 +31,8 @@ type sidecar struct {
 	mu   sync.Mutex
 	want shape
 	calm int // what the listener counters added up to when it was last settled
+
+	given []given // account tokens that were handed out; the stage's mu guards it
 }
 
 // The files in a sidecar's folder.

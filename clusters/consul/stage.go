@@ -17,6 +17,7 @@ import (
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/authority"
 	"github.com/meshbreach/meshbreach/clusters/evidence"
+	"github.com/meshbreach/meshbreach/clusters/kubeapi"
 )
 
 // stage is a range as the mesh keeps it.
@@ -24,7 +25,7 @@ type stage struct {
 	r        clusters.Range // with Consul's identities, addresses and the public trust material
 	ca       *authority.CA  // its root is the server's
 	server   *server
-	by       signed // how workloads prove who they are
+	platform *platform // by which workloads prove who they are
 	store    *evidence.Store
 	sidecars []*sidecar
 	settling chan struct{} // holds one token: settling is one at a time
@@ -34,24 +35,41 @@ type stage struct {
 	revision int
 	latest   string
 	withheld bool            // the latest one
-	rotated  map[string]bool // revisions that changed the root
+	kinds    map[string]kind // of the revisions that are no policies
 	issued   clusters.Issuance
 	quiet    atomic.Bool // nobody looks at what is issued
+	byKey    atomic.Bool // an auth method that only a mistake makes is there
 
 	end   context.CancelFunc // of who follows the server's log; nil when nobody does
 	ended sync.WaitGroup
 }
 
-// follow reads the server's log until the context ends.
+// kind is what a revision was.
+type kind int
+
+const (
+	applied kind = iota
+	rotated      // it changed the root
+	lived        // something began or ended on the platform, and was waited for
+)
+
+// follow reads the server's log and the platform's until the context ends.
 func (st *stage) follow(ctx context.Context) {
 	tail := evidence.Tail{Path: st.server.log}
 	defer tail.Close()
+	audit := evidence.Tail{Path: st.platform.api.AuditLog()}
+	defer audit.Close()
 	log := &authorityLog{trustDomain: st.r.TrustDomain, refused: map[string]bool{}}
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
 		tail.Read(func(line []byte) {
 			if r, ok, err := log.parse(line, time.Now()); err == nil && ok && (r.Signal.Refused || !st.quiet.Load()) {
+				st.store.Add(r)
+			}
+		})
+		audit.Read(func(line []byte) {
+			if r, ok, err := kubeapi.TokenCreation(line, time.Now()); err == nil && ok {
 				st.store.Add(r)
 			}
 		})
@@ -144,11 +162,13 @@ func (st *stage) replace(ctx context.Context, entries []entry) error {
 // settled waits for all sidecars.
 func (st *stage) settled(ctx context.Context, rev clusters.Revision) error {
 	st.mu.Lock()
-	latest, withheld, rotated := st.latest, st.withheld, st.rotated[rev.ID]
+	latest, withheld, was := st.latest, st.withheld, st.kinds[rev.ID]
 	st.mu.Unlock()
 	switch {
-	case rotated:
+	case was == rotated:
 		return st.renewed(ctx)
+	case was == lived:
+		return nil
 	case rev.ID != latest:
 		return fmt.Errorf("settle range %s: revision %q was replaced by %s", st.r.Name, rev.ID, latest)
 	case withheld:

@@ -28,8 +28,8 @@ func unsayable(p clusters.Policy) error {
 		{p.Identity != clusters.Lifetimes{}, "other lives of leaves", "a leaf lives for an hour at least and is always renewed"},
 		{p.Issuance.Forwarded, "a header about a certificate is believed", "the server reads none"},
 		{p.Issuance.Impersonation, "a workload asks for others", "the server has no such field"},
+		{p.Exposure != clusters.Exposure{}, "its administration is shown", "no setting of Consul's for it is rendered"},
 		{p.Issuance.LongLives, "long lives are granted", "a request says nothing of its life"},
-		{p.Issuance.MintTokens || p.Issuance.Unbound || p.Issuance.KeepAccounts, "the platform is lax", "there is none here: workloads log in with tokens that the harness signs"},
 	} {
 		if c.asked {
 			return fmt.Errorf("%s: %w: %s", c.what, ErrUnsayable, c.why)

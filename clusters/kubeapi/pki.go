@@ -37,6 +37,7 @@ type pki struct {
 	server  []byte // certificate, PEM
 	token   string // of the administrator
 	account *ecdsa.PrivateKey
+	public  []byte // of the account key, PEM
 }
 
 // newPKI makes keys and certificates and writes what the server reads.
@@ -75,8 +76,19 @@ func newPKI(dir string, at netip.Addr) (pki, error) {
 		account: account,
 	}
 	p.roots.AppendCertsFromPEM(p.server)
+	public, err := x509.MarshalPKIXPublicKey(account.Public())
+	if err != nil {
+		return pki{}, fmt.Errorf("write the account key: %w", err)
+	}
+	p.public = pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})
 	return p, p.write(dir, serverKey)
 }
+
+// Certificate is what the server proves itself with, PEM; it is its own root.
+func (a *API) Certificate() []byte { return a.pki.server }
+
+// AccountKey is the public key that account tokens are verified with, PEM.
+func (a *API) AccountKey() []byte { return a.pki.public }
 
 func (p pki) write(dir string, serverKey *ecdsa.PrivateKey) error {
 	key, err := x509.MarshalECPrivateKey(serverKey)
@@ -87,15 +99,11 @@ func (p pki) write(dir string, serverKey *ecdsa.PrivateKey) error {
 	if err != nil {
 		return fmt.Errorf("write the account key: %w", err)
 	}
-	public, err := x509.MarshalPKIXPublicKey(p.account.Public())
-	if err != nil {
-		return fmt.Errorf("write the account key: %w", err)
-	}
 	for name, content := range map[string][]byte{
 		fileServerCert:    p.server,
 		fileServerKey:     pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: key}),
 		fileAccountKey:    pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: account}),
-		fileAccountPublic: pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}),
+		fileAccountPublic: p.public,
 		fileTokens:        []byte(p.token + `,` + Administrator + `,meshbreach,"system:masters"` + "\n"),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
