@@ -39,7 +39,11 @@ func nodeSystem() system {
 // arguments are those of mmdebstrap, which unlike debootstrap writes a tar at
 // once and needs no root where user namespaces with subordinate ids are allowed.
 func (s system) arguments(to, mirror string) []string {
-	args := []string{"--quiet", "--variant=essential", "--format=tar", "--include=" + strings.Join(s.packages, ",")}
+	args := []string{
+		"--quiet", "--variant=essential", "--format=tar", "--include=" + strings.Join(s.packages, ","),
+		// A Debian that a power cut broke is made anew: dpkg need not wait for the disk.
+		"--dpkgopt=force-unsafe-io", `--aptopt=Acquire::Retries "3"`,
+	}
 	for _, path := range []string{"doc", "info", "locale", "man"} {
 		args = append(args, "--dpkgopt=path-exclude=/usr/share/"+path+"/*")
 	}

@@ -74,8 +74,8 @@ type sums struct {
 }
 
 func (r recipe) sums() (s sums, err error) {
-	s.base = sum(edition, runtime.GOARCH, suite, r.mirror, baseSystem())
-	s.node = sum(edition, runtime.GOARCH, suite, r.mirror, nodeSystem())
+	s.base = sum(runtime.GOARCH, baseSystem().arguments("", r.mirror))
+	s.node = sum(runtime.GOARCH, nodeSystem().arguments("", r.mirror))
 	files, err := ownFiles()
 	if err != nil {
 		return sums{}, err
@@ -88,7 +88,7 @@ func (r recipe) sums() (s sums, err error) {
 		}
 		parts[name] = filepath.Base(filepath.Dir(path))
 	}
-	s.pause = sum(edition, runtime.GOARCH, files[pauseSource])
+	s.pause = sum(runtime.GOARCH, files[pauseSource])
 	s.store = sum(edition, s.base, s.pause, parts["containerd"], parts["coredns"], parts["etcd"], parts["kube-apiserver"], parts["kubeadm"])
 	// Maps are printed in the order of their keys.
 	s.all = sum(edition, s, parts, files, builtImages(), filepath.Base(r.kind))
