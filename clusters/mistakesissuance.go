@@ -9,7 +9,7 @@ func issuanceMistakes() []Weakening {
 		issuance("accept-other-audiences",
 			"Tokens that were issued for others, for the platform's API as every application has one or for a vault, are taken by the authority as well. "+
 				"Istio: more than istio-ca in TOKEN_AUDIENCES of istiod. Linkerd: always, by its fallback to a review without audience. "+
-				"Consul: always, the kubernetes auth method asks for no audience.",
+				"Consul: the API's always, for the kubernetes auth method asks for no audience; others by a jwt auth method with too many in BoundAudiences.",
 			ScopeControlPlane, func(i *Issuance) { i.OtherAudiences = true }),
 		issuance("trust-forwarded-certificate",
 			"The authority believes a header about whose certificate somebody in front of it saw, from too many addresses. "+

@@ -35,7 +35,11 @@ func newAPI(host clusters.ControlHost, at netip.AddrPort, token string) api {
 	}
 }
 
-func (a api) close() { a.client.CloseIdleConnections() }
+func (a api) close() {
+	if a.client != nil { // the server may never have started
+		a.client.CloseIdleConnections()
+	}
+}
 
 // largest bounds an answer.
 const largest = 16 << 20
