@@ -1,0 +1,56 @@
+package istio
+
+import (
+	"testing"
+	"time"
+
+	"github.com/meshbreach/meshbreach/clusters"
+)
+
+// The honest are served while a root is replaced in three steps, and afterwards
+// nobody knows the old one any more.
+func TestARootIsReplacedWhileTheHonestAreServed(t *testing.T) {
+	b := shared(t)
+	b.apply(t, friendly())
+	before := b.mesh.stages[b.r().Name].ca.Bundle()
+	for _, what := range []clusters.Rotation{clusters.RotateLeaf, clusters.RotateIssuer, clusters.AddRoot, clusters.UseRoot, clusters.DropRoot} {
+		ctx := limit(t)
+		rev, err := b.mesh.Authority(b.r()).Rotate(ctx, what)
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if err := b.mesh.Settled(ctx, b.r(), rev); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		t.Logf("%s settled after %s", what, time.Since(rev.Asked).Round(time.Millisecond))
+		for from, want := range map[string]string{"web": "served 200", "thief": "http 403 RBAC: access denied envoy"} {
+			if o := b.knock(t, from, b.charge(t, from)); says(o) != want {
+				t.Errorf("%s after %s: %s", from, what, says(o))
+			}
+		}
+	}
+	if equalSets(before, b.mesh.stages[b.r().Name].ca.Bundle()) {
+		t.Error("the root is the same")
+	}
+	pair, err := b.mesh.Authority(b.r()).Delivered(limit(t), b.workload(t, "web"))
+	if err != nil || !matching(pair) {
+		t.Errorf("the leaf and the key that were delivered: %v", err)
+	}
+}
+
+func TestAnAuthorityThatIsAwayComesBack(t *testing.T) {
+	b := shared(t)
+	b.apply(t, friendly())
+	for _, what := range []clusters.Rotation{clusters.StopRenewal, clusters.StartRenewal} {
+		if _, err := b.mesh.Authority(b.r()).Rotate(limit(t), what); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if o := b.knock(t, "web", b.charge(t, "web")); says(o) != "served 200" {
+			t.Errorf("after %s: %s", what, says(o))
+		}
+	}
+	start := time.Now()
+	b.apply(t, generous())
+	t.Logf("a change settled %s after the authority was back", time.Since(start).Round(time.Millisecond))
+	b.apply(t, friendly())
+}
