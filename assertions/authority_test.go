@@ -91,3 +91,30 @@ func TestTheTwinsCertificateDetectsNoTheft(t *testing.T) {
 		t.Errorf("%s: %s", f.Outcome, f.Alert)
 	}
 }
+
+// A leaf that was asked for while a change was under way was in the window,
+// however late it was shown; one that was asked for after it is a breach.
+func TestALeafIsJudgedByWhenItWasAskedFor(t *testing.T) {
+	for name, c := range map[string]struct {
+		start    int
+		errands  []netip.AddrPort
+		breached bool
+	}{
+		"asked for before it settled":     {95, []netip.AddrPort{errandAt}, false},
+		"asked for after it settled":      {105, []netip.AddrPort{errandAt}, true},
+		"nothing asked for, served after": {95, nil, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := asked()
+			r.Change = &assertions.Change{What: "delete", Asked: ms(10), Settled: ms(100)}
+			o := r.Tries.Observations[0]
+			o.Nonce, o.Refusal, o.Errands, o.Start, o.End = "late", nil, c.errands, ms(c.start), ms(150)
+			r.Tries.Observations = append(r.Tries.Observations, o)
+			x := receipt("late", 5, 140)
+			r.Receipts = append(r.Receipts, x)
+			if f := assertions.Judge(r); (f.Verdict == assertions.Breached) != c.breached {
+				t.Errorf("%s: %s", f.Verdict, f.Why)
+			}
+		})
+	}
+}

@@ -31,7 +31,7 @@ func breached(r Record, e evidence) (Finding, bool) {
 				return f, true
 			}
 			for _, x := range e.receipts[o.Nonce] {
-				if !r.Breach.Proves(x, r.Target) || c.Change != nil && !c.Change.before(x.At) {
+				if !r.Breach.Proves(x, r.Target) || c.Change != nil && !c.Change.before(moment(o, x)) {
 					continue
 				}
 				f := Finding{Verdict: Breached, Why: fmt.Sprintf("receipt %d at %s: %s %s", x.Seq, x.Workload, orRaw(x.Method), x.Path), Proof: "receipt"}
@@ -58,6 +58,16 @@ func told(r Record, c Call, o attacker.Observation) (Finding, bool) {
 	}
 	return Finding{Verdict: Breached, Proof: "reply", Alert: alert(r, c),
 		Why: fmt.Sprintf("answered with %s, and the answer holds the canary of %s", replyText(o.Reply), b.canary(r.Target))}, true
+}
+
+// moment is when a try got what its receipt proves. What an authority issues is
+// good wherever it is shown: who asked for it while a change was under way
+// belongs to the window, even when the request itself came after it.
+func moment(o attacker.Observation, x attacker.Receipt) time.Time {
+	if len(o.Errands) > 0 {
+		return o.Start
+	}
+	return x.At
 }
 
 // before says whether the change had settled before a moment.
