@@ -32,7 +32,8 @@ func byPeer(r Record, o attacker.Observation) Finding {
 	case strings.Contains(o.Refusal.By, "envoy"):
 		f.Why += fmt.Sprintf(", which a proxy said (%s)", o.Refusal.By)
 	case string(o.Refusal.Layer) == r.Expect.Layer && strings.HasPrefix(o.Refusal.Text, r.Expect.Reason) && (r.Expect.Code == 0 || r.Expect.Code == o.Refusal.Code):
-		f.Verdict = Blocked
+		// What follows differs from range to range.
+		f.Verdict, f.Reason = Blocked, r.Expect.Reason
 		return f
 	}
 	f.Verdict = Misblocked

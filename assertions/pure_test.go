@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -122,8 +123,12 @@ func provenHold(t *testing.T, r assertions.Record) {
 	for _, s := range r.Signals {
 		named = named || s.Refused && s.Reason == r.Expect.Reason && s.Layer == r.Expect.Layer
 	}
+	for _, o := range r.Tries.Observations {
+		said := o.Refusal != nil && strings.HasPrefix(o.Refusal.Text, r.Expect.Reason) && string(o.Refusal.Layer) == r.Expect.Layer
+		named = named || r.Expect.By == assertions.SidePeer && said
+	}
 	if !named {
-		t.Fatal("blocked without a signal of the named refusal")
+		t.Fatal("blocked without a signal, or a word of the peer, of the named refusal")
 	}
 	if r.Fault != "" || r.Tries.Error != "" || len(r.Tries.Observations) == 0 || len(r.Before) < 2 || len(r.After) < 2 {
 		t.Fatal("blocked although it was not tried between honest calls")
@@ -138,6 +143,11 @@ func provenHold(t *testing.T, r assertions.Record) {
 // won says whether some receipt of a try meets the breach predicate.
 func won(r assertions.Record) bool {
 	nonces := r.Nonces()
+	for _, o := range r.Tries.Observations {
+		if r.Breach.Reply != nil && r.Breach.Reply.Proves(o, r.Target) {
+			return true
+		}
+	}
 	for _, x := range slices.Concat(r.Receipts, r.Late) {
 		if x.Nonce != "" && slices.Contains(nonces, x.Nonce) && r.Breach.Proves(x, r.Target) && len(r.Earlier) == 0 {
 			return true

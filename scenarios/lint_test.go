@@ -82,6 +82,8 @@ func TestAMistakeIsSaidOnceAtItsPlace(t *testing.T) {
 		{"an attack", "attack: http-request", "attack: http-reqest", `12:11: unknown attack "http-reqest" (did you mean "http-request"?)`},
 		{"a policy", "from: [web]", "from: [web, thiev]", `9:18: unknown cast member "thiev" (did you mean "thief"?)`},
 		{"a place", "receiptAt: target", "receiptAt: bnak", `17:23: unknown cast member "bnak" (did you mean "bank"?)`},
+		{"an owner of a canary", "{receiptAt: target}", "{reply: {holds: bnak}}", "17:19: http-request does not search what it is answered, so no reply of it holds anything\n17:27: unknown owner of a canary \"bnak\" (did you mean \"bank\"?)"},
+		{"a reply beside a receipt", "{receiptAt: target}", "{receiptAt: target, reply: {holds: target}}", "17:38: a breach is proven by a reply or by a receipt: beside reply nothing else is looked at\n17:38: http-request does not search what it is answered, so no reply of it holds anything"},
 		{"a weakening", "allow-anybody", "allow-anybdoy", `30:13: unknown weakening "allow-anybdoy" (did you mean "allow-anybody"?)`},
 		{"an id", "id: again", "id: once", `22:7: attempt "once" is there twice`},
 		{"a missing title", "title: The thief charges\n", "", "1:1: title is missing"},

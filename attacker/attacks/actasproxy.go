@@ -23,8 +23,8 @@ const (
 type ActAsProxy struct {
 	// Door is xds (default) or xds-plaintext.
 	Door Door `json:"door,omitempty" jsonschema:"enum=xds,enum=xds-plaintext,default=xds"`
-	// As is the cast member whose proxy it says it is.
-	As string `json:"as"`
+	// As is the cast member whose proxy it says it is; it has to be named.
+	As string `json:"as,omitempty"`
 	// NoAccount leaves out of which account the proxy says it is.
 	NoAccount bool `json:"noAccount,omitempty"`
 	// Ask is listeners (default), clusters, debug or policies.
@@ -45,7 +45,6 @@ func (p *ActAsProxy) Check() error {
 	return errors.Join(
 		oneOf("door", p.Door, DoorXDS, DoorXDSPlaintext),
 		oneOf("ask", p.Ask, AskListeners, AskClusters, AskDebug, AskPolicies),
-		refuse(p.As == "", "as: a proxy says whose it is"),
 		refuse(p.Door == DoorXDSPlaintext && p.Leaf != nil, "without TLS no leaf can be shown"),
 		refuse(p.Leaf != nil && p.Leaf.Of == "", "leaf: a credential is of somebody"),
 		checkTokens(p.Token),

@@ -1,0 +1,173 @@
+package attacks_test
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/meshbreach/meshbreach/attacker"
+	"github.com/meshbreach/meshbreach/attacker/attackertest"
+	"github.com/meshbreach/meshbreach/attacker/attacks"
+)
+
+// mustHold is the breach of an attack that wins by what it is told: the canary
+// was found, and nothing of the answer but that is kept.
+func mustHold(t *testing.T, o attacker.Observation, names ...string) {
+	t.Helper()
+	mustServe(t, o)
+	if o.Reply == nil {
+		return
+	}
+	if !slices.Equal(o.Reply.Holds, names) {
+		t.Errorf("the answer holds %v instead of %v", o.Reply.Holds, names)
+	}
+	raw, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []string{attackertest.MapCanary, attackertest.ConfigCanary} {
+		if strings.Contains(string(raw), c) {
+			t.Errorf("the observation holds %s", c)
+		}
+	}
+}
+
+func TestANaiveControlPlaneTellsEverybodyEverything(t *testing.T) {
+	s := newAskStage(t)
+	p := attackertest.NaiveControlPlane(t, s.ca, s.names())
+	for name, params := range map[string]attacks.ReadInterface{
+		"with nothing":         {Door: attacks.DoorMonitoring},
+		"with another's token": {Door: attacks.DoorMonitoring, Token: s.account("thief", s.thief, caAudience)},
+		"by a header":          {Door: attacks.DoorMonitoring, Forwarded: "authority"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			params.Call = attacks.Call{Request: "GET /debug/{web.namespace}"}
+			mustHold(t, only(t, attackertest.Run(t, attack(t, "read-interface"), attackertest.Outside(t), p.Target, params)), "bank")
+		})
+	}
+	names := s.names()
+	names["bank"] = s.ca.ID("prod", "bank")
+	p = attackertest.NaiveControlPlane(t, s.ca, names)
+	for name, params := range map[string]attacks.ActAsProxy{
+		"as another":             {As: "bank"},
+		"as another by token":    {As: "bank", Token: s.account("thief", s.thief, caAudience)},
+		"as another by leaf":     {As: "bank", Leaf: &attacker.Leaf{Of: "thief", Held: s.leaf(s.thief)}},
+		"as another without TLS": {As: "bank", Door: attacks.DoorXDSPlaintext},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mustHold(t, only(t, attackertest.Run(t, attack(t, "act-as-proxy"), attackertest.Outside(t), p.Target, params)), "bank/config")
+		})
+	}
+}
+
+func TestAHardenedControlPlaneTellsNobodyOfOthers(t *testing.T) {
+	s := newAskStage(t)
+	names := s.names()
+	names["bank"] = s.ca.ID("prod", "bank")
+	p := attackertest.HardenedControlPlane(t, s.ca, names, s.issuer, caAudience)
+	own := s.account("thief", s.thief, caAudience)
+	for name, c := range map[string]struct {
+		params attacks.ReadInterface
+		want   attacker.Refusal
+	}{
+		"with nothing":      {attacks.ReadInterface{}, refusal(attacker.LayerHTTP, 401, "")},
+		"by a header":       {attacks.ReadInterface{Forwarded: "authority"}, refusal(attacker.LayerHTTP, 401, "")},
+		"another audience":  {attacks.ReadInterface{Token: s.account("thief", s.thief, "vault")}, refusal(attacker.LayerHTTP, 401, "")},
+		"with one's own":    {attacks.ReadInterface{Token: own}, refusal(attacker.LayerHTTP, 403, "not for workloads")},
+		"what is one's own": {attacks.ReadInterface{Token: own, Call: attacks.Call{Request: "GET /debug/own"}}, attacker.Refusal{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.params.Door = attacks.DoorMonitoring
+			if c.params.Request == "" {
+				c.params.Request = "GET /debug/all"
+			}
+			o := only(t, attackertest.Run(t, attack(t, "read-interface"), attackertest.Outside(t), p.Target, c.params))
+			if c.params.Token != nil && (len(o.Marks) != 1 || !strings.HasPrefix(o.Marks[0], s.thief+" /debug/")) {
+				t.Errorf("marks %q", o.Marks)
+			}
+			if c.want.Layer == "" {
+				mustHold(t, o)
+				return
+			}
+			mustRefuse(t, o, c.want)
+		})
+	}
+	for name, c := range map[string]struct {
+		params attacks.ActAsProxy
+		want   attacker.Refusal
+	}{
+		"one's own":              {attacks.ActAsProxy{As: "thief", Token: own}, attacker.Refusal{}},
+		"as another by token":    {attacks.ActAsProxy{As: "bank", Token: own}, refusal(attacker.LayerGRPC, 7, "authorization failed: no identities matched prod/bank")},
+		"as another by leaf":     {attacks.ActAsProxy{As: "bank", Leaf: &attacker.Leaf{Of: "thief", Held: s.leaf(s.thief)}}, refusal(attacker.LayerGRPC, 7, "authorization failed: no identities matched prod/bank")},
+		"account unsaid":         {attacks.ActAsProxy{As: "bank", NoAccount: true, Token: own}, refusal(attacker.LayerGRPC, 7, "authorization failed: no identities matched prod/")},
+		"with nothing":           {attacks.ActAsProxy{As: "bank"}, refusal(attacker.LayerGRPC, 16, "authentication failure")},
+		"as another without TLS": {attacks.ActAsProxy{As: "bank", Door: attacks.DoorXDSPlaintext}, refusal(attacker.LayerTCP, 0, "refused")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := only(t, attackertest.Run(t, attack(t, "act-as-proxy"), attackertest.Outside(t), p.Target, c.params))
+			if !o.Remote.IsValid() {
+				t.Error("nobody knows where it went")
+			}
+			if c.want.Layer == "" {
+				mustHold(t, o)
+				return
+			}
+			mustRefuse(t, o, c.want)
+		})
+	}
+}
+
+func TestACanaryThatOnlyComesBackProvesNothing(t *testing.T) {
+	s := newAskStage(t)
+	p := attackertest.NaiveControlPlane(t, s.ca, s.names())
+	p.Target.Canaries = map[string][]string{"bank": {"told-by-the-attacker"}, "web": {"echoed", ""}}
+	call := attacks.Call{Request: "GET /echo?of=told-by-the-attacker"}
+	o := only(t, attackertest.Run(t, attack(t, "read-interface"), attackertest.Outside(t), p.Target, attacks.ReadInterface{Call: call, Door: attacks.DoorMonitoring}))
+	mustHold(t, o)
+}
+
+func TestTheTargetsOwnPortIsAskedWithALeaf(t *testing.T) {
+	s := newStage(t, false)
+	o := only(t, attackertest.Run(t, attack(t, "read-interface"), attackertest.Outside(t), s.hardened.Target, attacks.ReadInterface{
+		Call: s.call("GET /config_dump"), Leaf: &attacker.Leaf{Of: "thief", Held: s.leaf(s.thief)},
+	}))
+	mustRefuse(t, o, refusal(attacker.LayerHTTP, 403, notAllowed))
+	mustNotHaveServed(t, s.hardened, o)
+	n := attackertest.NaiveServer(t)
+	mustServe(t, only(t, attackertest.Run(t, attack(t, "read-interface"), attackertest.Outside(t), n.Target, attacks.ReadInterface{
+		Call: attacks.Call{Request: "GET /config_dump", Port: n.Port},
+	})))
+}
+
+func TestAnInterfaceThatCannotBeAskedIsAnError(t *testing.T) {
+	s := newAskStage(t)
+	p := attackertest.NaiveControlPlane(t, s.ca, s.names())
+	try := func(target attacker.Target, name string, params any) error {
+		raw, err := json.Marshal(params)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return attack(t, name).Try(t.Context(), attackertest.Outside(t), target, func() string { return "n" }, raw, func(attacker.Observation) {})
+	}
+	for _, params := range []attacks.ReadInterface{
+		{Door: "cellar"}, {Door: attacks.DoorDebug}, {Door: attacks.DoorPlatform}, {Door: attacks.DoorMonitoring, Call: attacks.Call{Port: 1}},
+		{Door: attacks.DoorMonitoring, Forwarded: "nobody"}, {Door: attacks.DoorMonitoring, Call: attacks.Call{Request: "GET /{nobody.proxy}"}},
+		{Door: attacks.DoorMonitoring, Call: attacks.Call{Request: "GET /{web.shoe}"}}, {Leaf: &attacker.Leaf{}},
+		{Door: attacks.DoorMonitoring, Token: &attacker.Token{Of: "web"}},
+	} {
+		if err := try(p.Target, "read-interface", params); err == nil {
+			t.Errorf("no error for %+v", params)
+		}
+	}
+	for _, params := range []attacks.ActAsProxy{
+		{}, {As: "nobody"}, {As: "web", Door: "debug"}, {As: "web", Ask: "all"}, {As: "web", Door: attacks.DoorXDSPlaintext, Leaf: &attacker.Leaf{Of: "web"}},
+	} {
+		if err := try(p.Target, "act-as-proxy", params); err == nil {
+			t.Errorf("no error for %+v", params)
+		}
+	}
+	if err := try(attacker.Target{}, "act-as-proxy", attacks.ActAsProxy{As: "web"}); err == nil || !strings.Contains(err.Error(), "no control plane") {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,91 @@
+package istio
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/meshbreach/meshbreach/clusters"
+)
+
+func TestWhatIstiodSaysAtItsDoorsIsRead(t *testing.T) {
+	const at = "2026-11-22T18:01:02.123456Z\t"
+	for name, c := range map[string]struct {
+		line   string
+		want   clusters.Signal
+		source string
+	}{
+		"no credential": {
+			at + "error\tFailed to authenticate /debug/registryz?nonce=n-1 [Authenticator ClientCertAuthenticator: no peer certificate Authenticator KubeJWTAuthenticator: target JWT extraction error: no HTTP authorization header exists]",
+			clusters.Signal{Layer: "http", Nonce: "n-1", Path: "/debug/registryz", Status: 401, Refused: true, Reason: "target JWT extraction error: no HTTP authorization header exists"}, "",
+		},
+		"a path that is not for workloads": {
+			at + "warn\tUnauthorized debug request from [spiffe://r1.test/ns/r1-prod/sa/thief] to /debug/syncz",
+			clusters.Signal{Layer: "http", Nonce: "spiffe://r1.test/ns/r1-prod/sa/thief /debug/syncz", Status: 403, Refused: true, Reason: "Unauthorized debug request"}, "",
+		},
+		"another's proxy": {
+			at + "warn\tads\tUnauthorized XDS: 10.77.1.14:40001 with identity [spiffe://r1.test/ns/r1-prod/sa/thief]: no identities ([spiffe://r1.test/ns/r1-prod/sa/thief]) matched r1-prod/bank",
+			clusters.Signal{Layer: "grpc", Refused: true, Reason: "Unauthorized XDS: no identities matched"}, "10.77.1.14:40001",
+		},
+		"a proxy that came": {
+			at + "info\tads\tADS: new connection for node:bank.r1-prod-12",
+			clusters.Signal{Layer: "grpc", Nonce: nodeMark("bank.r1-prod")}, "",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, ok, err := parseDoors([]byte(c.line+"\n"), time.Time{})
+			if err != nil || !ok {
+				t.Fatal(ok, err)
+			}
+			got := r.Signal
+			if got.Layer != c.want.Layer || got.Nonce != c.want.Nonce || got.Status != c.want.Status || got.Refused != c.want.Refused || got.Reason != c.want.Reason || got.At.IsZero() {
+				t.Errorf("%+v\nwant %+v", got, c.want)
+			}
+			if c.source != "" && r.Source != netip.MustParseAddrPort(c.source) {
+				t.Errorf("source %s", r.Source)
+			}
+		})
+	}
+	for _, line := range []string{
+		"", "x", at + "info\tsomething else", at + "warn\tads\tUnauthorized XDS: nowhere with identity []: no", "never\twarn\tUnauthorized debug request from [a] to /b",
+		at + "info\tads\tADS: new connection for node:",
+	} {
+		if r, ok, err := parseDoors([]byte(line), time.Time{}); ok && err == nil && r.Signal.Refused {
+			t.Errorf("%q says %+v", line, r.Signal)
+		}
+	}
+}
+
+func TestWhatAnAccountReadsIsInTheAuditLog(t *testing.T) {
+	event := func(user, verb string, code string) string {
+		return `{"stage":"ResponseComplete","verb":"` + verb + `","userAgent":"n-1","user":{"username":"` + user + `"},"objectRef":{"resource":"services"},` +
+			`"responseStatus":{"code":` + code + `},"stageTimestamp":"2026-11-22T18:01:02Z","annotations":{"authorization.k8s.io/decision":"forbid"}}`
+	}
+	r, ok, err := parseReads([]byte(event("system:serviceaccount:r1-prod:thief", "list", "403")), time.Time{})
+	if err != nil || !ok || !r.Signal.Refused || r.Signal.Nonce != "n-1" || r.Signal.Reason != "authorization.k8s.io/decision: forbid" {
+		t.Errorf("%v %v %+v", ok, err, r.Signal)
+	}
+	for _, line := range []string{event("admin", "list", "200"), event("system:serviceaccount:r1-prod:thief", "create", "403")} {
+		if _, ok, _ := parseReads([]byte(line), time.Time{}); ok {
+			t.Errorf("%s is nobody's reading", line)
+		}
+	}
+}
+
+func TestIstiodShowsNothingThatAPolicyDoesNotAskFor(t *testing.T) {
+	r := clusters.Range{Name: "r1", TrustDomain: "r1.test"}
+	env := plan{}.env(r, "issuer")
+	for _, name := range []string{"ENABLE_DEBUG_ENDPOINT_AUTH", "PILOT_ENABLE_XDS_IDENTITY_CHECK", "ENABLE_XDS_API_GENERATOR_AUTH"} {
+		if env[name] != "true" {
+			t.Errorf("%s is %q", name, env[name])
+		}
+	}
+	if got := (plan{}).plaintext("10.77.1.2:15010"); got != "--grpcAddr=" {
+		t.Error(got)
+	}
+	open := plan{exposure: clusters.Exposure{AnyDebug: true, PlaintextXDS: true}}
+	if open.env(r, "issuer")["ENABLE_DEBUG_ENDPOINT_AUTH"] != "false" || !strings.HasSuffix(open.plaintext("10.77.1.2:15010"), ":15010") {
+		t.Error("a mistake is not made")
+	}
+}
