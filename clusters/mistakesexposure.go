@@ -31,8 +31,8 @@ func exposureMistakes() []Weakening {
 				"Istio, Linkerd and Consul alike: a binding of view, or of something wider, to an application's account.",
 			ScopeRange, func(e *Exposure) { e.ViewServices = true }),
 		exposure("lead-to-proxy-admin",
-			"A port that others reach leads to the administration of the proxy, for its measurements for example. "+
-				"Istio: a Sidecar with the defaultEndpoint 127.0.0.1:15000, or an administration that listens on 0.0.0.0. "+
+			"What comes from outside for a port of the proxy's administration is led to it. "+
+				"Istio: an administration that listens on 0.0.0.0, or a Sidecar with the defaultEndpoint 127.0.0.1:15000. "+
 				"Linkerd: port 4191 answers every pod. Consul: envoy_prometheus_bind_addr, or a local app at 127.0.0.1:19000.",
 			ScopeRange, func(e *Exposure) { e.ProxyAdmin = true }),
 	}

@@ -28,7 +28,7 @@ func (in *installed) Endpoint(r clusters.Range) clusters.Endpoint {
 		method = methodByKey
 	}
 	address := func(port uint16) string { return netip.AddrPortFrom(st.server.at, port).String() }
-	return clusters.Endpoint{Protocol: "consul", Address: address(portHTTP), Method: method, Platform: address(kubeapi.Port)}
+	return clusters.Endpoint{Protocol: "consul", Address: address(portHTTP), Method: method, Platform: address(kubeapi.Port), Doors: doors(st)}
 }
 
 // member is a workload's sidecar, whose workload has an account.

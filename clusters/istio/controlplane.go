@@ -189,7 +189,7 @@ func (in *installed) Canaries(r clusters.Range) map[string][]string {
 		if !w.Meshed {
 			continue
 		}
-		known := []string{proxyID(w), w.Namespace + "/" + pod(w), strconv.Quote(w.Address.String())}
+		known := []string{proxyID(w), w.Namespace + "/" + pod(w), w.ID(), strconv.Quote(w.Address.String())}
 		if w.VIP.IsValid() {
 			known = append(known, strconv.Quote(w.VIP.String()))
 		}
@@ -275,6 +275,9 @@ func parseReads(line []byte, seen time.Time) (evidence.Record, bool, error) {
 	}
 	if err := json.Unmarshal(line, &e); err != nil {
 		return evidence.Record{}, false, err
+	}
+	if strings.Contains(e.UserAgent, "/") {
+		return evidence.Record{}, false, nil // a program's, whose reads are not few
 	}
 	if e.Stage != "ResponseComplete" || e.Verb != "get" && e.Verb != "list" || !strings.HasPrefix(e.User.Username, "system:serviceaccount:") {
 		return evidence.Record{}, false, nil

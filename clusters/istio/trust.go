@@ -33,6 +33,9 @@ func trustFilters(r clusters.Range, p clusters.Policy) ([]kubeapi.Object, error)
 		}
 		out = append(out, filter(r, nameTokens, lax))
 	}
+	if p.Exposure.ProxyAdmin {
+		out = append(out, ledToAdmin(r))
+	}
 	return out, nil
 }
 

@@ -21,6 +21,9 @@ omitStages: [RequestReceived]
 rules:
 - level: None
   users: ["system:apiserver"]
+- level: None
+  userGroups: ["system:serviceaccounts:kube-system"]
+  verbs: [get, list, watch]
 - level: Metadata
   userGroups: ["system:serviceaccounts"]
   verbs: [get, list]
