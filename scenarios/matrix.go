@@ -3,6 +3,7 @@ package scenarios
 import (
 	"cmp"
 	"fmt"
+	"strings"
 
 	"github.com/meshbreach/meshbreach/assertions"
 	"github.com/meshbreach/meshbreach/reports"
@@ -48,9 +49,9 @@ func Matrix(all []Scenario, meshes ...string) []Row {
 	return rows
 }
 
-// Seen is the verdict about an attempt of a scenario, in the words of a cell:
-// what was expected of a mesh was seen when the two are the same.
-func Seen(s Scenario, a Attempt, got reports.Attempt) string {
+// Seen is the verdict about an attempt of a scenario, in the words of a mesh's
+// cell: what was expected was seen when the two are the same.
+func Seen(s Scenario, a Attempt, mesh string, got reports.Attempt) string {
 	if got.Verdict != string(assertions.Blocked) {
 		if got.Outcome == string(assertions.Gap) {
 			return assertions.Expectation{Gap: true}.String()
@@ -64,5 +65,10 @@ func Seen(s Scenario, a Attempt, got reports.Attempt) string {
 	case s.from(a):
 		by = "source"
 	}
-	return fmt.Sprint(assertions.Expectation{Verdict: assertions.Blocked, By: by, Layer: got.Layer, Reason: got.Reason})
+	reason := got.Reason
+	// A refusal in the words of who was called names the caller as well.
+	if named := a.Expect[mesh].Reason; by == assertions.SidePeer && named != "" && strings.HasPrefix(reason, named) {
+		reason = named
+	}
+	return fmt.Sprint(assertions.Expectation{Verdict: assertions.Blocked, By: by, Layer: got.Layer, Reason: reason})
 }

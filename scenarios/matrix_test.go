@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/meshbreach/meshbreach/assertions"
 	"github.com/meshbreach/meshbreach/clusters/builtin"
 	"github.com/meshbreach/meshbreach/reports"
 	"github.com/meshbreach/meshbreach/scenarios"
@@ -28,7 +29,7 @@ func verdicts(played []scenarios.Scenario, r reports.Run) []string {
 	var out []string
 	for i, s := range played {
 		for j, a := range s.Attempts {
-			out = append(out, line(s.ID, a.ID, scenarios.Seen(s, a, r.Scenarios[i].Attempts[j])))
+			out = append(out, line(s.ID, a.ID, scenarios.Seen(s, a, r.Mesh, r.Scenarios[i].Attempts[j])))
 		}
 	}
 	return out
@@ -91,8 +92,17 @@ func differences(want, got []string) string {
 	return b.String()
 }
 
+// seeable leaves out what no run can see: that something is not supported where
+// nothing was recorded of it.
+func seeable(want, seen []string) []string {
+	return slices.DeleteFunc(slices.Clone(want), func(l string) bool {
+		about, unsupported := strings.CutSuffix(l, string(assertions.Unsupported))
+		return unsupported && !slices.ContainsFunc(seen, func(s string) bool { return strings.HasPrefix(s, about) })
+	})
+}
+
 // The matrix that list prints is a promise: every cell was seen in the last run
-// of the whole catalogue on its mesh.
+// on its mesh.
 func TestTheMatrixSaysWhatTheLastRunsSaw(t *testing.T) {
 	all, err := scenarios.Catalog()
 	if err != nil {
@@ -104,7 +114,7 @@ func TestTheMatrixSaysWhatTheLastRunsSaw(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d := differences(expected(all, mesh), seen); d != "" {
+			if d := differences(seeable(expected(all, mesh), seen), seen); d != "" {
 				t.Errorf("expected (-) and seen (+) differ; go test ./scenarios -run TestScenarios -args -mesh %s; and -update, if the new verdicts are right:\n%s", mesh, d)
 			}
 		})
@@ -122,6 +132,14 @@ func TestADifferenceToTheMatrixIsFound(t *testing.T) {
 		if differences(want, got) == "" {
 			t.Errorf("%s: no difference", what)
 		}
+	}
+	unsupported := line("a/b", "e", "unsupported")
+	if d := differences(seeable(append(want, unsupported), want), want); d != "" {
+		t.Errorf("what is not supported and was not recorded differs: %s", d)
+	}
+	won := append(slices.Clone(want), line("a/b", "e", "breached"))
+	if differences(seeable(append(want, unsupported), won), won) == "" {
+		t.Error("what is not supported and won does not differ")
 	}
 	if d := differences(want, slices.Clone(want)); d != "" {
 		t.Errorf("the same differs: %s", d)

@@ -133,7 +133,7 @@ func TestScenarios(t *testing.T) {
 					// Elsewhere than on local a mesh may be able to do less.
 					if *providerName == "local" || got.Outcome != string(assertions.NotApplicable) {
 						cell := scenarios.Matrix([]scenarios.Scenario{s}, *meshName)[j].Cells[0]
-						Expect(scenarios.Seen(s, a, got)).To(Equal(cell.What), "the matrix of expectations is wrong about %s: %s", a.ID, got.Why)
+						Expect(scenarios.Seen(s, a, *meshName, got)).To(Equal(cell.What), "the matrix of expectations is wrong about %s: %s", a.ID, got.Why)
 					}
 					assertFinding(got)
 				})
