@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -31,13 +32,19 @@ func homeOf(name string) (string, error) {
 	return filepath.Join(cache, "meshbreach", "kind", name), nil
 }
 
+// here is a file that a cluster's nodes have mounted as this machine sees it:
+// engines in a machine of their own have other names for it.
+func here(policy, name string) (string, error) {
+	if _, err := os.Stat(policy); policy == "" || !errors.Is(err, os.ErrNotExist) {
+		return policy, nil
+	}
+	dir, err := homeOf(name)
+	return filepath.Join(dir, auditFile), err
+}
+
 // settle makes a cluster's home where there is none, and locks it: alone if
 // nobody else is there.
-func settle(ctx context.Context, name string) (*home, error) {
-	dir, err := homeOf(name)
-	if err != nil {
-		return nil, err
-	}
+func settle(ctx context.Context, dir string) (*home, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the cluster's folder: %w; XDG_CACHE_HOME may name another place", err)
 	}
@@ -101,32 +108,37 @@ func (h *home) policy() string { return filepath.Join(h.dir, auditFile) }
 func (h *home) leave() error { return h.file.Close() }
 
 // remove takes the folder away; the cluster is gone.
-func (h *home) remove() error { return os.RemoveAll(h.dir) }
+func (h *home) remove() error {
+	// The engine told us where it lies: anything else stays.
+	if !strings.HasPrefix(filepath.Base(h.dir), prefix) {
+		return fmt.Errorf("folder %s is none of ours", h.dir)
+	}
+	return os.RemoveAll(h.dir)
+}
 
-// enter locks the home of a cluster alone, to take it away; nil is a home that
-// is gone. Somebody who uses it is ErrInUse.
-func enter(name string) (*home, error) {
-	dir, err := homeOf(name)
+// enter locks the home that a policy lies in, alone, to take the cluster away;
+// nil is a home that is gone. Somebody who uses it is ErrInUse.
+func enter(policy string) (*home, error) {
+	f, err := os.Open(policy)
+	if errors.Is(err, os.ErrNotExist) || policy == "" {
+		return nil, nil
+	}
+	if errors.Is(err, os.ErrPermission) { // another user's, who may use it or not
+		return nil, errors.Join(ErrInUse, err)
+	}
 	if err != nil {
 		return nil, err
 	}
-	h := &home{dir: dir, alone: true}
-	h.file, err = os.Open(h.policy())
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("see who uses %s: %w", name, err)
-	}
-	if lock(h.file, true) != nil {
+	h := &home{dir: filepath.Dir(policy), file: f, alone: true}
+	if lock(f, true) != nil {
 		return nil, errors.Join(ErrInUse, h.leave())
 	}
 	return h, nil
 }
 
-// used says whether a process uses a cluster.
-func used(name string) (bool, error) {
-	h, err := enter(name)
+// used says whether a process uses the cluster that has mounted a policy.
+func used(policy string) (bool, error) {
+	h, err := enter(policy)
 	if errors.Is(err, ErrInUse) {
 		return true, nil
 	}

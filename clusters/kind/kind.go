@@ -177,21 +177,14 @@ func (p Provider) up(ctx context.Context, name string, s state, spec clusters.Sp
 
 // cluster finds the cluster or makes it.
 func (p Provider) cluster(ctx context.Context, name string, s state, undo *clusters.Undo) (*cluster, error) {
-	h, err := settle(ctx, name)
+	h, there, err := occupy(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	undo.Push("use of "+name, func(context.Context) error { return h.leave() })
-	all, err := list(ctx)
-	if err != nil {
-		return nil, err
-	}
-	there, ok := all[name]
 	switch {
-	case ok && !there.ours:
-		return nil, errors.Join(errors.New("it is there already, and meshbreach did not make it; provider existing attacks a cluster that agrees to it"), h.remove())
-	case ok:
-		return p.found(ctx, name, there, h)
+	case there != nil:
+		return p.found(ctx, name, *there, h)
 	case !h.alone:
 		return nil, errors.New("another meshbreach is about to take it away")
 	}
@@ -211,6 +204,42 @@ func (p Provider) cluster(ctx context.Context, name string, s state, undo *clust
 	}
 	p.note(fmt.Sprintf("cluster %s is there after %s", name, time.Since(start).Round(time.Second)))
 	return k, h.share()
+}
+
+// occupy locks the home of a cluster and says whether the cluster is there. One
+// that has our name and that we did not make is an error.
+func occupy(ctx context.Context, name string) (*home, *Cluster, error) {
+	dir, err := homeOf(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	before, err := list(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if there, ok := before[name]; ok && !there.ours {
+		return nil, nil, errors.New("it is there already, and meshbreach did not make it; provider existing attacks a cluster that agrees to it")
+	} else if ok {
+		// Whoever made it may have had another cache.
+		dir = filepath.Dir(there.policy)
+	}
+	h, err := settle(ctx, dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	// Only now it neither comes nor goes.
+	now, err := list(ctx)
+	if err != nil {
+		return nil, nil, errors.Join(err, h.leave())
+	}
+	there, ok := now[name]
+	switch {
+	case !ok:
+		return h, nil, nil
+	case there.policy != h.policy():
+		return nil, nil, errors.Join(errors.New("another meshbreach has just made it; try again"), h.leave())
+	}
+	return h, &there, nil
 }
 
 // takeAway removes a cluster that we made, unless it has new users.

@@ -15,6 +15,9 @@ import (
 	"testing"
 	"time"
 
+	registry "github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clientset "k8s.io/client-go/kubernetes"
@@ -162,6 +165,7 @@ func TestAClusterIsMadeUsedAndTakenAway(t *testing.T) {
 			t.Errorf("error %v, want %v", err, kind.ErrInUse)
 		}
 	})
+	t.Run("it is given images that the engine has", func(t *testing.T) { loads(t, ctx, h, run) })
 	t.Run("its containers are killed, hung and resumed", func(t *testing.T) { faults(t, ctx, c, h) })
 }
 
@@ -212,6 +216,39 @@ func audits(t *testing.T, ctx context.Context, h *kubernetes.Host) { //nolint:re
 	defer mu.Unlock()
 	if tokens == 0 || hidden == 0 {
 		t.Errorf("%d requests for tokens, %d tokens hidden", tokens, hidden)
+	}
+}
+
+// loads gives the nodes an image, and then another of the same name.
+func loads(t *testing.T, ctx context.Context, h *kubernetes.Host, run string) { //nolint:revive // t first, as tests do
+	ref := "meshbreach.test/mesh:" + run
+	t.Cleanup(func() { docker(t, "image", "rm", "--force", ref) })
+	for range 2 {
+		tag, err := registry.NewTag(ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		img, err := random.Image(1<<10, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "mesh.tar")
+		if err := tarball.WriteToFile(file, tag, img); err != nil {
+			t.Fatal(err)
+		}
+		docker(t, "load", "--input", file)
+		id := docker(t, "image", "inspect", "--format", "{{.Id}}", ref)[0]
+		for range 2 { // the second time it is there
+			start := time.Now()
+			if err := h.Images(ctx, ref, "meshbreach.test/nowhere:1"); err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("loaded after %s", time.Since(start).Round(time.Millisecond))
+		}
+		held := docker(t, "exec", "meshbreach-"+run+"-control-plane", "ctr", "--namespace", "k8s.io", "images", "list", "--quiet")
+		if !slices.Contains(held, ref) || !slices.Contains(held, id) {
+			t.Errorf("the node has %q, not %s", held, id)
+		}
 	}
 }
 

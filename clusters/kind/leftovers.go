@@ -24,8 +24,8 @@ type Cluster struct {
 	Running bool   // all its nodes run
 	InUse   bool   // by a process on this machine
 
-	ours       bool
-	containers []string
+	ours   bool
+	policy string // the file of its home that its nodes have mounted
 }
 
 // Clusters are the clusters that we made, by name, those of processes that
@@ -69,14 +69,22 @@ func list(ctx context.Context) (map[string]Cluster, error) {
 		k, ok := all[name]
 		if !ok {
 			k = Cluster{Name: strings.TrimPrefix(name, prefix), Running: true}
-			if k.InUse, err = used(name); err != nil {
-				return nil, err
+		}
+		for _, mark := range []string{markRun, markKept} {
+			if policy := c.mounted(mark); policy != "" && strings.HasPrefix(name, prefix) {
+				k.ours, k.policy, k.Kept = true, policy, k.Kept || mark == markKept
 			}
 		}
-		k.ours = k.ours || strings.HasPrefix(name, prefix) && (c.mounts(markRun) || c.mounts(markKept))
-		k.Kept = k.Kept || c.mounts(markKept)
 		k.Running = k.Running && c.State.Status == "running"
-		k.containers = append(k.containers, c.ID)
+		all[name] = k
+	}
+	for name, k := range all {
+		if k.policy, err = here(k.policy, name); err != nil {
+			return nil, err
+		}
+		if k.InUse, err = used(k.policy); err != nil {
+			return nil, fmt.Errorf("see who uses %s: %w", name, err)
+		}
 		all[name] = k
 	}
 	return all, nil
@@ -87,16 +95,18 @@ type container struct {
 	ID     string `json:"Id"`
 	State  struct{ Status string }
 	Config struct{ Labels map[string]string }
-	Mounts []struct{ Destination string }
+	Mounts []struct{ Source, Destination string }
 }
 
-func (c container) mounts(mark string) bool {
+// mounted is the file of this machine that is mounted at a mark; empty where
+// none is.
+func (c container) mounted(mark string) string {
 	for _, m := range c.Mounts {
 		if m.Destination == path.Join(mark, auditFile) {
-			return true
+			return m.Source
 		}
 	}
-	return false
+	return ""
 }
 
 // remove takes a cluster away, what there is of it.
@@ -109,6 +119,10 @@ func remove(ctx context.Context, name string) error {
 	if len(ids) == 0 {
 		return nil
 	}
+	// Engines wait long for the end of a node with many processes when they
+	// kill it in order to remove it, and less when they were told to kill it.
+	// That it does not run is no reason to stop here.
+	_, _ = engine{}.run(ctx, append([]string{"kill"}, ids...)...)
 	if _, err := (engine{}).run(ctx, append([]string{"rm", "--force", "--volumes"}, ids...)...); err != nil {
 		return fmt.Errorf("take %s away: %w", name, err)
 	}
@@ -147,7 +161,7 @@ func Down(ctx context.Context, name string, note func(string)) error {
 
 // down takes the cluster away.
 func (c Cluster) down(ctx context.Context, note func(string)) error {
-	h, err := enter(prefix + c.Name)
+	h, err := enter(c.policy)
 	if err != nil {
 		return fmt.Errorf("cluster %s: %w", c.Name, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"golang.org/x/sync/errgroup"
@@ -99,12 +100,15 @@ func (k *cluster) send(ctx context.Context, into map[nodes.Node]bool, write func
 	var g errgroup.Group
 	var writers []io.Writer
 	var ends []*io.PipeWriter
+	var written, broken atomic.Bool
 	for n := range into {
 		r, w := io.Pipe()
 		writers, ends = append(writers, w), append(ends, w)
 		g.Go(func() error {
 			err := nodeutils.LoadImageArchive(n, r)
-			_ = r.CloseWithError(errors.Join(errors.New("the node takes no more"), err))
+			// Whoever failed first is the reason why the other did.
+			broken.CompareAndSwap(false, err != nil && !written.Load())
+			_ = r.CloseWithError(errors.New("the node takes no more"))
 			if err != nil {
 				return fmt.Errorf("load images into %s: %w", n, explained(err))
 			}
@@ -118,18 +122,16 @@ func (k *cluster) send(ctx context.Context, into map[nodes.Node]bool, write func
 	}
 	defer context.AfterFunc(ctx, func() { end(context.Cause(ctx)) })()
 	err := write(io.MultiWriter(writers...))
+	written.Store(true)
 	end(err)
 	loaded := g.Wait()
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return fmt.Errorf("load images: %w", context.Cause(ctx))
-	}
-	if loaded != nil {
-		return loaded
-	}
-	if err != nil {
+	case err != nil && !broken.Load():
 		return fmt.Errorf("load images: %w", err)
 	}
-	return nil
+	return loaded
 }
 
 // images are the digests of what a node's runtime has, by name. An image has

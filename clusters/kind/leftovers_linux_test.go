@@ -3,12 +3,17 @@ package kind_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
+	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/kind"
@@ -73,7 +78,7 @@ func TestDownRemovesWhatAKilledRunLeftOnAClusterThatIsKept(t *testing.T) {
 	if all, err := kind.Clusters(ctx); err != nil || !slices.ContainsFunc(all, kept) {
 		t.Fatalf("%+v, %v", all, err)
 	}
-	notes, err := kindDown(t, "")
+	notes, err := kindDown(t, run)
 	if err != nil || !slices.ContainsFunc(notes, func(s string) bool { return strings.Contains(s, "mb-"+run+"-r1-prod") }) {
 		t.Errorf("%q, %v", notes, err)
 	}
@@ -109,4 +114,80 @@ func TestDownRemovesWhatAKilledRunLeftOnAClusterThatIsKept(t *testing.T) {
 	if notes, err := kindDown(t, name()); err != nil || len(notes) > 0 {
 		t.Errorf("a name that nobody has: %q, %v", notes, err)
 	}
+}
+
+func TestDownWithoutANameSparesWhatIsKeptAndWhatIsInUse(t *testing.T) {
+	client(t)
+	home := filepath.Join(t.TempDir(), "kind")
+	node := func(cluster, mark string) map[string]any {
+		dir := filepath.Join(home, "meshbreach-"+cluster)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		policy := filepath.Join(dir, "audit.yaml")
+		if err := os.WriteFile(policy, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return map[string]any{
+			"Id": cluster, "State": map[string]any{"Status": "exited"},
+			"Config": map[string]any{"Labels": map[string]string{"io.x-k8s.kind.cluster": "meshbreach-" + cluster}},
+			"Mounts": []any{map[string]any{"Source": policy, "Destination": "/etc/meshbreach/" + mark + "/audit.yaml"}},
+		}
+	}
+	nodes := map[string]map[string]any{"dead": node("dead", "run"), "alive": node("alive", "run"), "lab": node("lab", "kept")}
+	use, err := os.Open(filepath.Join(home, "meshbreach-alive", "audit.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer use.Close()
+	if err := unix.Flock(int(use.Fd()), unix.LOCK_SH); err != nil {
+		t.Fatal(err)
+	}
+	removed := make(chan string, 10)
+	serve(t, containers(nodes, removed))
+	notes, err := kindDown(t, "")
+	close(removed)
+	var gone []string
+	for id := range removed {
+		gone = append(gone, id)
+	}
+	if err != nil || !slices.Equal(gone, []string{"dead"}) {
+		t.Errorf("removed %q, %v; notes %q", gone, err, notes)
+	}
+	left, err := os.ReadDir(home)
+	if err != nil || len(left) != 2 {
+		t.Errorf("%v, %v", left, err)
+	}
+	if !slices.ContainsFunc(notes, func(s string) bool { return strings.Contains(s, "cluster alive stays") }) {
+		t.Errorf("notes %q", notes)
+	}
+}
+
+// containers is an engine that has nodes, and that tells which it removed.
+func containers(nodes map[string]map[string]any, removed chan<- string) http.Handler {
+	answer := func(w http.ResponseWriter, v any) { _ = json.NewEncoder(w).Encode(v) }
+	m := http.NewServeMux()
+	m.HandleFunc("/_ping", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Api-Version", "1.41")
+		answer(w, "OK")
+	})
+	m.HandleFunc("GET /{v}/info", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, map[string]any{"ID": "x", "OSType": "linux"})
+	})
+	m.HandleFunc("GET /{v}/containers/json", func(w http.ResponseWriter, r *http.Request) {
+		all := []any{}
+		for id := range nodes {
+			if asked := r.URL.Query().Get("filters"); strings.Contains(asked, "=meshbreach-"+id) || !strings.Contains(asked, "=") {
+				all = append(all, map[string]any{"Id": id})
+			}
+		}
+		answer(w, all)
+	})
+	m.HandleFunc("GET /{v}/containers/{id}/json", func(w http.ResponseWriter, r *http.Request) { answer(w, nodes[r.PathValue("id")]) })
+	m.HandleFunc("POST /{v}/containers/{id}/kill", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusConflict) })
+	m.HandleFunc("DELETE /{v}/containers/{id}", func(w http.ResponseWriter, r *http.Request) {
+		removed <- r.PathValue("id")
+		w.WriteHeader(http.StatusNoContent)
+	})
+	return m
 }
