@@ -19,6 +19,7 @@ import (
 	clientset "k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/e2e-framework/klient/wait"
 
 	"github.com/meshbreach/meshbreach/attacker"
 	"github.com/meshbreach/meshbreach/attacker/session"
@@ -176,18 +177,13 @@ func serve(t testing.TB, ctx context.Context, c *session.Client) { //nolint:revi
 // eventually waits for a fact.
 func eventually(t testing.TB, ctx context.Context, what string, fact func() error) { //nolint:revive // t first, as tests do
 	t.Helper()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := fact()
-		if err == nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("%s: %v", what, errors.Join(err, context.Cause(ctx)))
-		}
+	var last error
+	err := wait.For(func(context.Context) (bool, error) {
+		last = fact()
+		return last == nil, nil
+	}, wait.WithContext(ctx), wait.WithImmediate(), wait.WithInterval(50*time.Millisecond))
+	if err != nil {
+		t.Fatalf("%s: %v", what, errors.Join(last, err))
 	}
 }
 

@@ -140,7 +140,8 @@ func program(ref, namespace, name string, replicas int, command ...string) kubea
 			"replicas": replicas, "selector": map[string]any{"matchLabels": labels},
 			"template": map[string]any{"metadata": map[string]any{"labels": labels}, "spec": map[string]any{
 				"terminationGracePeriodSeconds": 1, "automountServiceAccountToken": false,
-				"containers": []any{map[string]any{"name": "main", "image": ref, "imagePullPolicy": "Never", "command": command}},
+				"containers": []any{map[string]any{"name": "main", "image": ref, "imagePullPolicy": "Never", "command": command, "volumeMounts": []any{map[string]any{"name": "run", "mountPath": "/run"}}}},
+				"volumes":    []any{map[string]any{"name": "run", "emptyDir": map[string]any{}}},
 			}},
 		},
 	}
@@ -167,7 +168,7 @@ func TestADeploymentIsWaitedForThroughItsRollouts(t *testing.T) {
 	for _, step := range []struct {
 		replicas int
 		socket   string
-	}{{1, "/a"}, {2, "/a"}, {2, "/b"}, {0, "/b"}} {
+	}{{1, "/run/a"}, {2, "/run/a"}, {2, "/run/b"}, {0, "/run/b"}} {
 		if err := h.Apply(ctx, program(ref, ns, "main", step.replicas, "/probe", "-serve", step.socket)); err != nil {
 			t.Fatal(err)
 		}

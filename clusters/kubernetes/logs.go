@@ -29,6 +29,9 @@ func (h *Host) Follow(ctx context.Context, namespace, pod, container string, lin
 		if ctx.Err() != nil {
 			return nil
 		}
+		if apierrors.IsNotFound(err) { // also said of a log that a node has not begun
+			_, err = h.kube.CoreV1().Pods(namespace).Get(ctx, pod, metav1.GetOptions{})
+		}
 		if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) {
 			return fmt.Errorf("%s: %w", what, err)
 		}

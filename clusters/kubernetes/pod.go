@@ -52,6 +52,8 @@ func (h *Host) pod(w clusters.Workload) *corev1.Pod {
 			Containers: []corev1.Container{{
 				Name: containerProbe, Image: h.image, ImagePullPolicy: pull,
 				Command: []string{imageProgram, "-serve", socket},
+				// So that a pod's status says why its probe ended.
+				TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 				Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{
 					corev1.ResourceCPU:    resource.MustParse("10m"),
 					corev1.ResourceMemory: resource.MustParse("24Mi"),

@@ -9,12 +9,14 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	watchtools "k8s.io/client-go/tools/watch"
+	"sigs.k8s.io/e2e-framework/klient/wait"
 )
 
 // every is how often is asked where nothing can be watched.
@@ -204,15 +206,17 @@ func pause(ctx context.Context) bool {
 	}
 }
 
-// established waits until a kind is served.
+// established waits until a kind is served. A cluster gives no more than a look
+// at it where the right to watch is not ours.
 func established(ctx context.Context, kinds dynamic.ResourceInterface, name string) error {
-	for {
-		o, err := kinds.Get(ctx, name, metav1.GetOptions{})
-		if err == nil && isTrue(o, "Established") {
-			return nil
-		}
-		if !pause(ctx) {
-			return fmt.Errorf("it is not served: %w", errors.Join(err, context.Cause(ctx)))
-		}
+	var last error
+	err := wait.For(func(ctx context.Context) (bool, error) {
+		var o *unstructured.Unstructured
+		o, last = kinds.Get(ctx, name, metav1.GetOptions{})
+		return last == nil && isTrue(o, "Established"), nil
+	}, wait.WithContext(ctx), wait.WithImmediate(), wait.WithInterval(every))
+	if err != nil {
+		return fmt.Errorf("it is not served: %w", errors.Join(err, last))
 	}
+	return nil
 }

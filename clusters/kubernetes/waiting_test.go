@@ -81,8 +81,8 @@ func webPod(version string, change func(*corev1.Pod)) *corev1.Pod {
 	return p
 }
 
-// wait waits for the pod web at a server.
-func wait(t *testing.T, a *apiServer, limit time.Duration) error {
+// waitFor waits for the pod web at a server.
+func waitFor(t *testing.T, a *apiServer, limit time.Duration) error {
 	t.Helper()
 	s := httptest.NewServer(a)
 	defer s.Close()
@@ -109,7 +109,7 @@ func TestAWaitOutlivesBrokenWatches(t *testing.T) {
 			event("MODIFIED", webPod("10", ready)),
 		},
 	}
-	if err := wait(t, a, 30*time.Second); err != nil {
+	if err := waitFor(t, a, 30*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	got := strings.Join(a.asked, ", ")
@@ -124,7 +124,7 @@ func TestAWaitEndsAtOnceWithoutTheRightToLook(t *testing.T) {
 		"list":  {lists: []func(http.ResponseWriter){no}},
 		"watch": {lists: []func(http.ResponseWriter){podList("1", webPod("1", func(*corev1.Pod) {}))}, watches: []func(http.ResponseWriter){no}},
 	} {
-		if err := wait(t, a, 30*time.Second); err == nil || !strings.Contains(err.Error(), "Forbidden") {
+		if err := waitFor(t, a, 30*time.Second); err == nil || !strings.Contains(err.Error(), "Forbidden") {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
@@ -132,11 +132,11 @@ func TestAWaitEndsAtOnceWithoutTheRightToLook(t *testing.T) {
 
 func TestAWaitThatRunsOutOfTimeSaysWhatIsMissing(t *testing.T) {
 	a := &apiServer{lists: []func(http.ResponseWriter){podList("1", webPod("1", func(p *corev1.Pod) { p.Spec.NodeName = "n" }))}}
-	err := wait(t, a, 300*time.Millisecond)
+	err := waitFor(t, a, 300*time.Millisecond)
 	if err == nil || !strings.Contains(err.Error(), "no container was started") || !strings.Contains(err.Error(), "the test's patience") {
 		t.Errorf("error %v", err)
 	}
-	err = wait(t, &apiServer{}, 100*time.Millisecond)
+	err = waitFor(t, &apiServer{}, 100*time.Millisecond)
 	if err == nil || !strings.Contains(err.Error(), "the API has not answered") {
 		t.Errorf("error %v", err)
 	}
@@ -150,7 +150,7 @@ func TestAProblemThatPassesIsNone(t *testing.T) {
 		lists:   []func(http.ResponseWriter){podList("1", webPod("1", pulling))},
 		watches: []func(http.ResponseWriter){event("MODIFIED", webPod("2", ready))},
 	}
-	if err := wait(t, a, 30*time.Second); err != nil {
+	if err := waitFor(t, a, 30*time.Second); err != nil {
 		t.Error(err)
 	}
 }
