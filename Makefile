@@ -1,11 +1,12 @@
 # Bare make prints the targets. Everything works offline after its first time.
 
 # Empty: meshbreach chooses, and says which and why.
-MESH     ?=
-PROVIDER ?=
-ARGS     ?=
-FUZZTIME ?= 10s
-P        ?= 2
+MESH      ?=
+PROVIDER  ?=
+ARGS      ?=
+FUZZTIME  ?= 10s
+BENCHTIME ?= 3x
+P         ?= 2
 
 LINT   = go tool -modfile=hack/tools/go.mod golangci-lint
 # Stops where Envoy cannot be had; otherwise what follows finds it.
@@ -14,7 +15,7 @@ ENVOY  = envoy=$$(go run ./hack/program envoy) && MESHBREACH_ENVOY=$$envoy
 HAS_CC = printf '\043include <pthread.h>\n' | $$(go env CC) -fsyntax-only -x c - 2>/dev/null
 RACE   = $(shell $(HAS_CC) && echo -race)
 
-.PHONY: help build e2e test lint unit suite bench fuzz generate clean
+.PHONY: help build e2e test lint unit suite meshes bench fuzz generate clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,9 +40,14 @@ suite: build ## the catalogue on no mesh at all, where every attack must win, an
 	go test -count=1 -run TestScenarios ./scenarios -args -mesh none
 	$(ENVOY) go test -count=1 -timeout 20m ./scenarios -args -mesh envoy
 
-bench: build ## benchmarks, and a table of what they say about the budgets, on mesh MESH
-	packages=$$(go list ./... | grep -v '/scenarios$$') && $(ENVOY) go test -p 1 -run '^$$' -bench . -benchmem $$packages
-	$(ENVOY) go test -timeout 30m -run '^$$' -bench . -benchtime 3x ./scenarios -args -mesh $(or $(MESH),envoy)
+meshes: build ## tests that need the programs of Consul and Istio, which make e2e MESH=... gets
+	$(ENVOY) go test -count=1 -p 1 -timeout 20m ./clusters/consul ./clusters/istio
+	$(ENVOY) go test -count=1 -timeout 20m -run 'Consul|Istio|ItsServers|OwnRules' ./scenarios
+
+# Of the meshes' own benchmarks those of MESH.
+bench: build ## benchmarks, and tables of budgets, time and memory, on mesh MESH
+	packages=$$(go list ./... | grep -Ev '/scenarios$$|/clusters/(consul|envoy|istio|kubernetes)$$') && $(ENVOY) go test -p 1 -run '^$$' -bench . -benchmem $$packages ./clusters/$(or $(MESH),envoy) $(if $(filter kind,$(PROVIDER)),./clusters/kubernetes)
+	$(ENVOY) go test -timeout 30m -run '^$$' -bench . -benchtime $(BENCHTIME) ./scenarios -args -mesh $(or $(MESH),envoy)
 
 fuzz: ## fuzz whatever reads foreign input, FUZZTIME each
 	hack/fuzz $(FUZZTIME)
