@@ -16,7 +16,7 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/programs"
 )
 
-var lean = flag.Bool("lean", false, "an API without the kinds of workload controllers") //nolint:gochecknoglobals // as package flag has it
+var lean = flag.Bool("lean", false, "an API without the kinds of workload controllers")
 
 // The test binary is the probes as well: they only wait for their end.
 func TestMain(m *testing.M) {
