@@ -14,6 +14,7 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/envoy"
 	"github.com/meshbreach/meshbreach/clusters/existing"
 	"github.com/meshbreach/meshbreach/clusters/istio"
+	"github.com/meshbreach/meshbreach/clusters/kind"
 	"github.com/meshbreach/meshbreach/clusters/local"
 	"github.com/meshbreach/meshbreach/clusters/none"
 )
@@ -23,7 +24,7 @@ const Auto = "auto"
 
 // Providers are all providers, by name.
 func Providers() []clusters.Provider {
-	return byName([]clusters.Provider{existing.Provider{}, unbuilt{}, local.Provider{}})
+	return byName([]clusters.Provider{existing.Provider{}, kind.Provider{}, local.Provider{}})
 }
 
 // Meshes are all meshes, by name.

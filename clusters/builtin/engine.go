@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// unfinished goes when provider kind is there.
-const unfinished = true
+// engineProgram is the command line of the engine that kind uses.
+const engineProgram = "docker"
 
 // engineTime bounds how long the choice of a provider waits for an engine.
 const engineTime = 900 * time.Millisecond
@@ -25,7 +25,7 @@ type engine struct {
 func askEngine(ctx context.Context) engine {
 	ctx, cancel := context.WithTimeout(ctx, engineTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}")
+	cmd := exec.CommandContext(ctx, engineProgram, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}")
 	cmd.WaitDelay = engineTime / 10 // a child of it may hold its output open
 	out, err := cmd.Output()
 	switch {
@@ -72,8 +72,6 @@ func (e engine) lacks() string {
 		return "the container engine has no image of a node (hack/offline makes one, --provider kind pulls one)"
 	case hub == "":
 		return "the container engine has no images of Istio (hack/offline makes them, --provider kind pulls them)"
-	case unfinished:
-		return "provider kind is not finished"
 	}
 	return ""
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/envoy"
 	"github.com/meshbreach/meshbreach/clusters/existing"
 	"github.com/meshbreach/meshbreach/clusters/istio"
+	"github.com/meshbreach/meshbreach/clusters/kind"
 	"github.com/meshbreach/meshbreach/clusters/local"
 	"github.com/meshbreach/meshbreach/clusters/none"
 )
@@ -52,7 +53,7 @@ type Choice struct {
 	Why      string // one sentence
 
 	place  Place
-	engine func() engine
+	engine func(context.Context) engine
 }
 
 // Choose finds the provider and the mesh, and makes nothing. Auto is kind with
@@ -69,11 +70,11 @@ func (p Place) Choose(ctx context.Context) (Choice, error) {
 			return Choice{}, err
 		}
 	}
-	c := Choice{place: p, engine: func() engine { return askEngine(ctx) }}
+	c := Choice{place: p, engine: askEngine}
 	if Inside() { // the outer process chose, and only local has an inner one
-		c.engine = func() engine { return engine{err: errors.New("the outer process chose it")} }
+		c.engine = func(context.Context) engine { return engine{err: errors.New("the outer process chose it")} }
 	}
-	provider, mesh, why := resolve(p.Provider, p.Mesh, c.engine)
+	provider, mesh, why := resolve(p.Provider, p.Mesh, func() engine { return c.engine(ctx) })
 	c.Why = why
 	var err error
 	if c.Mesh, err = Mesh(mesh); err != nil {
@@ -82,7 +83,7 @@ func (p Place) Choose(ctx context.Context) (Choice, error) {
 	if provider != Local && !slices.Contains(onKubernetes(), mesh) {
 		return c, fmt.Errorf("mesh %s is not built for provider %s, where there are %s; it runs on local", mesh, provider, strings.Join(onKubernetes(), " and "))
 	}
-	if c.place.Mesh = mesh; provider == Existing {
+	if c.place.Provider, c.place.Mesh = provider, mesh; provider == Existing {
 		err = c.place.named()
 	}
 	c.Provider = c.place.provider(provider)
@@ -126,14 +127,17 @@ func (p Place) provider(name string) clusters.Provider {
 	case Existing:
 		return existing.Provider{Options: p.existing()}
 	case Kind:
-		return unbuilt{}
+		return kind.Provider{Options: p.kind()}
 	default:
 		return local.Provider{}
 	}
 }
 
 func (p Place) existing() existing.Options {
-	return existing.Options{Kubeconfig: p.Kubeconfig, Context: p.Context, Image: p.ProbeImage, Mesh: p.Mesh, Note: p.Note}
+	return existing.Options{
+		Kubeconfig: p.Kubeconfig, Context: p.Context, Image: p.ProbeImage, Load: p.give(),
+		Mesh: p.Mesh, ClusterWide: clusterWide(p.Mesh), Note: p.Note,
+	}
 }
 
 // named is an error for a place on a cluster that exists, and that was not
@@ -142,7 +146,7 @@ func (p Place) named() error {
 	if p.Context == "" {
 		return errors.New("provider existing needs --context NAME: the current context is never attacked by itself")
 	}
-	if p.ProbeImage == "" {
+	if p.ProbeImage == "" && p.give() == nil {
 		return errors.New("provider existing needs --probe-image REFERENCE, which the cluster's nodes have or can pull; meshbreach image makes it")
 	}
 	return nil
@@ -154,15 +158,22 @@ func (c Choice) Of(providers ...string) bool { return slices.Contains(providers,
 // Check is an error where the provider cannot work, as far as can be told
 // before anything is made.
 func (c Choice) Check(ctx context.Context) error {
-	if p, ok := c.Provider.(existing.Provider); ok {
+	switch p := c.Provider.(type) {
+	case existing.Provider:
 		_, err := p.Ready(ctx)
 		return err
+	case kind.Provider:
+		return p.Ready(ctx)
 	}
 	return nil
 }
 
+// istioCharts has the charts of Istio's releases.
+const istioCharts = "https://istio-release.storage.googleapis.com/charts"
+
 // Release is the mesh's release for the place: made of programs on local, of
-// images and charts on Kubernetes.
+// images and charts on Kubernetes. The charts that come with meshbreach are for
+// the release that it was built for; another one brings its own.
 func (c Choice) Release(ctx context.Context, s Search) (clusters.Release, error) {
 	if c.Of(Local) {
 		return s.Release(ctx, c.Mesh.Name())
@@ -170,15 +181,34 @@ func (c Choice) Release(ctx context.Context, s Search) (clusters.Release, error)
 	if c.Mesh.Name() != (istio.Mesh{}).Name() {
 		return clusters.Release{}, nil
 	}
-	r := clusters.Release{Hub: c.place.Hub, Tag: c.place.MeshVersion, Charts: c.place.Charts}
-	if r.Hub == "" && c.Of(Kind) {
-		if hub, tag := c.engine().istio(); hub != "" && (r.Tag == "" || r.Tag == tag) {
-			r.Hub, r.Tag = hub, tag
-			c.place.note(fmt.Sprintf("images of Istio: %s/pilot:%s and %[1]s/proxyv2:%[2]s, which the container engine has", hub, tag))
-		}
+	r := c.place.release(c.engine(ctx))
+	if r.Hub == istio.OfflineHub {
+		c.place.note(fmt.Sprintf("images of Istio: %s/pilot:%s and %[1]s/proxyv2:%[2]s, which were made without a registry and have a stock Envoy", r.Hub, r.Tag))
+		r.Proxy = "stock Envoy of " + r.Hub + "/proxyv2:" + r.Tag
 	}
-	r.Version = r.Tag
+	switch {
+	case r.Charts != "":
+	case c.place.MeshVersion != "" && r.Hub != istio.OfflineHub:
+		r.Charts = istioCharts
+	default:
+		found, err := s.find(ctx, istio.FileCharts)
+		if err != nil {
+			return clusters.Release{}, err
+		}
+		r.Programs = map[string]string{istio.FileCharts: found.Path}
+	}
 	return r, nil
+}
+
+// clusterWide is what a mesh makes outside of namespaces, a line a thing.
+func clusterWide(mesh string) []string {
+	if mesh != (istio.Mesh{}).Name() {
+		return nil
+	}
+	return []string{
+		"for the whole cluster: a ClusterRole and a binding for each control plane, and the webhooks with which it puts proxies into pods of its own namespaces",
+		"for the whole cluster: definitions of Istio's kinds, where they are not there yet; these stay, for others may use them by then",
+	}
 }
 
 func (p Place) note(text string) {

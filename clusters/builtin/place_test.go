@@ -45,9 +45,6 @@ func TestAutoSaysWhatItChoseAndWhy(t *testing.T) {
 		"existing as asked, without a mesh": {refuses, "existing", "auto", "existing", "istio", "as asked, with mesh istio"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if c.provider == "auto" && c.wantProvider == "kind" {
-				t.Skip("provider kind is not finished")
-			}
 			docker(t, c.script)
 			got, err := builtin.Place{Provider: c.provider, Mesh: c.mesh, Context: "staging", ProbeImage: "registry.test/probe:1"}.Choose(t.Context())
 			if err != nil {

@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"github.com/meshbreach/meshbreach/clusters/kubernetes"
 )
 
 // Probe finds the program that runs inside every workload: what the user gave,
@@ -39,3 +41,7 @@ func runnable(path string) (string, error) {
 	}
 	return path, nil
 }
+
+// ProbeImage writes the probe's image to a file, as docker save would, and
+// returns its reference.
+func ProbeImage(probe, file string) (string, error) { return kubernetes.Image(probe, file) }

@@ -2,30 +2,39 @@ package existing
 
 import (
 	"fmt"
-	"slices"
 
 	"k8s.io/client-go/rest"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/kubeapi"
 	"github.com/meshbreach/meshbreach/clusters/kubernetes"
 )
 
 // announce says what a run will make, and where.
-func (p Provider) announce(config *rest.Config, spec clusters.Spec) {
-	p.note(fmt.Sprintf("context %s at %s agreed to be attacked; this run makes, all with the label %s=%s:", p.Context, config.Host, kubernetes.LabelRun, spec.Name))
-	var spaces []string
-	for _, m := range clusters.Cast() {
-		spaces = append(spaces, m.Namespace)
+func (p Provider) announce(config *rest.Config, spec clusters.Spec) error {
+	ranges, err := kubernetes.Ranges(spec)
+	if err != nil {
+		return fmt.Errorf("context %s: %w", p.Context, err)
 	}
-	slices.Sort(spaces)
-	spaces = slices.Compact(spaces)
-	for i := range spec.Ranges {
-		for _, s := range spaces {
-			p.note(fmt.Sprintf("  namespace mb-%s-r%d-%s, with pods, services and accounts", spec.Name, i+1, s))
+	p.note(fmt.Sprintf("context %s at %s agreed to be attacked; this run makes, all with the label %s=%s:", p.Context, config.Host, kubernetes.LabelRun, spec.Name))
+	for _, r := range ranges {
+		told := map[string]bool{}
+		for _, w := range r.Workloads {
+			if !told[w.Namespace] {
+				told[w.Namespace] = true
+				p.note(fmt.Sprintf("  namespace %s, with pods, services and accounts", w.Namespace))
+			}
 		}
 	}
 	for _, line := range p.ClusterWide {
 		p.note("  " + line)
 	}
 	p.note(fmt.Sprintf("nothing else is changed; should this run not come to taking it back: %s", p.how(spec.Name)))
+	return nil
+}
+
+// Plan are the objects that a run would make, without what a mesh adds to
+// them. It makes nothing, and its errors are those of Up.
+func (p Provider) Plan(spec clusters.Spec) ([]kubeapi.Object, error) {
+	return kubernetes.Plan(p.Image, spec)
 }

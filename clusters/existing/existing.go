@@ -22,6 +22,9 @@ type Options struct {
 	// Image is the reference of the probe's image, which the nodes have or can
 	// pull.
 	Image string
+	// Load, where Image is empty, puts the probe on the nodes, whose owner is
+	// at hand after all, and returns its image's reference.
+	Load func(ctx context.Context, probe string) (string, error)
 	// Mesh is the name of the mesh that will be installed, or none. What rights
 	// are needed depends on it.
 	Mesh string
@@ -50,11 +53,19 @@ func (p Provider) Up(ctx context.Context, spec clusters.Spec) (*clusters.Cluster
 	if err != nil {
 		return nil, err
 	}
-	if p.Image == "" {
+	if p.Image == "" && p.Load == nil {
 		return nil, fmt.Errorf("context %s: no image of the probe is named, and its nodes are not ours to put one on", p.Context)
 	}
-	p.announce(config, spec)
-	c, err := kubernetes.Up(ctx, kubernetes.Options{Config: config, Image: p.Image}, spec)
+	if err := p.announce(config, spec); err != nil {
+		return nil, err
+	}
+	image := p.Image
+	if image == "" {
+		if image, err = p.Load(ctx, spec.Probe); err != nil {
+			return nil, fmt.Errorf("context %s: %w", p.Context, err)
+		}
+	}
+	c, err := kubernetes.Up(ctx, kubernetes.Options{Config: config, Image: image}, spec)
 	if err != nil {
 		return nil, fmt.Errorf("context %s: %w", p.Context, err)
 	}

@@ -83,7 +83,7 @@ check proves nothing, 2 usage or set-up, 3 nothing could be judged.`,
 	root.SetVersionTemplate("meshbreach {{.Version}}\n")
 	root.AddCommand(
 		newRun(), newList(), newExplain(), newLint(), newReport(),
-		newDoctor(), newUp(), newDown(), newVersion(), newNamespaces(),
+		newDoctor(), newUp(), newDown(), newImage(), newVersion(), newNamespaces(),
 	)
 	return root
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -28,7 +29,6 @@ func forProviders() map[string][]string {
 		"hub":                {builtin.Existing, builtin.Kind},
 		"charts":             {builtin.Existing, builtin.Kind},
 		"envoy":              {builtin.Local},
-		"program":            {builtin.Local},
 		"program-image":      {builtin.Local},
 		"registry":           {builtin.Local},
 		"redirect":           {builtin.Local},
@@ -39,28 +39,39 @@ func (f *placeFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.Mesh, "mesh", builtin.Auto, "mesh to make: auto, "+strings.Join(meshes(), ", "))
 	flags.StringVar(&f.Provider, "provider", builtin.Auto, "where to make it: auto, "+strings.Join(builtin.Names(builtin.Providers()), ", "))
-	flags.StringVar(&f.Name, "name", "", "kind: name of a cluster that is there, or that is made and kept (default: one of the run's own)")
-	flags.StringVar(&f.KubernetesVersion, "kubernetes-version", "", "kind: version of Kubernetes, such as 1.36.3")
-	flags.StringVar(&f.NodeImage, "node-image", "", "kind: image of a node (default: one of that version, which the engine has or pulls)")
+	flags.StringVar(&f.Name, "name", "", "kind: name of the cluster, which is left alone if it is there (default: one of the run's own)")
+	flags.StringVar(&f.KubernetesVersion, "kubernetes-version", "", "kind: version of Kubernetes, such as 1.36.3 (default: kind's own, or the newest that the engine has)")
+	flags.StringVar(&f.NodeImage, "node-image", "", "kind: image of a node (default: that of the version, which the engine has or pulls)")
 	flags.IntVar(&f.Nodes, "nodes", 1, "kind: nodes of the cluster")
-	flags.BoolVar(&f.Keep, "keep", false, "kind: leave the cluster when the run ends")
+	flags.BoolVar(&f.Keep, "keep", false, "kind: leave a cluster that was made")
 	flags.StringVar(&f.Kubeconfig, "kubeconfig", "", "existing: path of a kubeconfig (default: $KUBECONFIG, or ~/.kube/config)")
 	flags.StringVar(&f.Context, "context", "", "existing: the kubeconfig's context, which has to be named")
 	flags.StringVar(&f.ProbeImage, "probe-image", "", "existing: image of the probe, which its nodes have or can pull")
 	flags.StringVar(&f.MeshVersion, "mesh-version", "", "kind, existing: version of the mesh, which is the tag of its images")
 	flags.StringVar(&f.Hub, "hub", "", "kind, existing: registry and folder of the mesh's images")
-	flags.StringVar(&f.Charts, "charts", "", "kind, existing: folder, or address of a repository, of the mesh's charts (default: those that come with meshbreach)")
+	flags.StringVar(&f.Charts, "charts", "", "kind, existing: folder, or address of a repository, of the mesh's charts (default: those of its release)")
 	completeWith(cmd, "mesh", func() []string { return append(meshes(), builtin.Auto) })
 	completeWith(cmd, "provider", providers)
 }
 
-// choose finds the provider and the mesh. A flag that the provider has no use
-// for is an error.
+// choose finds the provider and the mesh. A flag that is for one provider alone
+// decides what was left open; a cluster that somebody else made is never chosen
+// that way. A flag that the provider has no use for is an error.
 func (f *placeFlags) choose(cmd *cobra.Command) (builtin.Choice, error) {
 	f.Note = func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), text) }
-	c, err := f.Choose(cmd.Context())
+	place, decided := f.Place, ""
+	cmd.Flags().Visit(func(flag *pflag.Flag) {
+		who := forProviders()[flag.Name]
+		if place.Provider == builtin.Auto && len(who) == 1 && who[0] != builtin.Existing {
+			place.Provider, decided = who[0], flag.Name
+		}
+	})
+	c, err := place.Choose(cmd.Context())
 	if c.Provider == nil {
 		return c, err
+	}
+	if decided != "" {
+		c.Why = fmt.Sprintf("provider %s with mesh %s, as --%s asks", c.Provider.Name(), c.Mesh.Name(), decided)
 	}
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		if who := forProviders()[flag.Name]; who != nil && !c.Of(who...) {
@@ -72,4 +83,13 @@ func (f *placeFlags) choose(cmd *cobra.Command) (builtin.Choice, error) {
 		err = fmt.Errorf("--nodes %d: at least 1", f.Nodes)
 	}
 	return c, err
+}
+
+// left says how to use, and to take away, a cluster that a run made and left.
+func (f *placeFlags) left(cmd *cobra.Command, id string) {
+	if !f.Keep {
+		return
+	}
+	name := cmp.Or(f.Name, id)
+	fmt.Fprintf(cmd.ErrOrStderr(), "cluster %s stays: meshbreach run --provider kind --name %[1]s attacks it again, meshbreach down %[1]s takes it away\n", name)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,6 +40,9 @@ is made. Ctrl-C ends a run cleanly: what was judged so far is reported.`,
   meshbreach run certs lateral/unauth-service 'token/jwt-*'
   meshbreach run --mesh none --format json --report-dir out
   meshbreach run --weaken accept-plaintext      what would this mistake let in?
+  meshbreach run --provider kind --kubernetes-version 1.36.3 --nodes 2
+  meshbreach run --provider kind --name lab     on a cluster that up made
+  meshbreach run --provider existing --context staging --dry-run
   meshbreach run my-scenario.yaml`,
 		ValidArgsFunction: completeScenarios,
 		RunE:              func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
@@ -84,7 +88,9 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	fmt.Fprintln(cmd.ErrOrStderr(), c.Why)
 	if !builtin.Enters(o.Provider) {
 		o.ID, o.Probe, o.Release = h.ID, h.Probe, h.Release()
-		return f.play(cmd, o, f.reportDir)
+		err := f.play(cmd, o, f.reportDir)
+		f.left(cmd, h.ID)
+		return err
 	}
 	code, err := builtin.Enter(cmd.Context(), h, os.Args[1:])
 	if err != nil {
@@ -95,6 +101,9 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 
 // options are those that the command line alone decides; it makes nothing.
 func (f *runFlags) options(cmd *cobra.Command, args []string) (o scenarios.Options, c builtin.Choice, err error) {
+	if f.reportDir != "" {
+		f.LogDir = filepath.Join(f.reportDir, "nodes")
+	}
 	if o, c, err = f.where.options(cmd); err != nil {
 		return o, c, err
 	}

@@ -79,6 +79,8 @@ func TestTheCommandLineDoesWhatItsManualSays(t *testing.T) {
 			e.Setenv("HUB", registry)
 			e.Setenv("BIN", filepath.Dir(self)) // has meshbreach and nothing else
 			e.Setenv("NO_COLOR", "1")
+			// Whether this machine has an engine must not decide what a script says.
+			e.Setenv("DOCKER_HOST", "unix://"+filepath.Join(e.WorkDir, "no-engine.sock"))
 			return nil
 		},
 		Condition: condition,

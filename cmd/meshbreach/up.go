@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,14 +21,19 @@ func newUp() *cobra.Command {
 	var f where
 	cmd := &cobra.Command{
 		Use:   "up [SCENARIO | FILE.yaml]",
-		Short: "Make a mesh and keep it until Ctrl-C, to look around in",
+		Short: "Make a mesh to look around in, or a cluster to run on",
 		Long: `Makes a mesh with the policy of a scenario (` + defaultPolicy + ` when none is
 named), prints who is where and how to enter, and takes everything back at
 Ctrl-C. On the provider local it stays in the foreground: what it makes cannot
-outlive it.`,
+outlive it.
+
+On the provider kind it makes a cluster with the name of --name, with the probe
+and the images of the mesh on its nodes, says how to use it, and returns. Runs
+on it need no time for that; each installs the mesh anew and takes it back.`,
 		Example: `  meshbreach up
   meshbreach up --mesh none --parallel 2
-  meshbreach up token/jwt-absent-token`,
+  meshbreach up token/jwt-absent-token
+  meshbreach up --provider kind --mesh istio --name lab`,
 		ValidArgsFunction: completeScenarios,
 		RunE:              func(cmd *cobra.Command, args []string) error { return f.up(cmd, args) },
 	}
@@ -41,6 +47,9 @@ func (f *where) up(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	if c.Of(builtin.Kind) {
+		return f.prepare(cmd, c, args)
+	}
 	if len(args) == 0 {
 		args = []string{defaultPolicy}
 	}
@@ -53,11 +62,17 @@ func (f *where) up(cmd *cobra.Command, args []string) error {
 	if builtin.Inside() {
 		return f.stand(cmd, o)
 	}
+	if err := c.Check(cmd.Context()); err != nil {
+		return err
+	}
 	h, err := f.handover(cmd, c)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintln(cmd.ErrOrStderr(), c.Why)
+	if !builtin.Enters(o.Provider) {
+		return f.keep(cmd, o, h, 0)
+	}
 	code, err := builtin.Enter(cmd.Context(), h, os.Args[1:])
 	if err != nil {
 		return err
@@ -74,13 +89,51 @@ func (f *where) stand(cmd *cobra.Command, o scenarios.Options) error {
 	if err := builtin.Prepare(); err != nil {
 		return err
 	}
+	return f.keep(cmd, o, h, pid)
+}
+
+// keep is the mesh that stands until Ctrl-C. The pid, 0 where there is none to
+// enter, is this process's own.
+func (f *where) keep(cmd *cobra.Command, o scenarios.Options, h builtin.Handover, pid int) error {
 	o.ID, o.Probe, o.Release = h.ID, h.Probe, h.Release()
-	err = scenarios.Stand(cmd.Context(), o, func(s scenarios.Standing) error {
+	err := scenarios.Stand(cmd.Context(), o, func(s scenarios.Standing) error {
 		return show(cmd.OutOrStdout(), o, s, pid)
 	})
 	if err == nil {
 		fmt.Fprintln(cmd.ErrOrStderr(), "All taken back.")
 	}
+	return err
+}
+
+// prepare makes a cluster of kind that stays.
+func (f *where) prepare(cmd *cobra.Command, c builtin.Choice, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("up on provider kind makes a cluster and no mesh, so that it takes no scenario; see %s --help", cmd.CommandPath())
+	}
+	if f.Name == "" {
+		return errors.New("up on provider kind needs --name NAME, for the cluster stays")
+	}
+	if err := c.Check(cmd.Context()); err != nil {
+		return err
+	}
+	probe, err := builtin.Probe(f.probe)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), c.Why)
+	kubeconfig, err := c.Prepare(cmd.Context(), probe)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), `cluster %[1]s is up and stays
+
+attack it, as often as you like
+  meshbreach run --provider kind --name %[1]s --mesh %[2]s
+look around in it
+  kubectl --kubeconfig %[3]s get namespaces
+take it away
+  meshbreach down %[1]s
+`, f.Name, c.Mesh.Name(), kubeconfig)
 	return err
 }
 
