@@ -20,7 +20,7 @@ const (
 	DoorCatalog      = "catalog"       // the services that there are
 )
 
-// CanaryConfig, after a cast member's name and a slash, names the canaries that
+// CanaryConfig is what, after a cast member's name and a slash, names the canaries that
 // are in nobody's configuration but that of the member's proxy.
 const CanaryConfig = "config"
 

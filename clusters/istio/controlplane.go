@@ -61,9 +61,9 @@ func (st *stage) reopen(ctx context.Context, issued clusters.Issuance, exposed c
 	return st.reconnected(ctx, began)
 }
 
-// saidNew is what istiod writes when a proxy has come to it; the proxy's id and
-// a number follow.
-const saidNew = "ADS: new connection for node:"
+// saidNew is in what istiod writes when a proxy has come to it; the proxy's id
+// and a number follow. Proxies take changes alone, and so it says "delta".
+const saidNew = "connection for node:"
 
 // nodeMark is what such a line is found by.
 func nodeMark(proxy string) string { return "node " + proxy }
@@ -242,8 +242,8 @@ func parseDoors(line []byte, seen time.Time) (evidence.Record, bool, error) {
 		if source, err = netip.ParseAddrPort(client); err != nil {
 			return evidence.Record{}, false, err
 		}
-	case strings.HasPrefix(text, saidNew):
-		proxy := strings.TrimPrefix(text, saidNew)
+	case strings.HasPrefix(text, "ADS: new ") && strings.Contains(text, saidNew):
+		_, proxy, _ := strings.Cut(text, saidNew)
 		s.Refused, s.Layer, s.Nonce = false, "grpc", nodeMark(proxy[:max(0, strings.LastIndex(proxy, "-"))])
 	default:
 		return evidence.Record{}, false, nil

@@ -29,7 +29,7 @@ func TestWhatIstiodSaysAtItsDoorsIsRead(t *testing.T) {
 			clusters.Signal{Layer: "grpc", Refused: true, Reason: "Unauthorized XDS: no identities matched"}, "10.77.1.14:40001",
 		},
 		"a proxy that came": {
-			at + "info\tads\tADS: new connection for node:bank.r1-prod-12",
+			at + "info\tads\tADS: new delta connection for node:bank.r1-prod-12",
 			clusters.Signal{Layer: "grpc", Nonce: nodeMark("bank.r1-prod")}, "",
 		},
 	} {
@@ -87,5 +87,35 @@ func TestIstiodShowsNothingThatAPolicyDoesNotAskFor(t *testing.T) {
 	open := plan{exposure: clusters.Exposure{AnyDebug: true, PlaintextXDS: true}}
 	if open.env(r, "issuer")["ENABLE_DEBUG_ENDPOINT_AUTH"] != "false" || !strings.HasSuffix(open.plaintext("10.77.1.2:15010"), ":15010") {
 		t.Error("a mistake is not made")
+	}
+}
+
+func TestTheProxiesComeBackToAnIstiodThatWasStartedAnew(t *testing.T) {
+	b := shared(t)
+	b.apply(t, friendly())
+	open := friendly()
+	open.Exposure.AnyDebug = true
+	for _, p := range []clusters.Policy{open, friendly()} {
+		began := time.Now()
+		took := b.apply(t, p)
+		var marks []string
+		for _, w := range b.r().Workloads {
+			if w.Meshed {
+				marks = append(marks, nodeMark(proxyID(w)))
+			}
+		}
+		found, err := b.mesh.Evidence(limit(t), b.r(), clusters.Query{Nonces: marks, Since: began, Want: func([]clusters.Signal) bool { return true }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		came := map[string]bool{}
+		for _, s := range found {
+			came[s.Nonce] = true
+			t.Logf("%s after %s", s.Nonce, s.Seen.Sub(began))
+		}
+		if len(came) != len(marks) {
+			t.Errorf("%d of %d proxies came back within %s", len(came), len(marks), took)
+		}
+		t.Logf("settled after %s", took)
 	}
 }
