@@ -51,14 +51,13 @@ func (st *stage) reopen(ctx context.Context, issued clusters.Issuance, exposed c
 			return err
 		}
 	}
-	if !st.running || started(issued) == started(now.Issuance) && startedWith(exposed) == startedWith(now.Exposure) {
-		return nil
+	if st.running && (started(issued) != started(now.Issuance) || startedWith(exposed) != startedWith(now.Exposure)) {
+		st.awaited = time.Now()
+		if err := st.restartPilot(ctx); err != nil {
+			return err
+		}
 	}
-	began := time.Now()
-	if err := st.restartPilot(ctx); err != nil {
-		return err
-	}
-	return st.reconnected(ctx, began)
+	return st.reconnected(ctx)
 }
 
 // saidNew is in what istiod writes when a proxy has come to it; the proxy's id
@@ -69,11 +68,15 @@ const saidNew = "connection for node:"
 func nodeMark(proxy string) string { return "node " + proxy }
 
 // reconnected returns when all proxies have come to the istiod that was started
-// last: what it is asked about a proxy that has not is "not found". st.mu is
-// held.
-func (st *stage) reconnected(ctx context.Context, since time.Time) error {
+// last: what it is asked about a proxy that has not is "not found". An Envoy
+// whose calls failed waits for longer each time, so this takes seconds, and who
+// ran out of them waits on with the next policy. st.mu is held.
+func (st *stage) reconnected(ctx context.Context) error {
+	if st.awaited.IsZero() {
+		return nil
+	}
 	missing := map[string]bool{}
-	q := clusters.Query{Since: since, Want: func(found []clusters.Signal) bool {
+	q := clusters.Query{Since: st.awaited, Want: func(found []clusters.Signal) bool {
 		for _, s := range found {
 			delete(missing, s.Nonce)
 		}
@@ -88,6 +91,7 @@ func (st *stage) reconnected(ctx context.Context, since time.Time) error {
 	if len(missing) > 0 {
 		return fmt.Errorf("wait until all proxies have come to the new istiod: %d have not: %w", len(missing), context.Cause(ctx))
 	}
+	st.awaited = time.Time{}
 	return nil
 }
 

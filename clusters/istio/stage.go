@@ -39,6 +39,7 @@ type stage struct {
 	latest   string          // revision of the policy that was asked for last
 	running  bool            // istiod was started
 	hung     bool            // istiod is away
+	awaited  time.Time       // when an istiod was started that not all proxies are known to have come to; zero: they have
 }
 
 // kind is what a revision was.
