@@ -77,6 +77,12 @@ type Proven interface {
 	Capabilities() []Capability
 }
 
+// Patient is an Installed whose changes may take long where it runs.
+type Patient interface {
+	// Patience is how long one change may take until it has settled.
+	Patience() time.Duration
+}
+
 // An Authority is the fixture's power over a range's identities. It is never
 // the attacker's.
 type Authority interface {

@@ -30,7 +30,16 @@ func (p *player) apply(ctx context.Context, s Scenario, policy clusters.Policy) 
 
 // change makes a change and waits until the mesh says that it is settled.
 func (p *player) change(ctx context.Context, what string, act func(context.Context) (clusters.Revision, error)) assertions.Change {
-	return p.changeWithin(ctx, settleLimit, what, act)
+	return p.changeWithin(ctx, p.patience(settleLimit), what, act)
+}
+
+// patience is how long a change may take: what it takes on most meshes, or what
+// this one asks for.
+func (p *player) patience(usual time.Duration) time.Duration {
+	if m, ok := p.stage.mesh.(clusters.Patient); ok {
+		return max(usual, m.Patience())
+	}
+	return usual
 }
 
 func (p *player) changeWithin(ctx context.Context, limit time.Duration, what string, act func(context.Context) (clusters.Revision, error)) assertions.Change {

@@ -63,7 +63,7 @@ func (p *player) live(ctx context.Context, step Step) assertions.Change {
 	if err != nil {
 		return assertions.Change{What: what, Error: err.Error()}
 	}
-	return p.changeWithin(ctx, lifeLimit, what, func(ctx context.Context) (clusters.Revision, error) {
+	return p.changeWithin(ctx, p.patience(lifeLimit), what, func(ctx context.Context) (clusters.Revision, error) {
 		return do(mesh, ctx, p.rg, w, part)
 	})
 }

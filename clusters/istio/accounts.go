@@ -125,7 +125,7 @@ func (p *pods) begin(ctx context.Context, w clusters.Workload, what clusters.Lif
 		return err
 	}
 	if s := p.seats[w.Name]; s != nil && what == clusters.LifeAccount {
-		return s.refresh(ctx)
+		return p.refresh(ctx, w.Namespace, s.pod())
 	}
 	return nil
 }

@@ -30,11 +30,12 @@ type berth struct {
 	in       *pods
 	workload clusters.Workload
 
-	mu     sync.Mutex
-	old    string // the leaf that has to be replaced, DER
-	asked  time.Time
-	seen   time.Time
-	ailing error // what was seen then
+	mu        sync.Mutex
+	old       string    // the leaf that has to be replaced, DER
+	distrusts bool      // the roots that the agent verifies istiod with may be old
+	asked     time.Time // when that was last looked at
+	seen      time.Time // when the pod was last looked at
+	ailing    error     // what was seen then
 }
 
 var _ seat = (*berth)(nil)
@@ -65,7 +66,7 @@ func (b *berth) delivered(ctx context.Context) (clusters.KeyPair, error) {
 // behind compares the Envoy's with what the authority signs with now, and with
 // the leaf that has to be replaced. What the agent has is not looked at: it
 // hands on at once what it gets.
-func (b *berth) behind(_ context.Context, leaf, roots []byte) ([]string, error) {
+func (b *berth) behind(ctx context.Context, leaf, roots []byte) ([]string, error) {
 	keys, err := b.in.ca.Signing()
 	if err != nil {
 		return nil, err
@@ -86,6 +87,10 @@ func (b *berth) behind(_ context.Context, leaf, roots []byte) ([]string, error) 
 	if !equalSets(roots, b.in.ca.Bundle()) {
 		missing = append(missing, "the roots of the authority")
 	}
+	if ok, err := b.trusts(ctx); err != nil || !ok {
+		missing = append(missing, "roots to verify istiod with")
+		return missing, err
+	}
 	return missing, nil
 }
 
@@ -93,7 +98,7 @@ func (b *berth) behind(_ context.Context, leaf, roots []byte) ([]string, error) 
 var errFixedLife = errors.New("how long leaves live is set when a pod is made")
 
 // renew asks nothing of the agent, which renews by itself: Settled waits for
-// it. What the agent knows its istiod by is brought up to date.
+// it, and until what the agent knows its istiod by is up to date.
 func (b *berth) renew(ctx context.Context, lifetime time.Duration) error {
 	if lifetime != 0 && lifetime != podLeafLife {
 		return fmt.Errorf("renew the leaf of %s: %w", b.workload.Name, errFixedLife)
@@ -102,26 +107,57 @@ func (b *berth) renew(ctx context.Context, lifetime time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("renew the leaf of %s: %w", b.workload.Name, err)
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.distrusts = true
 	if chain := certificates(pair.Chain); len(chain) > 0 {
-		b.mu.Lock()
 		b.old = chain[0]
-		b.mu.Unlock()
 	}
-	return b.refresh(ctx)
+	return nil
 }
 
-// refresh makes the kubelet bring the pod's volumes up to date, by a change of
-// the pod that nobody else looks at: of itself it would take a minute.
-func (b *berth) refresh(ctx context.Context) error {
+// fileTrust is what an agent verifies its istiod with, which comes from a
+// ConfigMap of istiod's.
+const fileTrust = "/var/run/secrets/istio/root-cert.pem"
+
+// trusts says whether an agent knows all roots of the authority and no other.
+// Where it does not, the kubelet is asked to bring the file up to date.
+func (b *berth) trusts(ctx context.Context) (bool, error) {
+	b.mu.Lock()
+	again := b.distrusts && time.Since(b.asked) >= askEvery
+	done := !b.distrusts
+	if again {
+		b.asked = time.Now()
+	}
+	b.mu.Unlock()
+	if done || !again {
+		return done, nil
+	}
+	roots, err := b.exec(ctx, "cat", fileTrust)
+	if err != nil {
+		return false, err
+	}
+	if equalSets(roots, b.in.ca.Bundle()) {
+		b.mu.Lock()
+		b.distrusts = false
+		b.mu.Unlock()
+		return true, nil
+	}
+	return false, b.in.refresh(ctx, b.workload.Namespace, b.pod())
+}
+
+// refresh makes the kubelet bring a pod's volumes up to date, by a change of
+// the pod that nobody else looks at.
+func (g *ground) refresh(ctx context.Context, namespace, pod string) error {
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{
 		"meshbreach.test/refreshed": time.Now().UTC().Format(time.RFC3339Nano),
 	}}})
 	if err != nil {
 		return err
 	}
-	_, err = b.in.kube.CoreV1().Pods(b.workload.Namespace).Patch(ctx, b.pod(), apitypes.MergePatchType, patch, metav1.PatchOptions{})
+	_, err = g.kube.CoreV1().Pods(namespace).Patch(ctx, pod, apitypes.MergePatchType, patch, metav1.PatchOptions{})
 	if err != nil {
-		return fmt.Errorf("refresh the volumes of %s: %w", b.workload.Name, err)
+		return fmt.Errorf("refresh the volumes of %s/%s: %w", namespace, pod, err)
 	}
 	return nil
 }

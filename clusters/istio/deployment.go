@@ -1,6 +1,7 @@
 package istio
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -33,6 +34,7 @@ type deployment struct {
 	seen   time.Time // when it was last looked whether it is there
 	gonely error     // what was seen then
 
+	reloads int // how often an istiod said that it has other keys
 	pods    map[string]netip.Addr
 	arrived chan struct{} // holds a token when pods has a new one
 }
@@ -53,9 +55,36 @@ func (d *deployment) start(ctx context.Context, pl plan) error {
 	return d.roll(ctx, pl, 1)
 }
 
-// plugIn starts an istiod anew: the kubelet takes a minute to hand on a changed
-// secret.
-func (d *deployment) plugIn(ctx context.Context, pl plan) error { return d.roll(ctx, pl, 1) }
+// plugIn changes the secret that istiod watches, and has the kubelet hand it on
+// at once: of itself it would take a minute. It asks again every second, since
+// the kubelet may not have heard of the change yet.
+func (d *deployment) plugIn(ctx context.Context, pl plan) error {
+	d.mu.Lock()
+	d.plan = pl
+	running, before := slices.Sorted(maps.Keys(d.pods)), d.reloads
+	d.mu.Unlock()
+	if err := d.in.host.Apply(ctx, d.keys(pl)); err != nil {
+		return err
+	}
+	for {
+		for _, name := range running {
+			if err := d.in.refresh(ctx, d.namespace(), name); err != nil {
+				return err
+			}
+		}
+		for began := time.Now(); time.Since(began) < askEvery; {
+			d.mu.Lock()
+			now := d.reloads
+			d.mu.Unlock()
+			if now > before {
+				return nil
+			}
+			if !pause(ctx, 20*time.Millisecond) {
+				return fmt.Errorf("wait until %s signs with another key: %w", d.name(), context.Cause(ctx))
+			}
+		}
+	}
+}
 
 // hang stops istiod where the nodes are ours: a control plane that is there and
 // does nothing. Elsewhere it takes all replicas away.
@@ -286,13 +315,26 @@ func (d *deployment) follow(ctx context.Context, line func([]byte)) {
 			reading.Go(func() {
 				// A log that cannot be read says nothing: whoever waits for
 				// what it says runs out of time, and nothing is concluded.
-				_ = d.in.host.Follow(one, d.namespace(), name, containerPilot, line)
+				_ = d.in.host.Follow(one, d.namespace(), name, containerPilot, func(said []byte) {
+					d.heard(said)
+					line(said)
+				})
 			})
 		}
 	}
 }
 
 const containerPilot = "discovery"
+
+// heard takes down that istiod has taken over other keys.
+func (d *deployment) heard(said []byte) {
+	if !bytes.Contains(said, []byte(reloaded)) {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.reloads++
+}
 
 // injects returns when a pod that asks for a proxy would get one: istiod writes
 // its certificate into the webhook some time after it is ready.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -20,6 +21,7 @@ type installed struct {
 	run      string
 	api      *kubeapi.Client
 	able     []clusters.Capability
+	patience time.Duration
 	stages   map[string]*stage // by range; fixed once Install has returned
 	spent    spent
 }
@@ -27,6 +29,7 @@ type installed struct {
 var (
 	_ clusters.Installed = (*installed)(nil)
 	_ clusters.Proven    = (*installed)(nil)
+	_ clusters.Patient   = (*installed)(nil)
 )
 
 // Install makes an istiod of its own for every range, and the sidecars, which
@@ -112,6 +115,9 @@ func (in *installed) prepare(r *clusters.Range, issuers *authority.Issuers, plac
 	in.stages[r.Name] = in.newStage(*r, ca, at, on, by)
 	return nil
 }
+
+// Patience is zero where all is on this machine.
+func (in *installed) Patience() time.Duration { return in.patience }
 
 // Capabilities depend on where the mesh runs.
 func (in *installed) Capabilities() []clusters.Capability { return in.able }

@@ -108,7 +108,7 @@ func tidy() error {
 	if theBed.made == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	return theBed.made.Undo.Run(ctx)
 }

@@ -83,6 +83,10 @@ func images(rel clusters.Release, c charts) (hub, tag string) {
 	return hub, tag
 }
 
+// patience is for the kubelet, which hands on what istiod and its agents read,
+// for agents, which renew when they want to, and for an istiod that starts.
+const patience = 45 * time.Second
+
 // onKubernetes makes Istio's kinds known to the cluster.
 func (in *installed) onKubernetes(ctx context.Context, h *kubernetes.Host, rel clusters.Release, ranges []clusters.Range) (placer, error) {
 	c, err := findCharts(ctx, rel)
@@ -95,7 +99,7 @@ func (in *installed) onKubernetes(ctx context.Context, h *kubernetes.Host, rel c
 		return nil, err
 	}
 	in.api = g.api
-	in.able = withoutShortLives(in.able)
+	in.able, in.patience = withoutShortLives(in.able), patience
 	began := time.Now()
 	both, bctx := errgroup.WithContext(ctx)
 	both.Go(func() error { return g.look(bctx) })

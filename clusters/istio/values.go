@@ -11,7 +11,7 @@ import (
 // its probe, so that a rotation waits for all agents to renew by themselves.
 const (
 	podLeafLife  = time.Hour
-	podLeafRenew = 5 * time.Second
+	podLeafRenew = 4 * time.Second
 )
 
 // dirData is a folder of the proxy's container that it may write to.
