@@ -4,11 +4,9 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
-	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/builtin"
 	"github.com/meshbreach/meshbreach/scenarios"
 )
@@ -27,32 +25,9 @@ func (f *where) add(cmd *cobra.Command) {
 	f.placeFlags.add(cmd)
 	flags.IntVar(&f.parallel, "parallel", scenarios.DefaultParallel, "isolated ranges, each with the whole cast")
 	flags.StringVar(&f.probe, "probe", "", "path of the probe (default: beside meshbreach, or on PATH)")
-	flags.StringVar(&f.redirect, "redirect", redirectByUs, "whose rules redirect traffic to proxies: harness, mesh (its own, which takes root)")
-	completeWith(cmd, "redirect", func() []string { return []string{redirectByUs, redirectByMesh} })
+	flags.StringVar(&f.redirect, "redirect", builtin.RedirectHarness, "whose rules redirect traffic to proxies: harness, mesh (its own, which takes root)")
+	completeWith(cmd, "redirect", func() []string { return []string{builtin.RedirectHarness, builtin.RedirectMesh} })
 	f.programFlags.add(cmd)
-}
-
-// Who redirects.
-const (
-	redirectByUs   = "harness"
-	redirectByMesh = "mesh"
-)
-
-// redirecting is the mesh, with the rules that the flags ask for.
-func (f *where) redirecting(m clusters.Mesh) (clusters.Mesh, error) {
-	if f.redirect == redirectByUs {
-		return m, nil
-	}
-	own, ok := m.(clusters.Redirecting)
-	switch {
-	case f.redirect != redirectByMesh:
-		return m, fmt.Errorf("--redirect %s: %s or %s", f.redirect, redirectByUs, redirectByMesh)
-	case !ok:
-		return m, fmt.Errorf("--redirect %s: mesh %s has no rules of its own", f.redirect, m.Name())
-	case os.Geteuid() != 0:
-		return m, fmt.Errorf("--redirect %s: its rules know a proxy by its user, so it takes root", f.redirect)
-	}
-	return own.OwnRules(), nil
 }
 
 // options are those that the flags decide, and what they choose.
@@ -68,8 +43,10 @@ func (f *where) options(cmd *cobra.Command) (o scenarios.Options, c builtin.Choi
 	}
 	o.Tool, o.Parallel = version(), f.parallel
 	o.Provider = c.Provider
-	o.Mesh, err = f.redirecting(c.Mesh)
-	return o, c, err
+	if o.Mesh, err = builtin.Redirected(c.Mesh, f.redirect); err != nil {
+		return o, c, fmt.Errorf("--redirect %w", err)
+	}
+	return o, c, nil
 }
 
 // handover finds the programs while there is a network, and names the run.
@@ -94,7 +71,7 @@ func (f *where) handover(cmd *cobra.Command, c builtin.Choice) (builtin.Handover
 	}
 	h.ID = hex.EncodeToString(id)
 	h.Take(r)
-	if f.redirect == redirectByMesh {
+	if f.redirect == builtin.RedirectMesh {
 		h.Proxy += ", to which the mesh's own rules redirect"
 	}
 	return h, nil
