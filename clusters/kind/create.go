@@ -66,10 +66,14 @@ func (p Provider) create(ctx context.Context, name string, s state, h *home) (*c
 // provision has kind make a cluster. kind knows no contexts, but without its
 // containers it fails by itself.
 func provision(ctx context.Context, name string, options ...kindcluster.CreateOption) error {
-	done := make(chan error, 1)
-	go func() { done <- library().Create(name, options...) }()
+	var err error
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		err = library().Create(name, options...)
+	}()
 	select {
-	case err := <-done:
+	case <-ended:
 		return explained(err)
 	case <-ctx.Done():
 	}
@@ -82,7 +86,7 @@ func provision(ctx context.Context, name string, options ...kindcluster.CreateOp
 			return errors.Join(context.Cause(ctx), err)
 		}
 		select {
-		case <-done:
+		case <-ended:
 			return context.Cause(ctx)
 		case <-again.Done():
 			return errors.Join(context.Cause(ctx), fmt.Errorf("kind goes on: %w", context.Cause(again)))

@@ -119,10 +119,6 @@ func remove(ctx context.Context, name string) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	// Engines wait long for the end of a node with many processes when they
-	// kill it in order to remove it, and less when they were told to kill it.
-	// That it does not run is no reason to stop here.
-	_, _ = engine{}.run(ctx, append([]string{"kill"}, ids...)...)
 	if _, err := (engine{}).run(ctx, append([]string{"rm", "--force", "--volumes"}, ids...)...); err != nil {
 		return fmt.Errorf("take %s away: %w", name, err)
 	}
