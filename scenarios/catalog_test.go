@@ -50,7 +50,7 @@ func TestEveryFileOfTheCatalogueIsListedUnderItsPath(t *testing.T) {
 }
 
 func TestNoTwoScenariosAnswerToOneName(t *testing.T) {
-	wellFormed := regexp.MustCompile(`^[a-z]+/[a-z0-9]+(-[a-z0-9]+)*$`)
+	wellFormed := regexp.MustCompile(`^[a-z]+(-[a-z]+)*/[a-z0-9]+(-[a-z0-9]+)*$`)
 	owner := map[string]string{}
 	for _, s := range catalogue(t) {
 		owner[path.Dir(s.ID)] = "a family"
