@@ -206,6 +206,7 @@ func clusterWide(mesh string) []string {
 		return nil
 	}
 	return []string{
+		"for each range one more namespace, with a control plane of its own",
 		"for the whole cluster: a ClusterRole and a binding for each control plane, and the webhooks with which it puts proxies into pods of its own namespaces",
 		"for the whole cluster: definitions of Istio's kinds, where they are not there yet; these stay, for others may use them by then",
 	}

@@ -6,7 +6,6 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/meshbreach/meshbreach/clusters"
-	"github.com/meshbreach/meshbreach/clusters/kubeapi"
 	"github.com/meshbreach/meshbreach/clusters/kubernetes"
 )
 
@@ -31,10 +30,4 @@ func (p Provider) announce(config *rest.Config, spec clusters.Spec) error {
 	}
 	p.note(fmt.Sprintf("nothing else is changed; should this run not come to taking it back: %s", p.how(spec.Name)))
 	return nil
-}
-
-// Plan are the objects that a run would make, without what a mesh adds to
-// them. It makes nothing, and its errors are those of Up.
-func (p Provider) Plan(spec clusters.Spec) ([]kubeapi.Object, error) {
-	return kubernetes.Plan(p.Image, spec)
 }

@@ -26,10 +26,40 @@ func Down(ctx context.Context, o Options, run string) error {
 	if err := o.allowed(ctx, config, looking); err != nil {
 		return err
 	}
-	if err := kubernetes.Remove(ctx, config, run, o.note); err != nil {
+	if err := kubernetes.Remove(ctx, config, run, o.removed); err != nil {
 		return fmt.Errorf("context %s: %w", o.Context, err)
 	}
 	return nil
+}
+
+// removed passes a note on, without the kinds that no run makes: whether we may
+// list those is nobody's concern.
+func (o Options) removed(note string) {
+	closed, ok := strings.CutPrefix(note, kubernetes.NotLookedAt)
+	if !ok {
+		o.note(note)
+		return
+	}
+	made, err := makes()
+	kinds := slices.DeleteFunc(strings.Split(closed, ", "), func(kind string) bool { return err == nil && !made[kind] })
+	if len(kinds) > 0 {
+		o.note(kubernetes.NotLookedAt + strings.Join(kinds, ", "))
+	}
+}
+
+// makes are the kinds that a run with any mesh makes, as resource.group.
+func makes() (map[string]bool, error) {
+	all, err := roles(anyMesh)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]bool{}
+	for _, q := range questions(all) {
+		if q.Verb == "create" && q.Subresource == "" {
+			out[strings.TrimSuffix(q.Resource+"."+q.Group, ".")] = true
+		}
+	}
+	return out, nil
 }
 
 // undo takes a run back and says how to remove what it could not.

@@ -106,6 +106,7 @@ func TestTheShippedRoleAloneLetsProbesLiveAndAnswer(t *testing.T) {
 	if err := h.Launch(ctx, &c.Ranges[0], nil); err != nil {
 		t.Fatal(err)
 	}
+	b.as(t, planned(t, b.options(&notes).Image, c.Name))
 	for _, w := range c.Ranges[0].Workloads {
 		stream, err := h.Stream(w)
 		if err != nil {
@@ -196,7 +197,61 @@ func TestDownTellsEachThingAndLeavesOtherRunsAlone(t *testing.T) {
 			t.Errorf("%s was removed and not told: %q", name, notes)
 		}
 	}
+	if i := slices.IndexFunc(notes, func(line string) bool { return strings.HasPrefix(line, kubernetes.NotLookedAt) }); i >= 0 {
+		// The account has the role of a run without a mesh.
+		for _, kind := range []string{"daemonsets", "namespaces", "pods"} {
+			if strings.Contains(notes[i], kind) {
+				t.Errorf("told of %s: %s", kind, notes[i])
+			}
+		}
+	}
 	if left := b.spaces(t, other.Name); len(left) != 4 {
 		t.Errorf("of the other run there is %q", left)
+	}
+}
+
+// planned are the objects that a run without a mesh says that it makes, as
+// kind namespace/name.
+func planned(t *testing.T, image, run string) []string {
+	t.Helper()
+	objects, err := kubernetes.Plan(image, clusters.Spec{Name: run, Ranges: 1}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, o := range objects {
+		if o["kind"] != "Namespace" {
+			names = append(names, o.Text())
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// as is an error where what a run made is not as planned.
+func (b *bed) as(t *testing.T, planned []string) {
+	t.Helper()
+	_, run, _ := strings.Cut(planned[0], "mb-")
+	run, _, _ = strings.Cut(run, "-")
+	of := metav1.ListOptions{LabelSelector: kubernetes.LabelRun + "=" + run}
+	pods, err := b.kube.CoreV1().Pods("").List(t.Context(), of)
+	services, err2 := b.kube.CoreV1().Services("").List(t.Context(), of)
+	accounts, err3 := b.kube.CoreV1().ServiceAccounts("").List(t.Context(), of)
+	if err := errors.Join(err, err2, err3); err != nil {
+		t.Fatal(err)
+	}
+	var made []string
+	for _, o := range pods.Items {
+		made = append(made, "Pod "+o.Namespace+"/"+o.Name)
+	}
+	for _, o := range services.Items {
+		made = append(made, "Service "+o.Namespace+"/"+o.Name)
+	}
+	for _, o := range accounts.Items {
+		made = append(made, "ServiceAccount "+o.Namespace+"/"+o.Name)
+	}
+	slices.Sort(made)
+	if !slices.Equal(made, planned) {
+		t.Errorf("made %q, planned %q", made, planned)
 	}
 }

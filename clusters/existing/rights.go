@@ -28,7 +28,10 @@ var shipped []byte
 // meshbreach whatever the mesh, and meshbreach-MESH as well for a mesh.
 func Shipped() []byte { return bytes.Clone(shipped) }
 
-const roleBase = "meshbreach"
+const (
+	roleBase = "meshbreach"
+	anyMesh  = "*" // all shipped roles
+)
 
 // A NoRightsError lists what our account may not do and a run needs.
 type NoRightsError struct {
@@ -42,7 +45,7 @@ func (e *NoRightsError) Error() string {
 		e.Context, strings.Join(e.Missing, "\n  "))
 }
 
-// roles reads the roles that a run with a mesh needs.
+// roles reads the roles that a run with a mesh needs; those of any mesh.
 func roles(mesh string) ([]rbacv1.ClusterRole, error) {
 	var out []rbacv1.ClusterRole
 	for decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(shipped), 4096); ; {
@@ -54,7 +57,7 @@ func roles(mesh string) ([]rbacv1.ClusterRole, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read the shipped roles: %w", err)
 		}
-		if role.Name == roleBase || role.Name == roleBase+"-"+mesh {
+		if role.Name == roleBase || role.Name == roleBase+"-"+mesh || mesh == anyMesh {
 			out = append(out, role)
 		}
 	}

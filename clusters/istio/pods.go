@@ -181,23 +181,17 @@ func (p *pods) deploy(ctx context.Context) error {
 	if err := p.host.Namespace(ctx, rootNamespace(p.r), map[string]string{labelRange: p.r.Name}); err != nil {
 		return err
 	}
-	override, err := json.Marshal(bootstrapOverride(map[string]any{
-		"socket_address": map[string]any{"address": "127.0.0.1", "port_value": portWorker},
-	}))
+	override, err := podOverride()
 	if err != nil {
 		return err
 	}
 	var g errgroup.Group
 	for _, namespace := range meshedNamespaces(p.r) {
 		g.Go(func() error {
-			if err := p.host.Namespace(ctx, namespace, map[string]string{"pod-security.kubernetes.io/enforce": "privileged"}); err != nil {
+			if err := p.host.Namespace(ctx, namespace, map[string]string{enforce: "privileged"}); err != nil {
 				return err
 			}
-			return p.host.Apply(ctx, kubeapi.Object{
-				"apiVersion": "v1", "kind": "ConfigMap",
-				"metadata": map[string]any{"namespace": namespace, "name": nameBootstrap},
-				"data":     map[string]any{keyBootstrap: string(override)},
-			})
+			return p.host.Apply(ctx, bootstrapMap(namespace, override))
 		})
 	}
 	for _, w := range p.r.Workloads {

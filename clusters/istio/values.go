@@ -23,6 +23,9 @@ func (p *pods) values(pl plan) map[string]any {
 	for name, value := range pl.env(p.r, p.issuer()) {
 		env[name] = value
 	}
+	// It does nothing for us, and its chart would ask for rights over everybody's
+	// deployments.
+	env["PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER"] = "false"
 	config := meshConfig(p.r, p.proxies())
 	config["defaultConfig"] = p.podProxyConfig()
 	small := map[string]any{"requests": map[string]any{"cpu": "10m", "memory": "64Mi"}}
@@ -38,6 +41,7 @@ func (p *pods) values(pl plan) map[string]any {
 		"global": map[string]any{
 			"istioNamespace": rootNamespace(p.r), "hub": p.hub, "tag": p.tag, "imagePullPolicy": "IfNotPresent",
 			"configValidation":           false, // what is rendered is what is tried
+			"enableReaderRBAC":           false, // there is one cluster
 			"defaultPodDisruptionBudget": map[string]any{"enabled": false},
 			"logging":                    map[string]any{"level": pilotLevels(pl.issuance)},
 			"proxy":                      map[string]any{"resources": small, "logLevel": "warning"},

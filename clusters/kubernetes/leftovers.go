@@ -19,6 +19,10 @@ import (
 	"k8s.io/client-go/rest"
 )
 
+// NotLookedAt begins the note that lists kinds, as resource.group with a comma
+// and a space between them, of which it cannot be told whether a run left any.
+const NotLookedAt = "not looked at, for want of the right to list them: "
+
 // A leftover is an object that a run made and that is still there.
 type leftover struct {
 	resource             schema.GroupVersionResource
@@ -193,7 +197,7 @@ func (c *cleaner) find(ctx context.Context, run string, note func(string)) ([]le
 	}
 	if len(closed) > 0 {
 		slices.Sort(closed)
-		note("not looked at, for want of the right to list them: " + strings.Join(slices.Compact(closed), ", "))
+		note(NotLookedAt + strings.Join(slices.Compact(closed), ", "))
 	}
 	slices.SortFunc(found, func(a, b leftover) int { return strings.Compare(a.String(), b.String()) })
 	return found, nil

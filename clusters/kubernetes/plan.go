@@ -25,8 +25,8 @@ func Ranges(spec clusters.Spec) ([]clusters.Range, error) {
 }
 
 // Plan are the objects that Up and Launch would make for the ranges of a run,
-// in their order, without what a mesh adds to them. It asks no cluster.
-func Plan(image string, spec clusters.Spec) ([]kubeapi.Object, error) {
+// in their order. A nil dress changes nothing. It asks no cluster.
+func Plan(image string, spec clusters.Spec, dress Dress) ([]kubeapi.Object, error) {
 	ranges, err := Ranges(spec)
 	if err != nil {
 		return nil, err
@@ -55,7 +55,11 @@ func Plan(image string, spec clusters.Spec) ([]kubeapi.Object, error) {
 			if serves(w) {
 				add(h.service(w), "Service")
 			}
-			add(h.pod(w), "Pod")
+			pod := h.pod(w)
+			if dress != nil {
+				dress(w, pod)
+			}
+			add(pod, "Pod")
 		}
 	}
 	return all, err

@@ -25,6 +25,7 @@ func forProviders() map[string][]string {
 		"kubeconfig":         {builtin.Existing},
 		"context":            {builtin.Existing},
 		"probe-image":        {builtin.Existing},
+		"dry-run":            {builtin.Existing},
 		"mesh-version":       {builtin.Existing, builtin.Kind},
 		"hub":                {builtin.Existing, builtin.Kind},
 		"charts":             {builtin.Existing, builtin.Kind},

@@ -23,6 +23,7 @@ type runFlags struct {
 	formats   []string
 	weaken    []string
 	failFast  bool
+	dryRun    bool
 }
 
 func newRun() *cobra.Command {
@@ -54,6 +55,7 @@ is made. Ctrl-C ends a run cleanly: what was judged so far is reported.`,
 	flags.StringVar(&f.reportDir, "report-dir", "reports", `folder for reports; "" writes none`)
 	flags.StringSliceVar(&f.formats, "format", []string{"json", "junit", "markdown"}, "of reports: json, junit, markdown, text")
 	flags.StringSliceVar(&f.weaken, "weaken", nil, "make the whole run with a known mistake; may be repeated")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "existing: print what would be made, and stop")
 	flags.BoolVar(&f.failFast, "fail-fast", false, "begin no further scenario after one failed")
 	completeWith(cmd, "format", reports.Formats)
 	completeWith(cmd, "weaken", weakenings)
@@ -79,6 +81,10 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	h, err := f.handover(cmd, c)
 	if err != nil {
 		return err
+	}
+	if f.dryRun {
+		fmt.Fprintln(cmd.ErrOrStderr(), c.Why)
+		return c.Plan(cmd.Context(), cmd.OutOrStdout(), h.ID, min(o.Parallel, len(o.Scenarios)), h.Release())
 	}
 	if f.reportDir != "" {
 		if err := os.MkdirAll(f.reportDir, 0o755); err != nil {
