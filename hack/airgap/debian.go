@@ -82,10 +82,6 @@ func whole(path string, make func(draft string) error) (err error) {
 		return fmt.Errorf("make a folder for %s: %w", filepath.Base(path), err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(draft)) }()
-	// Who bootstraps in a user namespace is somebody else to this folder.
-	if err := os.Chmod(draft, 0o777); err != nil {
-		return fmt.Errorf("open the folder for %s: %w", filepath.Base(path), err)
-	}
 	at := filepath.Join(draft, filepath.Base(path))
 	if err := make(at); err != nil {
 		return err

@@ -71,11 +71,10 @@ func TestOurEngineIsAskedToEndAndWaitedFor(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
 	if _, err := out.Read(make([]byte, 3)); err != nil {
 		t.Fatal(err)
 	}
-	go func() { ended <- cmd.Wait() }()
+	ended := wait(cmd)
 	if err := os.WriteFile(o.pid(), fmt.Appendln(nil, cmd.Process.Pid), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -80,6 +80,9 @@ func run(ctx context.Context, args []string, out io.Writer, note func(string)) e
 	if err != nil {
 		return err
 	}
+	if o.check { // it changes nothing, so it need not wait for who does
+		return m.run(ctx, o, own, out)
+	}
 	leave, err := m.alone(ctx)
 	if err != nil {
 		return err
@@ -179,7 +182,7 @@ func (m *maker) prepare(ctx context.Context, o options, start bool, out io.Write
 		fmt.Fprintln(out, "missing:", l)
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("%d things are missing; --install gets those that are packages", len(missing))
+		return fmt.Errorf("not everything is here that is needed; --install gets what are packages")
 	}
 	if o.check {
 		fmt.Fprintln(out, "nothing is missing")

@@ -85,9 +85,7 @@ func (o ownEngine) start(ctx context.Context, lacking []string) error {
 	if err := daemon.Start(); err != nil {
 		return fmt.Errorf("start dockerd: %w", err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- daemon.Wait() }()
-	err = answering(ctx, ended, func(ctx context.Context) error {
+	err = answering(ctx, wait(daemon), func(ctx context.Context) error {
 		_, err := engine{host: o.host()}.version(ctx)
 		return err
 	})

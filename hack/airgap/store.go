@@ -88,8 +88,7 @@ func stored(ctx context.Context, parts map[string]string, all map[name.Reference
 	if err := daemon.Start(); err != nil {
 		return fmt.Errorf("start containerd: %w", err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- daemon.Wait() }()
+	ended := wait(daemon)
 	ctr := func(ctx context.Context, args ...string) *exec.Cmd {
 		return exec.CommandContext(ctx, parts["ctr"], append([]string{"--address", socket, "--namespace", "k8s.io"}, args...)...)
 	}
@@ -104,12 +103,23 @@ func stored(ctx context.Context, parts map[string]string, all map[name.Reference
 	if end := daemon.Process.Signal(syscall.SIGTERM); end != nil && !errors.Is(end, os.ErrProcessDone) {
 		return errors.Join(err, fmt.Errorf("end containerd: %w", end))
 	}
-	<-ended // asked to end, it says so by its exit code
+	<-ended
 	return err
 }
 
+// wait says when a process has ended. How is no matter: a daemon that was asked
+// to end says so by its exit code.
+func wait(cmd *exec.Cmd) (ended <-chan struct{}) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = cmd.Wait()
+	}()
+	return done
+}
+
 // answering waits until a daemon answers or has ended.
-func answering(ctx context.Context, ended chan error, knock func(context.Context) error) error {
+func answering(ctx context.Context, ended <-chan struct{}, knock func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, storeStart)
 	defer cancel()
 	tick := time.NewTicker(ask)
@@ -122,9 +132,8 @@ func answering(ctx context.Context, ended chan error, knock func(context.Context
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("it does not answer: %w", err)
-		case end := <-ended:
-			ended <- end // for who waits after us
-			return fmt.Errorf("it ended: %w", end)
+		case <-ended:
+			return errors.New("it ended")
 		case <-tick.C:
 		}
 	}

@@ -20,13 +20,11 @@ import (
 )
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	fmt.Fprintln(os.Stderr, run(os.Args[1:]))
+	os.Exit(1)
 }
 
-// run ends only when runc could not be started.
+// run ends only when runc could not be started, with the reason.
 func run(args []string) error {
 	lacking, err := capabilities.Lacking()
 	if err != nil {
