@@ -1,6 +1,7 @@
 package builtin_test
 
 import (
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -32,7 +33,7 @@ func TestAPlanHasEveryObjectOnceWithTheRunsLabel(t *testing.T) {
 			}
 			Spec struct{ Containers []struct{ Image string } }
 		}
-		if err := decoder.Decode(&o); err == io.EOF {
+		if err := decoder.Decode(&o); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			t.Fatal(err)

@@ -35,7 +35,6 @@ type bed struct {
 	kube       *clientset.Clientset
 	kubeconfig string // of the account; its context is "bound"
 	name       string // of the account, of its namespace, and of its binding
-	role       string
 }
 
 // realBed makes the account, which may do what a run without a mesh needs.
