@@ -16,6 +16,9 @@ const (
 	CanSignal    Capability = "signal"         // proxies report what they refuse
 	CanWithhold  Capability = "withhold"       // the control plane can be made to lie
 	CanShortLive Capability = "short-lifetime" // leaves of a few seconds
+	// CanSignAccounts is for account tokens with a life that the platform would
+	// not grant, which takes its key.
+	CanSignAccounts Capability = "sign-account-tokens"
 )
 
 // A Release is a version of a mesh, with the programs that it runs.

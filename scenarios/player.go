@@ -111,7 +111,7 @@ func (p *player) mutate(ctx context.Context, s Scenario, out *played) {
 		}
 		for _, id := range m.Opens {
 			i := slices.IndexFunc(out.attempts, func(t tried) bool { return t.attempt.ID == id })
-			if out.attempts[i].record.Expect.Verdict == assertions.Unsupported {
+			if r := out.attempts[i].record; r.Expect.Verdict == assertions.Unsupported || len(r.Missing) > 0 {
 				continue
 			}
 			rec := p.attempt(ctx, s, out.attempts[i].attempt, m.Weaken, false)
@@ -141,6 +141,9 @@ func (p *player) attempt(ctx context.Context, s Scenario, a Attempt, weaken []st
 	policy, err := clusters.Weaken(s.policy(a), weaken...)
 	if err != nil {
 		rec.Fault = err.Error()
+		return rec
+	}
+	if rec.Missing = p.lacking(policy, a); len(rec.Missing) > 0 {
 		return rec
 	}
 	// What is withheld is a change; there has to be something to change from.

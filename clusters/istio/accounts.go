@@ -20,21 +20,27 @@ import (
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/kubeapi"
+	"github.com/meshbreach/meshbreach/clusters/kubernetes"
 )
 
 func (p *pods) endpoint() string { return p.api443 }
 
 func (p *pods) issuer() string { return p.ground.issuer }
 
-// understudy is a pod of the same account that is made to have tokens bound to it
-// and to be deleted. To delete the workload's own would end its probe, and with
-// it all that was seen.
+// understudy is a pod of the same account that is made to have tokens bound to
+// it and to be deleted. To delete the workload's own would end its probe, and
+// with it all that was seen.
 func understudy(w clusters.Workload) kubeapi.Pod {
 	return kubeapi.Pod{Namespace: w.Namespace, Name: pod(w) + "-understudy", Account: w.Account}
 }
 
-// bound makes the understudy at the first time. What was deleted since stays so.
+// bound is the workload's own pod, or the understudy where the workload may
+// come and go; that one is made at the first time, and what was deleted since
+// stays so.
 func (p *pods) bound(ctx context.Context, w clusters.Workload) (kubeapi.Pod, error) {
+	if !p.renewable(w) {
+		return kubeapi.Pod{Namespace: w.Namespace, Name: kubernetes.Pod(w), Account: w.Account}, nil
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.stood[w.Name] {
@@ -45,8 +51,9 @@ func (p *pods) bound(ctx context.Context, w clusters.Workload) (kubeapi.Pod, err
 	return understudy(w), err
 }
 
-// renewable says whether a workload's account may come and go during a run. One
-// does in the scenarios; every other proxy has its token from the kubelet.
+// renewable says whether a workload may come and go on its platform during a
+// run. One does in the scenarios; every other proxy has its token from the
+// kubelet.
 func (p *pods) renewable(w clusters.Workload) bool { return w.Meshed && w.Name == "lookalike" }
 
 // tokenSecret is where the injected proxy of a workload has its token from.
@@ -103,18 +110,18 @@ func (p *pods) stand(ctx context.Context, w clusters.Workload) error {
 	return nil
 }
 
-// errOwnAccount is for accounts whose end would leave a proxy with a token that
-// nobody can replace.
-var errOwnAccount = errors.New("its proxy has its token from the kubelet, which would keep it")
+// errOwn is for workloads whose end would take their probe along, or leave their
+// proxy with a token that the kubelet keeps.
+var errOwn = errors.New("its pod and its account are in use; lookalike's may come and go")
 
 func (p *pods) end(ctx context.Context, w clusters.Workload, what clusters.Life) error {
+	if !p.renewable(w) {
+		return errOwn
+	}
 	switch what {
 	case clusters.LifePod:
 		return p.api.Delete(ctx, understudy(w).Ref())
 	case clusters.LifeAccount:
-		if !p.renewable(w) {
-			return errOwnAccount
-		}
 		return p.api.Delete(ctx, kubeapi.AccountRef(w.Namespace, w.Account))
 	}
 	return errNoPart

@@ -58,6 +58,9 @@ func (st *stage) apply(ctx context.Context, p clusters.Policy) (clusters.Revisio
 	if err := st.grant(ctx, issued); err != nil {
 		return clusters.Revision{}, err
 	}
+	if err := st.admit(ctx); err != nil {
+		return clusters.Revision{}, err
+	}
 	if err := st.reopen(ctx, issued, exposed); err != nil {
 		return clusters.Revision{}, err
 	}

@@ -82,7 +82,7 @@ func (Mesh) Name() string { return "istio" }
 func (Mesh) Capabilities(clusters.Release) []clusters.Capability {
 	return []clusters.Capability{
 		clusters.CanAuthorize, clusters.CanTokens, clusters.CanRotate,
-		clusters.CanSignal, clusters.CanWithhold, clusters.CanShortLive,
+		clusters.CanSignal, clusters.CanWithhold, clusters.CanShortLive, clusters.CanSignAccounts,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -99,7 +100,10 @@ func (in *installed) onKubernetes(ctx context.Context, h *kubernetes.Host, rel c
 		return nil, err
 	}
 	in.api = g.api
-	in.able, in.patience = withoutShortLives(in.able), patience
+	in.patience = patience
+	if in.able, err = g.onPods(ctx, in.able); err != nil {
+		return nil, err
+	}
 	began := time.Now()
 	both, bctx := errgroup.WithContext(ctx)
 	both.Go(func() error { return g.look(bctx) })
@@ -157,16 +161,18 @@ func (g *ground) define(ctx context.Context, ranges []clusters.Range) error {
 	return g.host.Apply(ctx, kinds...)
 }
 
-// withoutShortLives takes away what pods cannot do: how long a leaf lives is
-// set when a pod is made, and a pod that is made again has another probe.
-func withoutShortLives(able []clusters.Capability) []clusters.Capability {
-	var out []clusters.Capability
-	for _, c := range able {
-		if c != clusters.CanShortLive {
-			out = append(out, c)
-		}
+// onPods is what a mesh can do on this cluster. How long a leaf lives is set
+// when a pod is made, and a pod that is made again has another probe; the key
+// that account tokens are signed with is on nodes that may not be ours.
+func (g *ground) onPods(ctx context.Context, able []clusters.Capability) ([]clusters.Capability, error) {
+	lacks := []clusters.Capability{clusters.CanShortLive}
+	switch _, err := g.host.AccountKey(ctx); {
+	case errors.Is(err, kubernetes.ErrNoNodes):
+		lacks = append(lacks, clusters.CanSignAccounts)
+	case err != nil:
+		return nil, err
 	}
-	return out
+	return slices.DeleteFunc(slices.Clone(able), func(c clusters.Capability) bool { return slices.Contains(lacks, c) }), nil
 }
 
 // The objects that every namespace with proxies has.

@@ -25,6 +25,7 @@ type stage struct {
 	sidecars []*sidecar
 	spent    *spent
 	store    *evidence.Store
+	gate     gate
 	settling chan struct{} // holds one token: settling is one at a time
 	ended    sync.WaitGroup
 
@@ -58,6 +59,7 @@ func (in *installed) newStage(r clusters.Range, ca *authority.CA, at place, on p
 	st := &stage{
 		name: r.Name, ca: ca, api: in.api, place: at, platform: on, pilot: by, r: r, spent: &in.spent,
 		store:    evidence.NewStore(),
+		gate:     gate{run: in.run},
 		settling: make(chan struct{}, 1),
 		objects:  map[string]written{}, known: map[string]kind{}, calm: true,
 	}

@@ -31,7 +31,7 @@ func (p *pods) values(pl plan) map[string]any {
 	small := map[string]any{"requests": map[string]any{"cpu": "10m", "memory": "64Mi"}}
 	return map[string]any{
 		"revision": revision(p.r), "env": env, "meshConfig": config,
-		"extraContainerArgs": []any{pl.plaintext(":" + strconv.Itoa(portPilotPlain))},
+		"extraContainerArgs": []any{"--namespace=" + rootNamespace(p.r), pl.plaintext(":" + strconv.Itoa(portPilotPlain))},
 		"autoscaleEnabled":   false, "resources": small,
 		"seccompProfile": map[string]any{"type": "RuntimeDefault"},
 		"telemetry":      map[string]any{"enabled": false},

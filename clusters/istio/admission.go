@@ -1,0 +1,158 @@
+package istio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/admission"
+	"github.com/meshbreach/meshbreach/clusters/kubeapi"
+)
+
+// gate is what a range's API was last made to let in.
+type gate struct {
+	run string
+	now clusters.Admission
+}
+
+// admit makes the API let in what the policy says. It returns when the API
+// decides so. st.mu is held.
+func (st *stage) admit(ctx context.Context) error {
+	want := st.policy.Admission
+	if st.gate.now == want {
+		return nil
+	}
+	w, err := st.r.Workload(minter)
+	if err != nil {
+		return err
+	}
+	objects, err := admission.Objects(admission.Binding{
+		Suffix: st.name, Namespaces: map[string]string{labelRange: st.name}, Labels: map[string]string{labelRun: st.gate.run},
+		AuditOnly: want.AuditOnly,
+	})
+	if err != nil {
+		return err
+	}
+	do := st.api.Apply
+	if !want.Pipeline {
+		do = st.api.Delete
+	}
+	for _, o := range append(objects, pipeline(w)...) {
+		if err := do(ctx, o); err != nil {
+			return err
+		}
+	}
+	if want.Pipeline {
+		// Whatever runs no controllers has no account of this name to be refused.
+		if err := st.api.Apply(ctx, kubeapi.Account(w.Namespace, "default", nil)); err != nil {
+			return err
+		}
+	}
+	for _, o := range debugging(w) {
+		do := st.api.Apply
+		if !want.Debug {
+			do = st.api.Delete
+		}
+		if err := do(ctx, o); err != nil {
+			return err
+		}
+	}
+	if err := st.admits(ctx, w, want); err != nil {
+		return err
+	}
+	st.gate.now = want
+	return nil
+}
+
+// pipeline is what lets a workload's account make pods of its own account.
+func pipeline(w clusters.Workload) []kubeapi.Object {
+	return roled(w, "pipeline",
+		map[string]any{"apiGroups": []string{""}, "resources": []string{"pods"}, "verbs": []string{"create", "get", "delete"}},
+		map[string]any{"apiGroups": []string{""}, "resources": []string{"serviceaccounts"}, "resourceNames": []string{w.Account}, "verbs": []string{"use"}},
+	)
+}
+
+// debugging is what lets a workload's account into pods.
+func debugging(w clusters.Workload) []kubeapi.Object {
+	return roled(w, "debugging",
+		map[string]any{"apiGroups": []string{""}, "resources": []string{"pods/exec"}, "verbs": []string{"create", "get"}},
+		map[string]any{"apiGroups": []string{""}, "resources": []string{"pods/ephemeralcontainers"}, "verbs": []string{"patch", "update"}},
+	)
+}
+
+// roled is a role in a workload's namespace that its account has.
+func roled(w clusters.Workload, name string, rules ...any) []kubeapi.Object {
+	const group = "rbac.authorization.k8s.io"
+	meta := map[string]any{"namespace": w.Namespace, "name": name}
+	return []kubeapi.Object{
+		{"apiVersion": group + "/v1", "kind": "Role", "metadata": meta, "rules": rules},
+		{
+			"apiVersion": group + "/v1", "kind": "RoleBinding", "metadata": meta,
+			"roleRef":  map[string]any{"apiGroup": group, "kind": "Role", "name": name},
+			"subjects": []any{map[string]any{"kind": "ServiceAccount", "name": w.Account, "namespace": w.Namespace}},
+		},
+	}
+}
+
+// admits returns when the API decides as is wanted: about rights, and about one
+// pod that is against each policy.
+func (st *stage) admits(ctx context.Context, w clusters.Workload, want clusters.Admission) error {
+	allowed := func(verb, part string, want bool) func() error {
+		return func() error {
+			is, err := st.api.Allowed(ctx, w.Namespace, w.Account, verb, "pods", part)
+			if err == nil && is != want {
+				err = fmt.Errorf("may %s pods/%s: %v", verb, part, is)
+			}
+			return err
+		}
+	}
+	facts := []func() error{allowed("create", "", want.Pipeline), allowed("patch", "ephemeralcontainers", want.Debug)}
+	if want.Pipeline {
+		out := trial(w, w.Account, map[string]string{"sidecar.istio.io/inject": "false"})
+		facts = append(facts,
+			func() error { return st.held(ctx, w, out, admission.NoOptOut, want.AuditOnly) },
+			func() error { return st.held(ctx, w, trial(w, "default", nil), admission.OwnAccount, want.AuditOnly) },
+		)
+	}
+	for _, fact := range facts {
+		for {
+			err := fact()
+			if err == nil {
+				break
+			}
+			if !pause(ctx, st.place.pace()) {
+				return errors.Join(fmt.Errorf("wait until the API lets %s in as it should: %w", w.Name, context.Cause(ctx)), err)
+			}
+		}
+	}
+	return nil
+}
+
+// held says why a pod of the account is not refused by a policy, or why it is
+// when it should be let in.
+func (st *stage) held(ctx context.Context, w clusters.Workload, pod kubeapi.Object, policy string, in bool) error {
+	err := st.api.TryPod(ctx, w.Account, pod)
+	var no *kubeapi.StatusError
+	refused := errors.As(err, &no) && strings.Contains(no.Message, policy)
+	switch {
+	case refused && !in:
+		return nil
+	case err == nil && !in:
+		return errors.New(policy + " lets everything in")
+	}
+	return err
+}
+
+// trial is a pod that is not made.
+func trial(w clusters.Workload, account string, annotations map[string]string) kubeapi.Object {
+	return kubeapi.Object{
+		"apiVersion": "v1", "kind": "Pod",
+		"metadata": map[string]any{"namespace": w.Namespace, "name": "trial", "annotations": annotations},
+		"spec": map[string]any{
+			"serviceAccountName": account, "automountServiceAccountToken": false,
+			"containers": []any{map[string]any{"name": "app", "image": "none"}},
+		},
+	}
+}

@@ -1,0 +1,49 @@
+package scenarios
+
+import (
+	"slices"
+
+	"github.com/meshbreach/meshbreach/attacker"
+	"github.com/meshbreach/meshbreach/clusters"
+)
+
+// lacking is what an attempt needs and the mesh has not where it runs, with the
+// reason. A mesh that has the same everywhere says so in the expectations.
+func (p *player) lacking(policy clusters.Policy, a Attempt) []string {
+	here, ok := p.stage.mesh.(clusters.Proven)
+	if !ok {
+		return nil
+	}
+	able := here.Capabilities()
+	var out []string
+	if (policy.Identity.Leaf > 0 || policy.Identity.NoRenewal) && !slices.Contains(able, clusters.CanShortLive) {
+		out = append(out, string(clusters.CanShortLive)+": how long leaves live is set when a workload starts")
+	}
+	if foretold(a) && !slices.Contains(able, clusters.CanSignAccounts) {
+		out = append(out, string(clusters.CanSignAccounts)+": the platform's key is not ours, and it grants no such life itself")
+	}
+	return out
+}
+
+// foretold says whether an attempt needs an account token with a life that the
+// platform would not grant.
+func foretold(a Attempt) bool {
+	attack, ok := known(a.Attack)
+	if !ok {
+		return false
+	}
+	raw, err := params(a.With)
+	if err != nil {
+		return false // whoever makes the attempt will see why
+	}
+	decoded, err := attack.Decode(raw)
+	if err != nil {
+		return false
+	}
+	holder, ok := decoded.(attacker.Holder)
+	if !ok {
+		return false
+	}
+	_, tokens := holder.Holds()
+	return slices.ContainsFunc(tokens, func(t *attacker.Token) bool { return t.Kind == kindAccount && t.Expires != 0 })
+}
