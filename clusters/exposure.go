@@ -24,6 +24,10 @@ const (
 // are in nobody's configuration but that of the member's proxy.
 const CanaryConfig = "config"
 
+// CanaryObject names, in the same way, an object that the platform has taken:
+// its answer shows it as it was submitted, with an identity of the platform's own.
+const CanaryObject = "object"
+
 // Planted is an Installed that says by what things of a range can be told from
 // all others, when an answer holds them.
 type Planted interface {

@@ -25,6 +25,7 @@ type Policy struct {
 	Logging   Logging   `json:"logging,omitzero"`
 	Issuance  Issuance  `json:"issuance,omitzero"`
 	Exposure  Exposure  `json:"exposure,omitzero"`
+	Admission Admission `json:"admission,omitzero"`
 }
 
 // A Rule allows requests. Empty lists mean "any".

@@ -126,6 +126,9 @@ func switches(p clusters.Policy) []string {
 	add(p.Exposure.PlaintextXDS, "Configuration is also given without TLS.")
 	add(p.Exposure.ViewServices, "An ordinary account may list all services.")
 	add(p.Exposure.ProxyAdmin, "The proxies' administration is led to from outside.")
+	add(p.Admission.Pipeline, "An ordinary account may make pods, as a pipeline does.")
+	add(p.Admission.AuditOnly, "What is against the rules of admission is let in.")
+	add(p.Admission.Debug, "An ordinary account may debug pods.")
 	return out
 }
 

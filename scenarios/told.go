@@ -27,7 +27,7 @@ func (l *linter) told(at trail, a Attempt) {
 	at = at.at("reply")
 	l.known(at.at("holds"), "owner of a canary", b.Reply.Holds, append(castNames(), "target", clusters.AuthorityName)...)
 	if b.Reply.What != "" {
-		l.known(at.at("what"), "kind of canary", b.Reply.What, clusters.CanaryConfig)
+		l.known(at.at("what"), "kind of canary", b.Reply.What, clusters.CanaryConfig, clusters.CanaryObject)
 	}
 	if b.ReceiptAt != "" || b.Route != "" || b.Method != "" || b.Port != 0 {
 		l.say(at, "a breach is proven by a reply or by a receipt: beside reply nothing else is looked at")
@@ -38,7 +38,7 @@ func (l *linter) told(at trail, a Attempt) {
 }
 
 // searching are the attacks that look for canaries.
-func searching() []string { return []string{"act-as-proxy", "read-interface"} }
+func searching() []string { return []string{"act-as-proxy", "read-interface", "submit-object"} }
 
 // canary says in words what a reply would hold.
 func canary(t assertions.Told) string {

@@ -15,5 +15,6 @@ func Catalog() []attacker.Attack {
 		plainText(),
 		presentLeaf(),
 		readInterface(),
+		submitObject(),
 	}
 }

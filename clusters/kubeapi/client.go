@@ -25,6 +25,7 @@ type Object map[string]any
 type Client struct {
 	base  string
 	token string
+	as    string // whom the administrator acts as; himself when empty
 	http  *http.Client
 	kube  []byte // kubeconfig
 }
@@ -79,7 +80,10 @@ func IsNotFound(err error) bool {
 }
 
 // clusterWide are the kinds without a namespace.
-var clusterWide = []string{"Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"} //nolint:gochecknoglobals // a table
+var clusterWide = []string{ //nolint:gochecknoglobals // a table
+	"Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition",
+	"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "MutatingWebhookConfiguration",
+}
 
 // address is the path of an object.
 func address(o Object) (string, error) {
@@ -206,6 +210,9 @@ func (c *Client) send(ctx context.Context, method, path, kind string, body, out 
 	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	if c.as != "" {
+		req.Header.Set("Impersonate-User", c.as)
 	}
 	if kind != "" {
 		req.Header.Set("Content-Type", kind)

@@ -1,0 +1,18 @@
+package clusters
+
+// admissionMistakes are those of what a platform lets in.
+func admissionMistakes() []Weakening {
+	admission := func(name, doc string, scope Scope, make func(*Admission)) Weakening {
+		return Weakening{Name: name, Doc: doc, Scope: scope, Apply: func(p *Policy) { make(&p.Admission) }}
+	}
+	return []Weakening{
+		admission("admission-audit-only",
+			"What is against the rules of admission is written down, and let in. "+
+				"Istio, Linkerd and Consul alike: a ValidatingAdmissionPolicyBinding whose validationActions are Audit or Warn alone, as it was tried out with.",
+			ScopeMesh, func(a *Admission) { a.AuditOnly = true }),
+		admission("debug-for-workloads",
+			"An ordinary account may run commands in the pods of its namespace, and put containers into them. "+
+				"Istio, Linkerd and Consul alike: create on pods/exec, or patch on pods/ephemeralcontainers, outside of a role for emergencies; the role edit has the first.",
+			ScopeRange, func(a *Admission) { a.Debug = true }),
+	}
+}
