@@ -13,13 +13,14 @@ const believed = `failed to validate the JWT from cluster "": the service accoun
 
 func TestWhatIstiodSaysOfALeafIsRead(t *testing.T) {
 	for line, want := range map[string]string{
-		failed + "target JWT extraction error: no HTTP authorization header exists":                                                                            "target JWT extraction error: no HTTP authorization header exists",
-		failed + believed + `token audiences ["https://kubernetes.default.svc"] is invalid for the target audiences ["istio-ca"]]`:                             "token audiences is invalid for the target audiences",
-		failed + believed + `service account token has expired]`:                                                                                               "service account token has expired",
-		failed + believed + `service account UID (7a3e) does not match claim (51f0)]`:                                                                          "service account UID does not match claim",
-		"2026-11-22T16:24:52.5Z\terror\tserverca\tCSR signing error: requested TTL 2160h0m0s is greater than the max allowed TTL 24h0m0s\tclient=1.2.3.4:5":    "requested TTL is greater than the max allowed TTL",
-		"2026-11-22T16:24:52.5Z\twarn\tserverca\timpersonation not allowed, as node authorizer (CA_TRUSTED_NODE_ACCOUNTS) is not configured\tclient=1.2.3.4:5": "impersonation not allowed, as node authorizer is not configured",
-		"2026-11-22T16:24:52.5Z\twarn\tserverca\timpersonation failed for identity spiffe://x/ns/a/sa/b, error: no pods\tclient=1.2.3.4:5":                     "impersonation failed for identity, error: no pods",
+		failed + "target JWT extraction error: no HTTP authorization header exists":                                                "target JWT extraction error: no HTTP authorization header exists",
+		failed + believed + `token audiences ["https://kubernetes.default.svc"] is invalid for the target audiences ["istio-ca"]]`: "token audiences is invalid for the target audiences",
+		failed + believed + `service account token has expired]`:                                                                   "service account token has expired",
+		failed + believed + `service account UID (7a3e) does not match claim (51f0)]`:                                              "service account UID does not match claim",
+		"2026-11-22T16:24:52.6Z\twarn\tserverca\timpersonation failed for identity spiffe://r1.meshbreach.test/ns/r1-prod/sa/bank, error: caller (r1-prod/thief) is not allowed to impersonate\tclient=1.2.3.4:5": "impersonation failed for identity, error: caller is not allowed to impersonate",
+		"2026-11-22T16:24:52.5Z\terror\tserverca\tCSR signing error: requested TTL 2160h0m0s is greater than the max allowed TTL 24h0m0s\tclient=1.2.3.4:5":                                                       "requested TTL is greater than the max allowed TTL",
+		"2026-11-22T16:24:52.5Z\twarn\tserverca\timpersonation not allowed, as node authorizer (CA_TRUSTED_NODE_ACCOUNTS) is not configured\tclient=1.2.3.4:5":                                                    "impersonation not allowed, as node authorizer is not configured",
+		"2026-11-22T16:24:52.5Z\twarn\tserverca\timpersonation failed for identity spiffe://x/ns/a/sa/b, error: no pods\tclient=1.2.3.4:5":                                                                        "impersonation failed for identity, error: no pods",
 	} {
 		r, ok, err := parseAuthority([]byte(line+"\n"), time.Now())
 		if err != nil || !ok || !r.Signal.Refused || r.Signal.Reason != want || !r.Source.IsValid() || r.Signal.At.IsZero() {

@@ -33,7 +33,12 @@ func issuanceEnv(r clusters.Range, p clusters.Issuance, issuer string) map[strin
 	if p.OtherAudiences {
 		audiences += "," + issuer + "," + clusters.AudienceVault
 	}
-	env := map[string]string{"MAX_WORKLOAD_CERT_TTL": longest.String(), "TOKEN_AUDIENCES": audiences}
+	env := map[string]string{
+		"MAX_WORKLOAD_CERT_TTL": longest.String(), "TOKEN_AUDIENCES": audiences,
+		// As the charts have it, who is trusted is named although nobody of that
+		// name is there.
+		"CA_TRUSTED_NODE_ACCOUNTS": rootNamespace(r) + "/ztunnel",
+	}
 	if p.Forwarded {
 		env["TRUSTED_GATEWAY_CIDR"] = "10.0.0.0/8"
 	}
