@@ -152,6 +152,17 @@ func (p Place) named() error {
 	return nil
 }
 
+// WithAdmission is the choice for scenarios that make policies of admission,
+// which are for the whole cluster.
+func (c Choice) WithAdmission() Choice {
+	if p, ok := c.Provider.(existing.Provider); ok {
+		p.Parts = append(slices.Clone(p.Parts), "admission")
+		p.ClusterWide = append(slices.Clone(p.ClusterWide), "for the whole cluster: policies of admission, in force in the namespaces of this run alone")
+		c.Provider = p
+	}
+	return c
+}
+
 // Of says whether the provider has one of these names.
 func (c Choice) Of(providers ...string) bool { return slices.Contains(providers, c.Provider.Name()) }
 

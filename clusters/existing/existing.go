@@ -28,7 +28,9 @@ type Options struct {
 	// Mesh is the name of the mesh that will be installed, or none. What rights
 	// are needed depends on it.
 	Mesh string
-	// ClusterWide is what that mesh makes outside namespaces, a line a thing.
+	// Parts are further shipped roles that the run needs, without "meshbreach-".
+	Parts []string
+	// ClusterWide is what the run makes outside of namespaces, a line a thing.
 	ClusterWide []string
 	// Note, which may be nil, is told what is about to be made, a line a call.
 	Note func(string)

