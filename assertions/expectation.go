@@ -85,7 +85,7 @@ type Breach struct {
 type Told struct {
 	Status int    `json:"status,omitempty"` // HTTP status; 0 is any success
 	Holds  string `json:"holds"`            // cast name, target, or authority: whose canary
-	What   string `json:"what,omitempty"`   // config: a canary that is in the configuration of its proxy and in no other's
+	What   string `json:"what,omitempty"`   // config: a canary that is in the configuration of its proxy and in no other's; object: an object that the platform has taken
 }
 
 // Proves says whether what an attempt saw meets the predicate; target is the

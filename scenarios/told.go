@@ -43,7 +43,11 @@ func searching() []string { return []string{"act-as-proxy", "read-interface", "s
 // canary says in words what a reply would hold.
 func canary(t assertions.Told) string {
 	out := "a canary of " + cmp.Or(t.Holds, "the target")
-	if t.What != "" {
+	switch t.What {
+	case "":
+	case clusters.CanaryObject:
+		out = fmt.Sprintf("what %s submitted, or what was changed of %s, as the platform has taken it", t.Holds, t.Holds)
+	default:
 		out = fmt.Sprintf("a canary of the %s of %s's proxy", t.What, t.Holds)
 	}
 	if t.Status != 0 {

@@ -50,13 +50,18 @@ func (st *stage) admit(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, o := range debugging(w) {
+	for _, right := range []struct {
+		given   bool
+		objects []kubeapi.Object
+	}{{want.Debug, debugging(w)}, {want.Injector, injecting(st.r, w, st.gate.run)}, {want.Pipeline, []kubeapi.Object{injector(w, st.gate.run)}}} {
 		do := st.api.Apply
-		if !want.Debug {
+		if !right.given {
 			do = st.api.Delete
 		}
-		if err := do(ctx, o); err != nil {
-			return err
+		for _, o := range right.objects {
+			if err := do(ctx, o); err != nil {
+				return err
+			}
 		}
 	}
 	if err := st.admits(ctx, w, want); err != nil {
@@ -82,6 +87,44 @@ func debugging(w clusters.Workload) []kubeapi.Object {
 	)
 }
 
+// injecting is what lets a workload's account change what puts proxies into pods.
+func injecting(r clusters.Range, w clusters.Workload, run string) []kubeapi.Object {
+	const group = "rbac.authorization.k8s.io"
+	meta := map[string]any{"name": rootNamespace(r) + "-injector", "labels": map[string]string{labelRun: run}}
+	return []kubeapi.Object{{
+		"apiVersion": group + "/v1", "kind": "ClusterRole", "metadata": meta,
+		"rules": []any{
+			map[string]any{
+				"apiGroups": []string{"admissionregistration.k8s.io"}, "resources": []string{"mutatingwebhookconfigurations"},
+				"resourceNames": []string{injectorName(w)}, "verbs": []string{"get", "patch"},
+			},
+			map[string]any{"apiGroups": []string{""}, "resources": []string{"namespaces"}, "resourceNames": []string{w.Namespace}, "verbs": []string{"get", "patch"}},
+		},
+	}, {
+		"apiVersion": group + "/v1", "kind": "ClusterRoleBinding", "metadata": meta,
+		"roleRef":  map[string]any{"apiGroup": group, "kind": "ClusterRole", "name": meta["name"]},
+		"subjects": []any{map[string]any{"kind": "ServiceAccount", "name": w.Account, "namespace": w.Namespace}},
+	}}
+}
+
+func injectorName(w clusters.Workload) string { return w.Namespace + "-injector" }
+
+// injector is a webhook's configuration that stands for the mesh's own, which
+// others on this cluster may need: it looks at a kind that nobody has.
+func injector(w clusters.Workload, run string) kubeapi.Object {
+	return kubeapi.Object{
+		"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
+		"metadata": map[string]any{"name": injectorName(w), "labels": map[string]string{labelRun: run}},
+		"webhooks": []any{map[string]any{
+			"name": "injector.meshbreach.test", "failurePolicy": "Fail", "sideEffects": "None", "admissionReviewVersions": []string{"v1"},
+			"clientConfig": map[string]any{"service": map[string]any{"namespace": w.Namespace, "name": "injector", "path": "/inject"}},
+			"rules": []any{map[string]any{
+				"apiGroups": []string{"decoys.meshbreach.test"}, "apiVersions": []string{"v1"}, "operations": []string{"CREATE"}, "resources": []string{"decoys"},
+			}},
+		}},
+	}
+}
+
 // roled is a role in a workload's namespace that its account has.
 func roled(w clusters.Workload, name string, rules ...any) []kubeapi.Object {
 	const group = "rbac.authorization.k8s.io"
@@ -99,16 +142,20 @@ func roled(w clusters.Workload, name string, rules ...any) []kubeapi.Object {
 // admits returns when the API decides as is wanted: about rights, and about one
 // pod that is against each policy.
 func (st *stage) admits(ctx context.Context, w clusters.Workload, want clusters.Admission) error {
-	allowed := func(verb, part string, want bool) func() error {
+	allowed := func(want bool, attributes map[string]any) func() error {
 		return func() error {
-			is, err := st.api.Allowed(ctx, w.Namespace, w.Account, verb, "pods", part)
+			is, err := st.api.Permitted(ctx, w.Namespace, w.Account, attributes)
 			if err == nil && is != want {
-				err = fmt.Errorf("may %s pods/%s: %v", verb, part, is)
+				err = fmt.Errorf("whether it may %v: %v", attributes, is)
 			}
 			return err
 		}
 	}
-	facts := []func() error{allowed("create", "", want.Pipeline), allowed("patch", "ephemeralcontainers", want.Debug)}
+	facts := []func() error{
+		allowed(want.Pipeline, map[string]any{"namespace": w.Namespace, "verb": "create", "resource": "pods"}),
+		allowed(want.Debug, map[string]any{"namespace": w.Namespace, "verb": "patch", "resource": "pods", "subresource": "ephemeralcontainers"}),
+		allowed(want.Injector, map[string]any{"namespace": w.Namespace, "verb": "patch", "resource": "namespaces", "name": w.Namespace}),
+	}
 	if want.Pipeline {
 		out := trial(w, w.Account, map[string]string{"sidecar.istio.io/inject": "false"})
 		facts = append(facts,

@@ -28,6 +28,17 @@ func (c *Client) TryPod(ctx context.Context, account string, pod Object) error {
 	return nil
 }
 
+// Permitted says whether the API lets an account do what resource attributes of
+// a SubjectAccessReview say: namespace, verb, group, resource and so on.
+func (c *Client) Permitted(ctx context.Context, namespace, account string, attributes map[string]any) (bool, error) {
+	var answer struct{ Status struct{ Allowed bool } }
+	err := c.Create(ctx, "/apis/authorization.k8s.io/v1/subjectaccessreviews", Object{
+		"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+		"spec": map[string]any{"user": accountUser + namespace + ":" + account, "resourceAttributes": attributes},
+	}, &answer)
+	return answer.Status.Allowed, err
+}
+
 // failed is the annotation of an event about what was against a policy of
 // admission.
 const failed = "validation.policy.admission.k8s.io/validation_failure"

@@ -1,0 +1,161 @@
+package attacks
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/meshbreach/meshbreach/attacker"
+)
+
+// hook is the one webhook of a configuration.
+const hook = "injector.meshbreach.test"
+
+// path is where the object is asked for.
+func (p SubmitObject) path(t attacker.Target) (string, error) {
+	if p.Object == SubmitWebhook {
+		name, err := fill(p.Name, t)
+		return "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/" + name, err
+	}
+	namespace, err := nameOf(t, p.owner(), "namespace")
+	if err != nil {
+		return "", err
+	}
+	path := "/api/v1/namespaces/" + namespace
+	if p.Object == SubmitNamespace {
+		return path, nil
+	}
+	path += "/pods"
+	if p.pods() {
+		return path, nil
+	}
+	proxy, err := nameOf(t, p.In, "proxy")
+	if err != nil {
+		return "", err
+	}
+	name, _, _ := strings.Cut(proxy, ".")
+	if p.Object == SubmitCommand {
+		return path + "/" + name + "/exec?command=id&stdout=true", nil
+	}
+	return path + "/" + name + "/ephemeralcontainers", nil
+}
+
+// body is the object, or what is to change in it; nil for a command.
+func (p SubmitObject) body(name string, t attacker.Target) (any, error) {
+	switch p.Object {
+	case SubmitContainer:
+		return map[string]any{"spec": map[string]any{"ephemeralContainers": []any{
+			map[string]any{"name": name, "image": "none", "imagePullPolicy": "Never"},
+		}}}, nil
+	case SubmitWebhook:
+		change := maps.Clone(p.Change)
+		change["name"] = hook
+		return map[string]any{"webhooks": []any{change}}, nil
+	case SubmitNamespace:
+		return map[string]any{"metadata": map[string]any{"labels": p.Labels}}, nil
+	case SubmitCommand:
+		return nil, nil
+	case "", SubmitPod:
+	}
+	return p.pod(name, t)
+}
+
+// account is what the pod's account is called.
+func (p SubmitObject) account(t attacker.Target) (string, error) {
+	switch p.Account {
+	case "default":
+		return p.Account, nil
+	case "":
+		return nameOf(t, p.Token.Of, "account")
+	}
+	return nameOf(t, p.Account, "account")
+}
+
+// pod is one that no scheduler has, and that a cluster which looks at pods
+// closely would run.
+func (p SubmitObject) pod(name string, t attacker.Target) (any, error) {
+	account, err := p.account(t)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{
+		"apiVersion": "v1", "kind": "Pod",
+		"metadata": map[string]any{"name": name, "annotations": p.Annotations, "labels": p.Labels},
+		"spec": map[string]any{
+			"schedulerName": "meshbreach.test/nobody", "serviceAccountName": account, "automountServiceAccountToken": false,
+			"terminationGracePeriodSeconds": 0,
+			"securityContext":               map[string]any{"runAsNonRoot": true, "seccompProfile": map[string]any{"type": "RuntimeDefault"}},
+			"containers": []any{map[string]any{
+				"name": "app", "image": "none", "imagePullPolicy": "Never",
+				"securityContext": map[string]any{"allowPrivilegeEscalation": false, "capabilities": map[string]any{"drop": []string{"ALL"}}},
+			}},
+		},
+	}, nil
+}
+
+// taken says whether an answer is the object that was asked for, as the API has
+// taken it: something on the way may have made it harmless.
+func (p SubmitObject) taken(answer []byte, asked string) bool {
+	var got, sent map[string]any
+	if json.Unmarshal(answer, &got) != nil || json.Unmarshal([]byte(asked), &sent) != nil {
+		return false
+	}
+	meta, _ := got["metadata"].(map[string]any)
+	uid, _ := meta["uid"].(string)
+	return uid != "" && has(got, sent)
+}
+
+// has says whether all of a value is in another: the fields of a map, and each
+// item of a list in some item.
+func has(got, want any) bool {
+	switch want := want.(type) {
+	case nil:
+		return true // nothing was asked for
+	case map[string]any:
+		got, ok := got.(map[string]any)
+		for _, key := range slices.Sorted(maps.Keys(want)) {
+			ok = ok && has(got[key], want[key])
+		}
+		return ok
+	case []any:
+		got, ok := got.([]any)
+		for _, w := range want {
+			ok = ok && slices.ContainsFunc(got, func(g any) bool { return has(g, w) })
+		}
+		return ok
+	}
+	return reflect.DeepEqual(got, want)
+}
+
+// undo deletes the pod that was made, or takes away the labels that were set.
+// The user agent is that of a program: it is no part of the attempt.
+func (p SubmitObject) undo(ctx context.Context, f attacker.Foothold, made attacker.Knock, name string) error {
+	k := made
+	k.Headers = maps.Clone(made.Headers)
+	add(&k, "user-agent", "meshbreach/tidy")
+	switch {
+	case p.pods():
+		k.Method, k.Path, k.Body = "DELETE", made.Path+"/"+name+"?gracePeriodSeconds=0", ""
+		delete(k.Headers, "content-type")
+	case p.Object == SubmitNamespace:
+		none := map[string]any{}
+		for key := range p.Labels {
+			none[key] = nil
+		}
+		raw, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": none}})
+		if err != nil {
+			return err
+		}
+		k.Body = string(raw)
+	default:
+		return nil
+	}
+	if _, o := f.Fetch(ctx, k); o.Refusal != nil {
+		return fmt.Errorf("undo what was submitted at %s: %s %d %s", k.Path, o.Refusal.Layer, o.Refusal.Code, o.Refusal.Text)
+	}
+	return nil
+}
