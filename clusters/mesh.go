@@ -19,6 +19,8 @@ const (
 	// CanSignAccounts is for account tokens with a life that the platform would
 	// not grant, which takes its key.
 	CanSignAccounts Capability = "sign-account-tokens"
+	// CanAudit is for the platform's own log, where alone its refusals are seen.
+	CanAudit Capability = "platform-log"
 )
 
 // A Release is a version of a mesh, with the programs that it runs.

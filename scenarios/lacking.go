@@ -22,6 +22,9 @@ func (p *player) lacking(policy clusters.Policy, a Attempt) []string {
 	if foretold(a) && !slices.Contains(able, clusters.CanSignAccounts) {
 		out = append(out, string(clusters.CanSignAccounts)+": the platform's key is not ours, and it grants no such life itself")
 	}
+	if a.Expect[p.opts.Mesh.Name()].By == clusters.PlatformName && !slices.Contains(able, clusters.CanAudit) {
+		out = append(out, string(clusters.CanAudit)+": the platform's log is not ours, and its refusals are seen there alone")
+	}
 	return out
 }
 

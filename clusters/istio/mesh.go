@@ -83,6 +83,7 @@ func (Mesh) Capabilities(clusters.Release) []clusters.Capability {
 	return []clusters.Capability{
 		clusters.CanAuthorize, clusters.CanTokens, clusters.CanRotate,
 		clusters.CanSignal, clusters.CanWithhold, clusters.CanShortLive, clusters.CanSignAccounts,
+		clusters.CanAudit,
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/version"
 	client "k8s.io/client-go/kubernetes"
 
 	"golang.org/x/sync/errgroup"
@@ -33,6 +34,9 @@ type ground struct {
 	tag    string
 	issuer string // the iss claim of account tokens
 	api443 string // where pods reach the API, host:port
+	// lingers says that a container may be told to sleep before it ends, which
+	// clusters before Kubernetes 1.30 do not know.
+	lingers bool
 }
 
 // pods is the place of a range on a cluster: the cluster starts and stops what
@@ -138,6 +142,12 @@ func (g *ground) look(ctx context.Context) error {
 		return fmt.Errorf("ask the API who issues its tokens: %w", err)
 	}
 	g.issuer = about.Issuer
+	said, err := g.kube.Discovery().ServerVersion()
+	if err != nil {
+		return fmt.Errorf("ask the API for its version: %w", err)
+	}
+	is, err := version.ParseGeneric(said.GitVersion)
+	g.lingers = err == nil && is.AtLeast(version.MajorMinor(1, 30))
 	at, err := g.serviceIP(ctx, "default", "kubernetes")
 	g.api443 = netip.AddrPortFrom(at, 443).String()
 	return err
@@ -163,12 +173,13 @@ func (g *ground) define(ctx context.Context, ranges []clusters.Range) error {
 
 // onPods is what a mesh can do on this cluster. How long a leaf lives is set
 // when a pod is made, and a pod that is made again has another probe; the key
-// that account tokens are signed with is on nodes that may not be ours.
+// that account tokens are signed with, and the API's audit log, are on nodes
+// that may not be ours.
 func (g *ground) onPods(ctx context.Context, able []clusters.Capability) ([]clusters.Capability, error) {
 	lacks := []clusters.Capability{clusters.CanShortLive}
 	switch _, err := g.host.AccountKey(ctx); {
 	case errors.Is(err, kubernetes.ErrNoNodes):
-		lacks = append(lacks, clusters.CanSignAccounts)
+		lacks = append(lacks, clusters.CanSignAccounts, clusters.CanAudit)
 	case err != nil:
 		return nil, err
 	}

@@ -29,7 +29,11 @@ func (h *Host) remove(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("%s is left: %w", m, err))
 		}
 	}
-	return errors.Join(append(errs, empty(ctx, h.kube, names))...)
+	if err := errors.Join(append(errs, empty(ctx, h.kube, names))...); err != nil {
+		return err
+	}
+	// A mesh may have made things by the API itself; they carry the run's label.
+	return Remove(ctx, h.config, h.run, func(string) {})
 }
 
 // empty takes namespaces away and waits until they are gone.
