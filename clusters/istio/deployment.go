@@ -155,7 +155,7 @@ func (d *deployment) render(ctx context.Context, pl plan, replicas int) ([]kubea
 	for _, o := range objects {
 		if o["kind"] == "Deployment" {
 			found = true
-			if err := adjust(o, pl, replicas); err != nil {
+			if err := adjust(o, pl, replicas, d.in.lingers); err != nil {
 				return nil, fmt.Errorf("render the chart %s: %w", chartPilot, err)
 			}
 		}
@@ -166,9 +166,14 @@ func (d *deployment) render(ctx context.Context, pl plan, replicas int) ([]kubea
 	return objects, nil
 }
 
+// linger is how long an istiod that is replaced stays after its service has let
+// go of it. Without it proxies come back by way of rules of nodes that still
+// lead to it, and who waits for a dead address waits for 20 s.
+const linger = 2 * time.Second
+
 // adjust sets how many replicas there are, that another plan makes other pods,
 // and that nobody waits longer than needed for a pod to come and to go.
-func adjust(o kubeapi.Object, pl plan, replicas int) error {
+func adjust(o kubeapi.Object, pl plan, replicas int, lingers bool) error {
 	spec, _ := o["spec"].(map[string]any)
 	template, _ := spec["template"].(map[string]any)
 	meta, _ := template["metadata"].(map[string]any)
@@ -184,8 +189,11 @@ func adjust(o kubeapi.Object, pl plan, replicas int) error {
 	}
 	notes["meshbreach.test/plan"] = pl.sum()
 	meta["annotations"] = notes
-	pod["terminationGracePeriodSeconds"] = 1
+	pod["terminationGracePeriodSeconds"] = int((linger + time.Second) / time.Second)
 	if container, ok := containers[0].(map[string]any); ok {
+		if lingers {
+			container["lifecycle"] = map[string]any{"preStop": map[string]any{"sleep": map[string]any{"seconds": int(linger / time.Second)}}}
+		}
 		if probe, ok := container["readinessProbe"].(map[string]any); ok {
 			probe["initialDelaySeconds"], probe["periodSeconds"] = 0, 1
 		}

@@ -114,7 +114,7 @@ func tidy() error {
 }
 
 func newBed(m Mesh, rel clusters.Release, name string, ranges int) (*bed, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	provide := func(s clusters.Spec) (*clusters.Cluster, error) { return local.Provider{}.Up(ctx, s) }
 	if onCluster() {
@@ -130,15 +130,25 @@ func newBed(m Mesh, rel clusters.Release, name string, ranges int) (*bed, error)
 		return nil, errors.Join(err, c.Undo.Run(ctx))
 	}
 	b := &bed{Cluster: c, mesh: mesh.(*installed), sessions: map[string]*session.Client{}, up: time.Since(start)}
-	for _, r := range c.Ranges {
+	if err := b.greet(ctx); err != nil {
+		undo, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+		defer cancel()
+		return nil, errors.Join(err, c.Undo.Run(undo))
+	}
+	return b, nil
+}
+
+// greet opens the sessions and lets everybody serve.
+func (b *bed) greet(ctx context.Context) error {
+	for _, r := range b.Ranges {
 		for _, w := range r.Workloads {
-			stream, err := c.Host.Stream(w)
+			stream, err := b.Host.Stream(w)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			s := session.Connect(stream)
 			if _, err := s.Hello(ctx); err != nil {
-				return nil, err
+				return err
 			}
 			b.sessions[r.Name+"/"+w.Name] = s
 			if err := s.Serve(ctx, []attacker.Listen{
@@ -146,9 +156,9 @@ func newBed(m Mesh, rel clusters.Release, name string, ranges int) (*bed, error)
 				{Port: clusters.PortAdmin, Protocol: app.HTTP}, {Port: clusters.PortTCP, Protocol: app.TCP},
 				{Port: clusters.PortOpaque, Protocol: app.TCP},
 			}); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
-	return b, nil
+	return nil
 }
