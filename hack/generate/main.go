@@ -1,5 +1,5 @@
-// Command generate writes the files that are made from others: the schemas and
-// the catalogue's pages. It runs in the module's root. Its test finds stale
+// Command generate writes the files that are made from others: the schemas,
+// the catalogue's pages and the copies of the admission policies. It runs in the module's root. Its test finds stale
 // ones.
 package main
 
@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/meshbreach/meshbreach/clusters/admission"
 	"github.com/meshbreach/meshbreach/reports"
 	"github.com/meshbreach/meshbreach/scenarios"
 )
@@ -82,6 +83,15 @@ func generated() (map[string][]byte, error) {
 	out := map[string][]byte{"docs/report.schema.json": report, "scenarios/schema.json": file}
 	for name, page := range pages {
 		out[filepath.Join(catalogue, name)] = page
+	}
+	policies, err := fs.Glob(admission.Files, "*.yaml")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range policies {
+		if out[filepath.Join("docs/admission", name)], err = admission.Files.ReadFile(name); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
 }

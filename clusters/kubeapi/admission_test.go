@@ -1,0 +1,50 @@
+package kubeapi_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/meshbreach/meshbreach/clusters/kubeapi"
+)
+
+const submitted = `{"stage":"ResponseComplete","verb":"create","userAgent":"n1","objectRef":{"resource":"pods","namespace":"prod","name":"x"},` +
+	`"user":{"username":"system:serviceaccount:prod:thief"},"responseStatus":{"code":403},"stageTimestamp":"2026-07-01T10:00:00Z",` +
+	`"annotations":{"authorization.k8s.io/decision":"allow","validation.policy.admission.k8s.io/validation_failure":"[{\"policy\":\"mesh-own-account.r1\"},{\"policy\":\"mesh-no-opt-out.r1\"},{\"policy\":\"mesh-no-opt-out.r1\"}]"}}`
+
+func TestASubmissionNamesThePoliciesThatItWasAgainst(t *testing.T) {
+	r, ok, err := kubeapi.Submission([]byte(submitted), time.Now())
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	s := r.Signal
+	if want := "validation.policy.admission.k8s.io: mesh-no-opt-out mesh-own-account"; s.Reason != want || !s.Refused || s.Nonce != "n1" || s.Status != 403 || s.Method != "POST" || s.Path != "pods" {
+		t.Errorf("%+v", s)
+	}
+	r, _, err = kubeapi.Submission([]byte(strings.ReplaceAll(submitted, `"code":403`, `"code":201`)), time.Now())
+	if err != nil || r.Signal.Refused || r.Signal.Reason == "" {
+		t.Errorf("what was only written down: %+v %v", r.Signal, err)
+	}
+	forbidden := strings.ReplaceAll(strings.ReplaceAll(submitted, "validation_failure", "other"), `decision":"allow`, `decision":"forbid`)
+	r, _, err = kubeapi.Submission([]byte(forbidden), time.Now())
+	if err != nil || r.Signal.Reason != "authorization.k8s.io/decision: forbid" {
+		t.Errorf("without the right: %+v %v", r.Signal, err)
+	}
+}
+
+func TestOnlyWhatAnAccountSubmittedIsASubmission(t *testing.T) {
+	for what, line := range map[string]string{
+		"of the harness":   strings.ReplaceAll(submitted, "system:serviceaccount:prod:thief", kubeapi.Administrator),
+		"of a program":     strings.ReplaceAll(submitted, `"n1"`, `"kubectl/v1"`),
+		"a read":           strings.ReplaceAll(submitted, `"create"`, `"get"`),
+		"not answered yet": strings.ReplaceAll(submitted, "ResponseComplete", "RequestReceived"),
+		"a token":          strings.ReplaceAll(submitted, `"resource":"pods"`, `"resource":"serviceaccounts","subresource":"token"`),
+	} {
+		if r, ok, err := kubeapi.Submission([]byte(line), time.Now()); ok || err != nil {
+			t.Errorf("%s: %+v %v", what, r.Signal, err)
+		}
+	}
+	if _, _, err := kubeapi.Submission([]byte("{"), time.Now()); err == nil {
+		t.Error("half an event is one")
+	}
+}
