@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/goccy/go-yaml"
 
@@ -32,7 +31,7 @@ const kindBinding = "ValidatingAdmissionPolicyBinding"
 
 // A Binding says where the policies are in force.
 type Binding struct {
-	Suffix     string            // of all names, after a dot; Policy takes it off again
+	Suffix     string            // of all names, after a dot
 	Namespaces map[string]string // the labels of the namespaces
 	Labels     map[string]string // of the objects themselves
 	AuditOnly  bool              // what is against a policy is written down and let in
@@ -101,10 +100,4 @@ func (b Binding) place(o kubeapi.Object) error {
 		spec["validationActions"] = []string{"Audit"}
 	}
 	return nil
-}
-
-// Policy is the name of a policy without the suffix of a binding.
-func Policy(name string) string {
-	name, _, _ = strings.Cut(name, ".")
-	return name
 }

@@ -41,9 +41,3 @@ func TestABindingIsOfItsRangeAlone(t *testing.T) {
 		}
 	}
 }
-
-func TestThePolicyOfARangeIsKnownByItsShippedName(t *testing.T) {
-	if got := admission.Policy(admission.NoOptOut + ".r1"); got != admission.NoOptOut {
-		t.Error(got)
-	}
-}
