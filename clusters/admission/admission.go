@@ -5,6 +5,7 @@
 package admission
 
 import (
+	"bytes"
 	"embed"
 	"errors"
 	"fmt"
@@ -60,13 +61,12 @@ func Objects(b Binding) ([]kubeapi.Object, error) {
 }
 
 func documents(name string) ([]kubeapi.Object, error) {
-	f, err := Files.Open(name)
+	content, err := Files.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
 	var out []kubeapi.Object
-	for d := yaml.NewDecoder(f); ; {
+	for d := yaml.NewDecoder(bytes.NewReader(content)); ; {
 		var o kubeapi.Object
 		err := d.Decode(&o)
 		if errors.Is(err, io.EOF) {

@@ -164,29 +164,11 @@ func (in *installed) Delete(ctx context.Context, r clusters.Range, w clusters.Wo
 		if what == clusters.LifePod && g.form != clusters.FormBound {
 			continue
 		}
-		if err := in.disbelieved(ctx, g); err != nil {
+		if err := st.api.Disbelieved(ctx, g.token, g.audience); err != nil {
 			return clusters.Revision{}, fmt.Errorf("delete the %s of %s: %w", what, w.Name, err)
 		}
 	}
 	return rev, nil
-}
-
-// reviewEvery is the time between two questions about a token.
-const reviewEvery = 50 * time.Millisecond
-
-// disbelieved returns when the API says no to a token. It remembers for ten
-// seconds that a token was good, whatever has become of what it is bound to,
-// and asking does not make it remember for longer.
-func (in *installed) disbelieved(ctx context.Context, g given) error {
-	for {
-		review, err := in.api.Review(ctx, g.token, g.audience)
-		if err == nil && !review.Authenticated {
-			return nil
-		}
-		if !pause(ctx, reviewEvery) {
-			return errors.Join(fmt.Errorf("a token is still believed: %w", context.Cause(ctx)), err)
-		}
-	}
 }
 
 // Recreate makes a pod or an account of the same name.

@@ -204,7 +204,7 @@ func (m *machine) pace() time.Duration { return pollEvery }
 func (m *machine) follow(ctx context.Context, into *evidence.Store) {
 	var renewing sync.WaitGroup
 	renewing.Go(func() { m.renewTokens(ctx) })
-	tail(ctx, into, &log{evidence.Tail{Path: m.api.AuditLog()}, parseAudit}, &log{evidence.Tail{Path: m.api.AuditLog()}, parseReads})
+	tail(ctx, into, &log{evidence.Tail{Path: m.api.AuditLog()}, parsePlatform})
 	renewing.Wait()
 }
 

@@ -134,10 +134,7 @@ func (p *pods) pace() time.Duration { return 100 * time.Millisecond }
 
 // follow reads the API's audit log, where there is one to be had.
 func (p *pods) follow(ctx context.Context, into *evidence.Store) {
-	err := p.host.Audit(ctx, func(line []byte) {
-		note(into, parseAudit, line)
-		note(into, parseReads, line)
-	})
+	err := p.host.Audit(ctx, func(line []byte) { note(into, parsePlatform, line) })
 	if errors.Is(err, kubernetes.ErrNoNodes) {
 		return // and no signals come from there
 	}
