@@ -3,6 +3,7 @@ package istio
 import (
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
@@ -29,16 +30,24 @@ const (
 type berth struct {
 	in       *pods
 	workload clusters.Workload
+	admin    admin
 
-	mu        sync.Mutex
-	old       string    // the leaf that has to be replaced, DER
-	distrusts bool      // the roots that the agent verifies istiod with may be old
-	asked     time.Time // when that was last looked at
-	seen      time.Time // when the pod was last looked at
-	ailing    error     // what was seen then
+	mu      sync.Mutex
+	old     string    // the leaf that has to be replaced, DER
+	trusted []byte    // the roots that the agent was seen to verify istiod with
+	asked   time.Time // when it was last asked for others; zero when it has them
+	seen    time.Time // when the pod was last looked at
+	ailing  error     // what was seen then
 }
 
 var _ seat = (*berth)(nil)
+
+func (p *pods) newBerth(w clusters.Workload) *berth {
+	// The pod began with the roots of its time.
+	b := &berth{in: p, workload: w, trusted: p.ca.Bundle()}
+	b.admin = newAdmin(b.dial)
+	return b
+}
 
 func (b *berth) pod() string { return kubernetes.Pod(b.workload) }
 
@@ -50,17 +59,25 @@ func (b *berth) exec(ctx context.Context, command ...string) ([]byte, error) {
 	return b.in.host.Exec(ctx, b.workload.Namespace, b.pod(), containerProxy, command...)
 }
 
-// delivered is what the agent wrote last. It writes one file after the other.
+// delivered is what the agent wrote last, the leaf and its key in one reading.
 func (b *berth) delivered(ctx context.Context) (clusters.KeyPair, error) {
-	chain, err := b.exec(ctx, "cat", dirData+"/"+fileChain)
+	both, err := b.exec(ctx, "cat", dirData+"/"+fileChain, dirData+"/"+fileKey)
 	if err != nil {
 		return clusters.KeyPair{}, err
 	}
-	key, err := b.exec(ctx, "cat", dirData+"/"+fileKey)
-	if err != nil {
-		return clusters.KeyPair{}, err
+	var pair clusters.KeyPair
+	for {
+		block, rest := pem.Decode(both)
+		if block == nil {
+			return pair, nil
+		}
+		if text := pem.EncodeToMemory(block); block.Type == "CERTIFICATE" {
+			pair.Chain = append(pair.Chain, text...)
+		} else {
+			pair.Key = text
+		}
+		both = rest
 	}
-	return clusters.KeyPair{Chain: chain, Key: key}, nil
 }
 
 // behind compares the Envoy's with what the authority signs with now, and with
@@ -87,11 +104,13 @@ func (b *berth) behind(ctx context.Context, leaf, roots []byte) ([]string, error
 	if !equalSets(roots, b.in.ca.Bundle()) {
 		missing = append(missing, "the roots of the authority")
 	}
-	if ok, err := b.trusts(ctx); err != nil || !ok {
-		missing = append(missing, "roots to verify istiod with")
-		return missing, err
+	if len(missing) > 0 {
+		return missing, nil
 	}
-	return missing, nil
+	if ok, err := b.trusts(ctx); err != nil || !ok {
+		return []string{"roots to verify istiod with"}, err
+	}
+	return nil, nil
 }
 
 // errFixedLife is for leaves that are to live for another time than an hour.
@@ -103,17 +122,19 @@ func (b *berth) renew(ctx context.Context, lifetime time.Duration) error {
 	if lifetime != 0 && lifetime != podLeafLife {
 		return fmt.Errorf("renew the leaf of %s: %w", b.workload.Name, errFixedLife)
 	}
-	pair, err := b.delivered(ctx)
+	leaf, _, err := b.admin.secrets(ctx)
 	if err != nil {
 		return fmt.Errorf("renew the leaf of %s: %w", b.workload.Name, err)
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.distrusts = true
-	if chain := certificates(pair.Chain); len(chain) > 0 {
+	if chain := certificates(leaf); len(chain) > 0 {
+		b.mu.Lock()
 		b.old = chain[0]
+		b.mu.Unlock()
 	}
-	return nil
+	// What the agent knows its istiod by is asked for now, and looked at when
+	// the rest is there.
+	_, err = b.trusts(ctx)
+	return err
 }
 
 // fileTrust is what an agent verifies its istiod with, which comes from a
@@ -121,29 +142,33 @@ func (b *berth) renew(ctx context.Context, lifetime time.Duration) error {
 const fileTrust = "/var/run/secrets/istio/root-cert.pem"
 
 // trusts says whether an agent knows all roots of the authority and no other.
-// Where it does not, the kubelet is asked to bring the file up to date.
+// The kubelet is asked to bring the file up to date before it is looked at:
+// a command in a container costs more than all other looks.
 func (b *berth) trusts(ctx context.Context) (bool, error) {
+	want := b.in.ca.Bundle()
 	b.mu.Lock()
-	again := b.distrusts && time.Since(b.asked) >= askEvery
-	done := !b.distrusts
-	if again {
+	done, due, early := equalSets(b.trusted, want), time.Since(b.asked) >= askEvery, b.asked.IsZero()
+	if !done && due {
 		b.asked = time.Now()
 	}
 	b.mu.Unlock()
-	if done || !again {
+	switch {
+	case done || !due:
 		return done, nil
+	case early:
+		return false, b.in.refresh(ctx, b.workload.Namespace, b.pod())
 	}
 	roots, err := b.exec(ctx, "cat", fileTrust)
 	if err != nil {
 		return false, err
 	}
-	if equalSets(roots, b.in.ca.Bundle()) {
-		b.mu.Lock()
-		b.distrusts = false
-		b.mu.Unlock()
-		return true, nil
+	if !equalSets(roots, want) {
+		return false, b.in.refresh(ctx, b.workload.Namespace, b.pod())
 	}
-	return false, b.in.refresh(ctx, b.workload.Namespace, b.pod())
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.trusted, b.asked = roots, time.Time{}
+	return true, nil
 }
 
 // refresh makes the kubelet bring a pod's volumes up to date, by a change of

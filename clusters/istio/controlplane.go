@@ -116,7 +116,7 @@ func (st *stage) view(ctx context.Context, want bool) error {
 		if err == nil && allowed == want {
 			return nil
 		}
-		if !pause(ctx, st.place.pace()) {
+		if !pause(ctx, st.place.pace(0)) {
 			return fmt.Errorf("wait until %s may list services: %v: %w", w.Name, want, context.Cause(ctx))
 		}
 	}

@@ -198,7 +198,7 @@ func (m *machine) proxies() proxies {
 	return proxies{access: "./" + fileAccess, listener: "./" + fileListener, stock: m.stock}
 }
 
-func (m *machine) pace() time.Duration { return pollEvery }
+func (m *machine) pace(int) time.Duration { return pollEvery }
 
 // follow reads the API's audit log, and renews tokens as the kubelet does.
 func (m *machine) follow(ctx context.Context, into *evidence.Store) {

@@ -22,8 +22,8 @@ type place interface {
 	follow(ctx context.Context, into *evidence.Store)
 	// proxies are what differs in their configuration.
 	proxies() proxies
-	// pace is the time between two looks at a proxy.
-	pace() time.Duration
+	// pace is the time until the next look at something, after that many.
+	pace(looks int) time.Duration
 }
 
 // proxies is what proxies have to be told, depending on where they run.

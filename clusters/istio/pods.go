@@ -96,7 +96,7 @@ func (p *pods) launch(ctx context.Context) (clusters.Range, map[string]seat, err
 	out := map[string]seat{}
 	for _, w := range r.Workloads {
 		if w.Meshed {
-			p.seats[w.Name] = &berth{in: p, workload: w}
+			p.seats[w.Name] = p.newBerth(w)
 			out[w.Name] = p.seats[w.Name]
 		}
 	}
@@ -129,8 +129,11 @@ func (p *pods) proxies() proxies {
 	return proxies{access: "/dev/stdout", listener: "/dev/stdout", stock: strings.HasPrefix(p.hub, OfflineHub)}
 }
 
-// pace is slow: each look is a request of the API server to a node.
-func (p *pods) pace() time.Duration { return 100 * time.Millisecond }
+// pace is slow, and slower where it takes long: each look is a request of the
+// API server to a node, and honest load needs the same processors.
+func (p *pods) pace(looks int) time.Duration {
+	return min(time.Duration(1+looks/10)*100*time.Millisecond, 500*time.Millisecond)
+}
 
 // follow reads the API's audit log, where there is one to be had.
 func (p *pods) follow(ctx context.Context, into *evidence.Store) {

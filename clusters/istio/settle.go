@@ -73,7 +73,7 @@ func (l lack) String() string {
 // nothing old is open.
 func (s *sidecar) settle(ctx context.Context, guide pilot) error {
 	last := lack{changes: []string{"an answer of its administration"}}
-	for {
+	for looks := 0; ; looks++ {
 		missing, err := s.look(ctx)
 		if err == nil && missing.none() {
 			return nil
@@ -89,7 +89,7 @@ func (s *sidecar) settle(ctx context.Context, guide pilot) error {
 				return fmt.Errorf("settle the sidecar of %s: still missing: %s: no change arrives any more: %w", s.workload.Name, last, gone)
 			}
 		}
-		if !pause(ctx, s.pace) {
+		if !pause(ctx, s.pace(looks)) {
 			return errors.Join(fmt.Errorf("settle the sidecar of %s: still missing: %s: %w", s.workload.Name, last, context.Cause(ctx)), err)
 		}
 	}

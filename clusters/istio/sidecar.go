@@ -16,7 +16,7 @@ type sidecar struct {
 	workload clusters.Workload
 	seat     seat
 	admin    admin
-	pace     time.Duration // between two looks
+	pace     func(looks int) time.Duration // until the next look
 
 	shown   shownListener // what was last seen active; of the one who settles
 	version uint64        // of the listeners that it was read from
@@ -40,12 +40,12 @@ func (s *sidecar) expect(w want) {
 
 // whole reads the pair until its halves belong together.
 func (s *sidecar) whole(ctx context.Context) (clusters.KeyPair, error) {
-	for {
+	for looks := 0; ; looks++ {
 		pair, err := s.seat.delivered(ctx)
 		if err == nil && matching(pair) {
 			return pair, nil
 		}
-		if !pause(ctx, s.pace) {
+		if !pause(ctx, s.pace(looks)) {
 			return clusters.KeyPair{}, fmt.Errorf("copy the leaf of %s: %w", s.workload.Name, context.Cause(ctx))
 		}
 	}

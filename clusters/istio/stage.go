@@ -65,7 +65,7 @@ func (in *installed) newStage(r clusters.Range, ca *authority.CA, at place, on p
 	}
 	for _, w := range r.Workloads {
 		if w.Meshed {
-			st.sidecars = append(st.sidecars, &sidecar{workload: w, pace: at.pace()})
+			st.sidecars = append(st.sidecars, &sidecar{workload: w, pace: at.pace})
 		}
 	}
 	return st

@@ -29,6 +29,9 @@ func (p *pods) values(pl plan) map[string]any {
 	config := meshConfig(p.r, p.proxies())
 	config["defaultConfig"] = p.podProxyConfig()
 	small := map[string]any{"requests": map[string]any{"cpu": "10m", "memory": "64Mi"}}
+	// What is asked for is a share of a busy processor as well, and honest load
+	// goes through all proxies.
+	proxy := map[string]any{"requests": map[string]any{"cpu": "40m", "memory": "64Mi"}}
 	return map[string]any{
 		"revision": revision(p.r), "env": env, "meshConfig": config,
 		"extraContainerArgs": []any{"--namespace=" + rootNamespace(p.r), pl.plaintext(":" + strconv.Itoa(portPilotPlain))},
@@ -44,7 +47,7 @@ func (p *pods) values(pl plan) map[string]any {
 			"enableReaderRBAC":           false, // there is one cluster
 			"defaultPodDisruptionBudget": map[string]any{"enabled": false},
 			"logging":                    map[string]any{"level": pilotLevels(pl.issuance)},
-			"proxy":                      map[string]any{"resources": small, "logLevel": "warning"},
+			"proxy":                      map[string]any{"resources": proxy, "logLevel": "warning"},
 		},
 	}
 }
