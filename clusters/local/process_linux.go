@@ -123,11 +123,26 @@ func (p *process) fault(f clusters.Fault) error {
 	case clusters.FaultKill:
 		return p.signal(unix.SIGKILL)
 	case clusters.FaultHang:
-		return p.signal(unix.SIGSTOP)
+		return p.hang()
 	case clusters.FaultResume:
 		return p.signal(unix.SIGCONT)
 	default:
 		return errors.New("no such fault")
+	}
+}
+
+// hang stops the group and waits until the process has stopped or ended: a
+// thread on another processor would answer for a moment more.
+func (p *process) hang() error {
+	if err := p.signal(unix.SIGSTOP); err != nil {
+		return err
+	}
+	for {
+		// What is seen here stays to be seen by whoever waits for the end.
+		err := unix.Waitid(unix.P_PID, p.Pid(), nil, unix.WSTOPPED|unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return err
+		}
 	}
 }
 
