@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -43,5 +44,50 @@ func localOnly(t testing.TB) {
 	t.Helper()
 	if onCluster() {
 		t.Skip("NOT TESTED on a cluster: this test kills processes of provider local")
+	}
+}
+
+// A control plane without pods is seen at once, and the mesh holds its policy.
+func TestWithoutPodsOfIstiodThePolicyHoldsAndNoChangeArrives(t *testing.T) {
+	if !onCluster() {
+		t.Skip("istiod is a process here: see the test that kills it")
+	}
+	b := shared(t)
+	b.apply(t, friendly())
+	d, ok := b.mesh.stages[b.r().Name].pilot.(*deployment)
+	if !ok {
+		t.Fatal("istiod is no deployment")
+	}
+	if err := d.roll(limit(t), d.plan, 0); err != nil {
+		t.Fatal(err)
+	}
+	for from, want := range map[string]string{"web": "served 200", "thief": "http 403 RBAC: access denied envoy"} {
+		if o := b.knock(t, from, b.charge(t, from)); says(o) != want {
+			t.Errorf("%s without istiod: %s", from, says(o))
+		}
+	}
+	start := time.Now()
+	wants(t, b.unsettled(t, generous(), 20*time.Second), "bank", "no change arrives any more", "is ready")
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("it took %s to see that istiod is away", took)
+	}
+	if err := d.roll(limit(t), d.plan, 1); err != nil {
+		t.Fatal(err)
+	}
+	b.apply(t, friendly())
+}
+
+func TestAPolicyThatAsksForShortLivesIsRefusedOnPods(t *testing.T) {
+	if !onCluster() {
+		t.Skip("leaves live as long as a policy says here")
+	}
+	b := shared(t)
+	p := friendly()
+	p.Identity.Leaf = 2 * time.Second
+	_, err := b.mesh.Apply(limit(t), b.r(), p)
+	wants(t, err, "set when a pod is made")
+	b.apply(t, friendly())
+	if slices.Contains(b.mesh.Capabilities(), clusters.CanShortLive) {
+		t.Error("the mesh says that it can do it")
 	}
 }
