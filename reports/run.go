@@ -4,6 +4,7 @@ package reports
 
 import (
 	"encoding/json"
+	"math"
 	"time"
 )
 
@@ -36,6 +37,12 @@ type Run struct {
 
 // Seconds is a span in seconds.
 type Seconds float64
+
+// Duration is the same time, to the nanosecond: cut off, it would be one short
+// of what was measured as often as not.
+func (s Seconds) Duration() time.Duration {
+	return time.Duration(math.Round(float64(s) * float64(time.Second)))
+}
 
 // Totals counts outcomes of scenarios, verdicts of attempts, and honest load.
 type Totals struct {

@@ -96,7 +96,7 @@ func sum(n map[string]int) (all int) {
 // span writes seconds so that they stay under seven characters: 41ms, 1.2s,
 // 42s, 3m07s.
 func span(s Seconds) string {
-	d := time.Duration(float64(s) * float64(time.Second))
+	d := s.Duration()
 	switch {
 	case d == 0:
 		return "0s"

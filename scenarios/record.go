@@ -190,7 +190,7 @@ func rejudged(a reports.Attempt) (reports.Attempt, error) {
 	if a.Verdict == string(assertions.Skipped) {
 		return a, nil
 	}
-	t := tried{attempt: Attempt{ID: a.ID, Attack: a.Attack}, took: time.Duration(float64(a.Took) * float64(time.Second))}
+	t := tried{attempt: Attempt{ID: a.ID, Attack: a.Attack}, took: a.Took.Duration()}
 	if err := json.Unmarshal(a.Record, &t.record); err != nil {
 		return a, err
 	}
