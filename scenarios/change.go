@@ -42,6 +42,12 @@ func (p *player) patience(usual time.Duration) time.Duration {
 	return usual
 }
 
+// evidenceTime is how long signals may take: where changes take long, so does
+// what is read over the same ways.
+func (p *player) evidenceTime() time.Duration {
+	return max(evidenceLimit, p.patience(0)/5)
+}
+
 func (p *player) changeWithin(ctx context.Context, limit time.Duration, what string, act func(context.Context) (clusters.Revision, error)) assertions.Change {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

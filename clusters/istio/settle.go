@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -74,7 +75,7 @@ func (l lack) String() string {
 func (s *sidecar) settle(ctx context.Context, guide pilot) error {
 	last := lack{changes: []string{"an answer of its administration"}}
 	for looks := 0; ; looks++ {
-		missing, err := s.look(ctx)
+		missing, err := s.glance(ctx)
 		if err == nil && missing.none() {
 			return nil
 		}
@@ -93,6 +94,17 @@ func (s *sidecar) settle(ctx context.Context, guide pilot) error {
 			return errors.Join(fmt.Errorf("settle the sidecar of %s: still missing: %s: %w", s.workload.Name, last, context.Cause(ctx)), err)
 		}
 	}
+}
+
+// lookTime bounds one look: a connection that leads nowhere any more must not
+// take the time of those that would follow it.
+const lookTime = 5 * time.Second
+
+// glance is a look that comes to an end.
+func (s *sidecar) glance(ctx context.Context) (lack, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	return s.look(ctx)
 }
 
 // look says what is missing.
