@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -65,9 +66,18 @@ type trial struct {
 	record assertions.Record
 }
 
+// limit is how long a scenario may take.
+func (p *player) limit() time.Duration {
+	usual := DefaultTimeout
+	if p.patience(0) > 0 {
+		usual = PatientTimeout
+	}
+	return cmp.Or(p.opts.Timeout, usual)
+}
+
 func (p *player) play(ctx context.Context, s Scenario) *played {
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, p.opts.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, p.limit())
 	defer cancel()
 	out := &played{player: p, scenario: s, rate: p.opts.Rate}
 	for _, a := range s.Attempts {
@@ -264,7 +274,7 @@ func (p *player) gather(ctx context.Context, policy clusters.Policy, rec *assert
 		}
 		q.Sources = append(q.Sources, o.Errands...)
 	}
-	limited, cancel := context.WithTimeout(ctx, evidenceLimit)
+	limited, cancel := context.WithTimeout(ctx, p.evidenceTime())
 	defer cancel()
 	signals, err := p.stage.mesh.Evidence(limited, p.rg, q)
 	if err != nil {

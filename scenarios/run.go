@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ type Options struct {
 	Probe     string        // path of the probe binary
 	Parallel  int           // ranges; 2 when zero
 	Rate      int           // honest requests a second in each range; 50 when zero
-	Timeout   time.Duration // for one scenario; 60 s when zero
+	Timeout   time.Duration // for one scenario; when zero, DefaultTimeout or PatientTimeout
 	Weaken    []string      // weakenings that the whole run is made with; no mutants then
 	FailFast  bool          // no new scenario after one failed
 	Progress  Progress      // may be nil
@@ -54,22 +55,15 @@ const (
 	DefaultParallel = 2
 	DefaultRate     = 50
 	DefaultTimeout  = 60 * time.Second
+	PatientTimeout  = 5 * time.Minute // on a mesh that asks for patience
 	undoLimit       = 2 * time.Minute // a cluster with nodes may take its time
 )
 
 func (o Options) withDefaults() Options {
-	o.Parallel = orDefault(o.Parallel, DefaultParallel)
-	o.Rate = orDefault(o.Rate, DefaultRate)
-	o.Timeout = orDefault(o.Timeout, DefaultTimeout)
+	o.Parallel = cmp.Or(o.Parallel, DefaultParallel)
+	o.Rate = cmp.Or(o.Rate, DefaultRate)
 	o.Parallel = min(o.Parallel, max(1, len(o.Scenarios)))
 	return o
-}
-
-func orDefault[T int | time.Duration](v, d T) T {
-	if v == 0 {
-		return d
-	}
-	return v
 }
 
 // Run makes a mesh, plays the scenarios and judges them. The report is valid

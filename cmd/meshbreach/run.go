@@ -54,7 +54,7 @@ is made. Ctrl-C ends a run cleanly: what was judged so far is reported.`,
 	f.add(cmd)
 	flags := cmd.Flags()
 	flags.IntVar(&f.rate, "rate", scenarios.DefaultRate, "honest requests a second in each range")
-	flags.DurationVar(&f.timeout, "timeout", scenarios.DefaultTimeout, "for one scenario")
+	flags.DurationVar(&f.timeout, "timeout", 0, fmt.Sprintf("for one scenario (default %s, and %s where the mesh is on a cluster of nodes)", scenarios.DefaultTimeout, scenarios.PatientTimeout))
 	flags.StringVar(&f.reportDir, "report-dir", "reports", `folder for reports; "" writes none`)
 	flags.StringSliceVar(&f.formats, "format", []string{"json", "junit", "markdown"}, "of reports: json, junit, markdown, text")
 	flags.StringSliceVar(&f.weaken, "weaken", nil, "make the whole run with a known mistake; may be repeated")
@@ -119,7 +119,7 @@ func (f *runFlags) options(cmd *cobra.Command, args []string) (o scenarios.Optio
 	if f.rate < 1 {
 		return o, c, fmt.Errorf("--rate %d: at least 1", f.rate)
 	}
-	if f.timeout <= 0 {
+	if f.timeout < 0 {
 		return o, c, fmt.Errorf("--timeout %s: longer than nothing", f.timeout)
 	}
 	for _, format := range f.formats {
