@@ -1,12 +1,16 @@
-// Package istio is the real Istio on provider local: istiod, pilot-agents and
-// Envoys as processes, before a Kubernetes API without nodes.
+// Package istio is the real Istio: on provider local istiod, pilot-agents and
+// Envoys as processes, before a Kubernetes API without nodes; on a cluster with
+// nodes Istio's own charts, and proxies that its webhook puts into pods. Only
+// where things run differs, which is what a place, a pilot, a seat and a
+// platform are for.
 //
 // Every range has an istiod of its own, with its own root of trust, its own
 // root namespace and the namespaces that it selects: so ranges share nothing
 // but the API, and what a scenario does to one mesh is not done to another.
-// An istiod and its pilot-agents run on the control network; the Envoys run
-// beside their workloads and are joined to their agents by sockets, so that an
-// agent can be restarted, and a leaf renewed, without a request being lost.
+// On local an istiod and its pilot-agents run on the control network; the
+// Envoys run beside their workloads and are joined to their agents by sockets,
+// so that an agent can be restarted, and a leaf renewed, without a request
+// being lost.
 //
 // What binds when: rules, tokens and the mode of mutual TLS travel in
 // listeners. A change replaces filter chains; connections on the old ones end
