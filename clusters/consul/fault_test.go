@@ -77,6 +77,8 @@ func TestWithoutItsServerAMeshHoldsWhatItHasAndTakesNothingNew(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-st.server.process.Done()
+	// A connection that was made while it hung, and never used, would say EOF.
+	st.server.api.close()
 	wants(t, b.unsettled(t, generous(), time.Second), "refused")
 	if o := b.knock(t, "web", b.charge(t)); !served(o) {
 		t.Errorf("honest traffic: %s", says(o))
