@@ -31,7 +31,7 @@ func (p Page) table(run Run) string {
 	for i := range rows {
 		rows[i] = without(rows[i], drop)
 	}
-	return p.draw(head, rows)
+	return p.lay(head, rows, p.widths(head, rows))
 }
 
 func empty(rows [][]cell, column int) bool {
@@ -52,8 +52,8 @@ func without[T any](row []T, drop map[int]bool) (kept []T) {
 	return kept
 }
 
-func (p Page) draw(head []string, rows [][]cell) string {
-	widths := p.widths(head, rows)
+// lay draws a table whose columns have these widths, a gap of two included.
+func (p Page) lay(head []string, rows [][]cell, widths []int) string {
 	t := table.New().Headers(head...).Wrap(true).
 		Border(lipgloss.NormalBorder()).BorderStyle(p.faint()).
 		BorderTop(false).BorderBottom(false).BorderLeft(false).BorderRight(false).

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -14,8 +15,9 @@ import (
 func newReport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "report",
-		Short: "Judge a stored run again, or write it in another format",
+		Short: "Judge a stored run again, compare it, or write it in another format",
 		Example: `  meshbreach report rejudge reports/report.json
+  meshbreach report compare before.json after.json
   meshbreach report convert reports/report.json --format junit
   meshbreach report schema > report.schema.json`,
 		Args: cobra.ArbitraryArgs,
@@ -23,7 +25,7 @@ func newReport() *cobra.Command {
 
 		SuggestionsMinimumDistance: 2,
 	}
-	cmd.AddCommand(newRejudge(), newConvert(), newSchema())
+	cmd.AddCommand(newRejudge(), newCompare(), newConvert(), newSchema())
 	return cmd
 }
 
@@ -56,6 +58,37 @@ any differs from the stored one. The exit code is that of the new verdicts.`,
 				fmt.Fprintln(out, "Every verdict is the stored one.")
 			}
 			return ended(judged.Exit)
+		},
+	}
+}
+
+func newCompare() *cobra.Command {
+	return &cobra.Command{
+		Use:   "compare FIRST SECOND",
+		Short: "Put the verdicts of two stored runs side by side",
+		Long: `Puts the verdicts of two stored runs side by side: of two releases of a mesh, of
+two places, of yesterday and today. A verdict that flips is marked with !, and
+another refusal, or what only one of them could show, with ~; for each of these
+it says what either run saw. The exit code is 1 when a verdict flips.`,
+		Example:           "  meshbreach report compare before.json after.json",
+		Args:              takes(2, "two report.json"),
+		ValidArgsFunction: completeFiles("json"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var runs [2]reports.Run
+			for i := range runs {
+				var err error
+				if runs[i], err = reports.Read(args[i]); err != nil {
+					return err
+				}
+			}
+			out := cmd.OutOrStdout()
+			if err := reports.SideBySide(out, runs[0], runs[1], reports.PageOf(out)); err != nil {
+				return err
+			}
+			if slices.ContainsFunc(reports.Compare(runs[0], runs[1]), func(d reports.Difference) bool { return d.Flip }) {
+				return ended(1)
+			}
+			return nil
 		},
 	}
 }
