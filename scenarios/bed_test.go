@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -54,6 +55,29 @@ func (b *Bed) Friend() (clusters.Workload, int, error) {
 		return w, 0, fmt.Errorf("nobody can enter the network of %s", w.Name)
 	}
 	return w, fd, nil
+}
+
+// Hello is one call of the friend's probe over the stream that is kept.
+func (b *Bed) Hello(ctx context.Context) error {
+	_, err := b.stage.players[0].sessions[b.scenario.Cast.Friend].Hello(ctx)
+	return err
+}
+
+// Exec is one command in the container of the friend's probe: a relay that
+// finds no input, and ends.
+func (b *Bed) Exec(ctx context.Context) error {
+	host, ok := b.stage.cluster.Host.(interface {
+		Exec(ctx context.Context, namespace, pod, container string, command ...string) ([]byte, error)
+	})
+	if !ok {
+		return errors.New("this place runs no commands in containers")
+	}
+	w, err := b.stage.players[0].rg.Workload(b.scenario.Cast.Friend)
+	if err != nil {
+		return err
+	}
+	_, err = host.Exec(ctx, w.Namespace, w.Name, "probe", "/probe", "-relay", "/run/probe/probe.sock")
+	return err
 }
 
 // Knock is the friend's honest call.

@@ -15,6 +15,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/builtin"
 	"github.com/meshbreach/meshbreach/reports"
 	"github.com/meshbreach/meshbreach/scenarios"
 )
@@ -27,6 +28,7 @@ type spent struct {
 	mu    sync.Mutex
 	times map[string][]float64  // seconds by scenario
 	peaks map[string]programMem // by program
+	asked int                   // requests of the platform's API, the most of a run
 }
 
 // programMem is the memory of all processes of a program.
@@ -49,7 +51,7 @@ func (s *spent) took(r reports.Run) {
 
 // watch looks at the processes before every attempt: a process that ends before
 // the next one is not seen.
-func (s *spent) watch(context.Context, scenarios.Moment, *clusters.Cluster, clusters.Range) {
+func (s *spent) watch(_ context.Context, _ scenarios.Moment, c *clusters.Cluster, _ clusters.Range) {
 	now := map[string]programMem{}
 	for name, mb := range processes() {
 		m := programMem{processes: len(mb), largest: slices.Max(mb)}
@@ -60,6 +62,9 @@ func (s *spent) watch(context.Context, scenarios.Moment, *clusters.Cluster, clus
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if h, ok := c.Host.(interface{ Requests() int }); ok {
+		s.asked = max(s.asked, h.Requests())
+	}
 	if s.peaks == nil {
 		s.peaks = map[string]programMem{}
 	}
@@ -69,8 +74,17 @@ func (s *spent) watch(context.Context, scenarios.Moment, *clusters.Cluster, clus
 	}
 }
 
-// processes are the peaks of memory, VmHWM in MB, of all processes that run in
-// our namespace, by program.
+// requests are those that a run made of the platform's API, the most of all runs;
+// 0 where nobody counts them.
+func (s *spent) requests() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked
+}
+
+// processes are the peaks of memory, VmHWM in MB, of all processes of the run, by
+// program: those of our namespace, which on provider local has no others, or
+// else our own and those of the nodes, which have namespaces of their own.
 func processes() map[string][]float64 {
 	out := map[string][]float64{}
 	entries, err := os.ReadDir("/proc")
@@ -81,19 +95,33 @@ func processes() map[string][]float64 {
 		if _, err := strconv.Atoi(e.Name()); err != nil {
 			continue
 		}
+		name := program(e.Name())
+		if *providerName != builtin.Local && name != harness && within(e.Name()) {
+			continue // somebody else's
+		}
 		mb := peak(e.Name())
 		if mb == 0 {
 			continue // ended meanwhile
 		}
-		name := program(e.Name())
 		out[name] = append(out[name], mb)
 	}
 	return out
 }
 
+// harness is what we call ourselves.
+const harness = "harness"
+
+// within says whether a process is in our own namespace of processes, as far as
+// can be seen.
+func within(pid string) bool {
+	its, err := os.Readlink("/proc/" + pid + "/ns/pid")
+	ours, our := os.Readlink("/proc/self/ns/pid")
+	return err != nil || our != nil || its == ours
+}
+
 func program(pid string) string {
 	if pid == strconv.Itoa(os.Getpid()) {
-		return "harness"
+		return harness
 	}
 	raw, err := os.ReadFile("/proc/" + pid + "/cmdline")
 	first, _, _ := strings.Cut(string(raw), "\x00")
