@@ -10,5 +10,6 @@ type Admission struct {
 	Pipeline  bool `json:"pipeline,omitempty"`
 	AuditOnly bool `json:"auditOnly,omitempty"` // what is against the policies is written down and let in
 	Debug     bool `json:"debug,omitempty"`     // it may also run commands in pods of its namespace, and put containers into them
+	FailOpen  bool `json:"failOpen,omitempty"`  // a pod that asks for a proxy is let in without one while the injector is away
 	Injector  bool `json:"injector,omitempty"`  // it may also change webhooks, and the labels by which namespaces are chosen for them
 }

@@ -14,6 +14,10 @@ func admissionMistakes() []Weakening {
 			"An ordinary account may run commands in the pods of its namespace, and put containers into them. "+
 				"Istio, Linkerd and Consul alike: create on pods/exec, or patch on pods/ephemeralcontainers, outside of a role for emergencies; the role edit has the first.",
 			ScopeRange, func(a *Admission) { a.Debug = true }),
+		admission("injector-fails-open",
+			"While the injector is away, pods that ask for a proxy are let in without one. "+
+				"Istio and Consul: failurePolicy Ignore in the webhook's configuration; Linkerd: as it comes.",
+			ScopeMesh, func(a *Admission) { a.FailOpen = true }),
 		admission("injector-for-workloads",
 			"An ordinary account may change the webhooks by which pods get their proxies, and the labels of namespaces. "+
 				"Istio, Linkerd and Consul alike: patch on mutatingwebhookconfigurations or on namespaces, as operators and installers ask for.",

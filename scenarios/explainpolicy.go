@@ -129,6 +129,7 @@ func switches(p clusters.Policy) []string {
 	add(p.Admission.Pipeline, "An ordinary account may make pods, as a pipeline does.")
 	add(p.Admission.AuditOnly, "What is against the rules of admission is let in.")
 	add(p.Admission.Debug, "An ordinary account may debug pods.")
+	add(p.Admission.FailOpen, "A pod that asks for a proxy is let in without one while the injector is away.")
 	add(p.Admission.Injector, "An ordinary account may change what puts proxies into pods.")
 	return out
 }

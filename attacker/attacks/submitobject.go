@@ -31,6 +31,9 @@ type SubmitObject struct {
 	// Annotations are those of a pod, and Labels those of a pod or a namespace.
 	Annotations map[string]string `json:"annotations,omitempty"`
 	Labels      map[string]string `json:"labels,omitempty"`
+	// Bare says that a pod to which something on the way has added a container
+	// is not as it was asked for: it has a proxy after all.
+	Bare bool `json:"bare,omitempty"`
 	// Account names a cast member whose account a pod runs as, or is default;
 	// the owner's of the token when empty.
 	Account string `json:"account,omitempty"`
@@ -55,6 +58,7 @@ func (p *SubmitObject) Check() error {
 		refuse(!pod && len(p.Annotations) > 0, "annotations are for a pod"),
 		refuse(!pod && p.Object != SubmitNamespace && len(p.Labels) > 0, "labels are for a pod or a namespace"),
 		refuse(!pod && p.Account != "", "account is for a pod"),
+		refuse(!pod && p.Bare, "bare is for a pod"),
 		refuse((pod || webhook) == (p.In != ""), "in names whose pod or namespace it is; a new pod and a webhook are nobody's"),
 		refuse(webhook != (p.Name != "") || webhook != (len(p.Change) > 0), "name and change are for a webhook, which takes both"),
 		checkBlanks(p.Name),

@@ -84,6 +84,7 @@ func submissions() map[string]attacks.SubmitObject {
 		"labels":       {Token: token, Labels: map[string]string{"istio.io/dataplane-mode": "none"}},
 		"account":      {Token: token, Account: "web"},
 		"no one's own": {Token: token, Account: "default"},
+		"bare":         {Token: token, Bare: true},
 		"container":    {Token: token, Object: attacks.SubmitContainer, In: "web"},
 		"webhook":      {Token: token, Object: attacks.SubmitWebhook, Name: "{web.namespace}-injector", Change: map[string]any{"failurePolicy": "Ignore"}},
 		"namespace":    {Token: token, Object: attacks.SubmitNamespace, In: "web", Labels: map[string]string{"istio-injection": "disabled"}},
@@ -138,7 +139,10 @@ func TestAnObjectThatWasMadeHarmlessOnTheWayIsNoBreach(t *testing.T) {
 		"annotation":  func(o map[string]any) { o["metadata"].(map[string]any)["annotations"] = map[string]any{} },
 		"account":     func(o map[string]any) { o["spec"].(map[string]any)["serviceAccountName"] = "another" },
 		"container":   func(o map[string]any) { o["spec"].(map[string]any)["ephemeralContainers"] = []any{} },
-		"webhook":     func(o map[string]any) { o["webhooks"].([]any)[0].(map[string]any)["failurePolicy"] = "Fail" },
+		"bare": func(o map[string]any) {
+			o["spec"].(map[string]any)["initContainers"] = []any{map[string]any{"name": "proxy"}}
+		},
+		"webhook": func(o map[string]any) { o["webhooks"].([]any)[0].(map[string]any)["failurePolicy"] = "Fail" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := &platform{alter: alter}
@@ -159,6 +163,7 @@ func TestSubmissionsThatMakeNoSenseAreRefused(t *testing.T) {
 		`{"object": "command", "in": "web", "annotations": {"a": "b"}}`: "annotations are for a pod",
 		`{"object": "command", "in": "web", "labels": {"a": "b"}}`:      "labels are for a pod or a namespace",
 		`{"object": "command", "in": "web", "account": "web"}`:          "account is for a pod",
+		`{"object": "command", "in": "web", "bare": true}`:              "bare is for a pod",
 		`{"object": "webhook", "name": "a"}`:                            "name and change are for a webhook",
 		`{"name": "{web.shoe}"}`:                                        "the word behind the dot",
 	} {

@@ -106,7 +106,15 @@ func (p SubmitObject) taken(answer []byte, asked string) bool {
 	}
 	meta, _ := got["metadata"].(map[string]any)
 	uid, _ := meta["uid"].(string)
-	return uid != "" && has(got, sent)
+	return uid != "" && has(got, sent) && (!p.Bare || containers(got) == containers(sent))
+}
+
+// containers counts those of a pod.
+func containers(pod map[string]any) int {
+	spec, _ := pod["spec"].(map[string]any)
+	main, _ := spec["containers"].([]any)
+	before, _ := spec["initContainers"].([]any)
+	return len(main) + len(before)
 }
 
 // has says whether all of a value is in another: the fields of a map, and each

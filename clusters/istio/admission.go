@@ -50,10 +50,13 @@ func (st *stage) admit(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := st.renewInjector(ctx, w, want); err != nil {
+		return err
+	}
 	for _, right := range []struct {
 		given   bool
 		objects []kubeapi.Object
-	}{{want.Debug, debugging(w)}, {want.Injector, injecting(st.r, w, st.gate.run)}, {want.Pipeline, []kubeapi.Object{injector(w, st.gate.run)}}} {
+	}{{want.Debug, debugging(w)}, {want.Injector, injecting(st.r, w, st.gate.run)}} {
 		do := st.api.Apply
 		if !right.given {
 			do = st.api.Delete
@@ -85,44 +88,6 @@ func debugging(w clusters.Workload) []kubeapi.Object {
 		map[string]any{"apiGroups": []string{""}, "resources": []string{"pods/exec"}, "verbs": []string{"create", "get"}},
 		map[string]any{"apiGroups": []string{""}, "resources": []string{"pods/ephemeralcontainers"}, "verbs": []string{"patch", "update"}},
 	)
-}
-
-// injecting is what lets a workload's account change what puts proxies into pods.
-func injecting(r clusters.Range, w clusters.Workload, run string) []kubeapi.Object {
-	const group = "rbac.authorization.k8s.io"
-	meta := map[string]any{"name": rootNamespace(r) + "-injector", "labels": map[string]string{labelRun: run}}
-	return []kubeapi.Object{{
-		"apiVersion": group + "/v1", "kind": "ClusterRole", "metadata": meta,
-		"rules": []any{
-			map[string]any{
-				"apiGroups": []string{"admissionregistration.k8s.io"}, "resources": []string{"mutatingwebhookconfigurations"},
-				"resourceNames": []string{injectorName(w)}, "verbs": []string{"get", "patch"},
-			},
-			map[string]any{"apiGroups": []string{""}, "resources": []string{"namespaces"}, "resourceNames": []string{w.Namespace}, "verbs": []string{"get", "patch"}},
-		},
-	}, {
-		"apiVersion": group + "/v1", "kind": "ClusterRoleBinding", "metadata": meta,
-		"roleRef":  map[string]any{"apiGroup": group, "kind": "ClusterRole", "name": meta["name"]},
-		"subjects": []any{map[string]any{"kind": "ServiceAccount", "name": w.Account, "namespace": w.Namespace}},
-	}}
-}
-
-func injectorName(w clusters.Workload) string { return w.Namespace + "-injector" }
-
-// injector is a webhook's configuration that stands for the mesh's own, which
-// others on this cluster may need: it looks at a kind that nobody has.
-func injector(w clusters.Workload, run string) kubeapi.Object {
-	return kubeapi.Object{
-		"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
-		"metadata": map[string]any{"name": injectorName(w), "labels": map[string]string{labelRun: run}},
-		"webhooks": []any{map[string]any{
-			"name": "injector.meshbreach.test", "failurePolicy": "Fail", "sideEffects": "None", "admissionReviewVersions": []string{"v1"},
-			"clientConfig": map[string]any{"service": map[string]any{"namespace": w.Namespace, "name": "injector", "path": "/inject"}},
-			"rules": []any{map[string]any{
-				"apiGroups": []string{"decoys.meshbreach.test"}, "apiVersions": []string{"v1"}, "operations": []string{"CREATE"}, "resources": []string{"decoys"},
-			}},
-		}},
-	}
 }
 
 // roled is a role in a workload's namespace that its account has.
@@ -158,7 +123,10 @@ func (st *stage) admits(ctx context.Context, w clusters.Workload, want clusters.
 	}
 	if want.Pipeline {
 		out := trial(w, w.Account, map[string]string{"sidecar.istio.io/inject": "false"})
+		asks := trial(w, w.Account, nil)
+		asks["metadata"].(map[string]any)["labels"] = map[string]string{labelProxy: proxyWanted}
 		facts = append(facts,
+			func() error { return st.held(ctx, w, asks, awayInjector, want.FailOpen) },
 			func() error { return st.held(ctx, w, out, admission.NoOptOut, want.AuditOnly) },
 			func() error { return st.held(ctx, w, trial(w, "default", nil), admission.OwnAccount, want.AuditOnly) },
 		)
@@ -177,17 +145,17 @@ func (st *stage) admits(ctx context.Context, w clusters.Workload, want clusters.
 	return nil
 }
 
-// held says why a pod of the account is not refused by a policy, or why it is
-// when it should be let in.
-func (st *stage) held(ctx context.Context, w clusters.Workload, pod kubeapi.Object, policy string, in bool) error {
+// held says why a pod of the account is not refused by what is named in the
+// refusal, or why it is when it should be let in.
+func (st *stage) held(ctx context.Context, w clusters.Workload, pod kubeapi.Object, by string, in bool) error {
 	err := st.api.TryPod(ctx, w.Account, pod)
 	var no *kubeapi.StatusError
-	refused := errors.As(err, &no) && strings.Contains(no.Message, policy)
+	refused := errors.As(err, &no) && strings.Contains(no.Message, by)
 	switch {
 	case refused && !in:
 		return nil
 	case err == nil && !in:
-		return errors.New(policy + " lets everything in")
+		return errors.New(by + " refuses nothing")
 	}
 	return err
 }

@@ -32,6 +32,26 @@ func TestASubmissionNamesThePoliciesThatItWasAgainst(t *testing.T) {
 	}
 }
 
+func TestASubmissionNamesTheWebhookThatWasNotThere(t *testing.T) {
+	kept := strings.ReplaceAll(strings.ReplaceAll(submitted, "validation_failure", "other"), `{"code":403}`,
+		`{"code":500,"reason":"InternalError","message":"Internal error occurred: failed calling webhook \"injector.test\": failed to call webhook: Post \"https://injector.prod.svc:443/inject?timeout=10s\": service \"injector\" not found"}`)
+	r, ok, err := kubeapi.Submission([]byte(kept), time.Now())
+	if s := r.Signal; err != nil || !ok || s.Reason != "failed calling webhook injector.test" || !s.Refused || s.Status != 500 {
+		t.Errorf("one that has to answer: %+v %v", r.Signal, err)
+	}
+	let := strings.NewReplacer("validation.policy.admission.k8s.io/validation_failure", "failed-open.mutation.webhook.admission.k8s.io/round_0_index_3",
+		`"code":403`, `"code":201`).Replace(submitted)
+	r, _, err = kubeapi.Submission([]byte(let), time.Now())
+	if s := r.Signal; err != nil || s.Refused || !strings.HasPrefix(s.Reason, "failed-open.mutation.webhook.admission.k8s.io: ") {
+		t.Errorf("one that need not: %+v %v", r.Signal, err)
+	}
+	// Who lacks the right has not come to any webhook, whatever it is called.
+	forbidden := strings.ReplaceAll(kept, "failed calling webhook", "webhooks")
+	if r, _, err = kubeapi.Submission([]byte(forbidden), time.Now()); err != nil || strings.Contains(r.Signal.Reason, "injector") {
+		t.Errorf("another failure: %+v %v", r.Signal, err)
+	}
+}
+
 func TestOnlyWhatAnAccountSubmittedIsASubmission(t *testing.T) {
 	for what, line := range map[string]string{
 		"of the harness":   strings.ReplaceAll(submitted, "system:serviceaccount:prod:thief", kubeapi.Administrator),
