@@ -43,13 +43,9 @@ func (c *Client) Permitted(ctx context.Context, namespace, account string, attri
 // admission.
 const failed = "validation.policy.admission.k8s.io/validation_failure"
 
-// away is what an event says about a webhook that did not answer and has to,
-// before its name in quotes; failedOpen begins the annotation that names one that
-// need not.
-const (
-	away       = "failed calling webhook "
-	failedOpen = "failed-open.mutation.webhook.admission.k8s.io"
-)
+// away is what an event says about a webhook that has to answer and did not,
+// before its name in quotes.
+const away = "failed calling webhook "
 
 // Submission reads an event of the audit log; false for one that is not about
 // an account that made or changed something. The user agent is the nonce of an
@@ -94,8 +90,6 @@ func Submission(line []byte, seen time.Time) (evidence.Record, bool, error) {
 		s.Reason = away + unanswered(e.ResponseStatus.Message)
 	case s.Refused:
 		s.Reason = "authorization.k8s.io/decision: " + e.Annotations["authorization.k8s.io/decision"]
-	default:
-		s.Reason = letIn(e.Annotations)
 	}
 	return evidence.Record{Signal: s}, err == nil, err
 }
@@ -106,22 +100,6 @@ func unanswered(message string) string {
 	_, after, _ := strings.Cut(message, away+`"`)
 	name, _, _ := strings.Cut(after, `"`)
 	return name
-}
-
-// letIn names the webhooks that would have looked at an object, were not there,
-// and need not be.
-func letIn(annotations map[string]string) string {
-	var names []string
-	for key, name := range annotations {
-		if strings.HasPrefix(key, failedOpen+"/") {
-			names = append(names, name)
-		}
-	}
-	if len(names) == 0 {
-		return ""
-	}
-	slices.Sort(names)
-	return failedOpen + ": " + strings.Join(slices.Compact(names), " ")
 }
 
 // againstPolicies names the policies that an object was against.
