@@ -55,6 +55,14 @@ type Redirecting interface {
 	OwnRules() Mesh
 }
 
+// A Threaded mesh has proxies with several worker threads. A change reaches
+// these at different moments.
+type Threaded interface {
+	Mesh
+	// WithWorkers is the mesh whose proxies have n of them each.
+	WithWorkers(n int) Mesh
+}
+
 // An Object is one rendered piece of configuration.
 type Object struct {
 	Workload string // whose proxy it is for; empty: everybody's

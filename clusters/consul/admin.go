@@ -10,21 +10,36 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/meshbreach/meshbreach/clusters/workers"
 )
 
-// admin asks an Envoy about itself, over its own socket.
-type admin struct{ client *http.Client }
-
-func newAdmin(path string) admin {
-	return admin{&http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", path)
-		},
-		DisableCompression: true,
-	}}}
+// admin asks an Envoy about itself, over its own sockets.
+type admin struct {
+	client  *http.Client
+	workers *workers.All
 }
 
-func (a admin) close() { a.client.CloseIdleConnections() }
+// newAdmin is for an Envoy of n workers, by the sockets of its administration and
+// of its workers.
+func newAdmin(n int, path, fence string) admin {
+	to := func(path string) func(context.Context) (net.Conn, error) {
+		return func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "unix", path) }
+	}
+	dial := to(path)
+	return admin{
+		client: &http.Client{Transport: &http.Transport{
+			DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
+			DisableCompression: true,
+		}},
+		workers: workers.New(n, to(fence)),
+	}
+}
+
+func (a admin) close() {
+	a.client.CloseIdleConnections()
+	a.workers.Close()
+}
 
 func (a admin) get(ctx context.Context, path string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://envoy"+path, nil)

@@ -184,7 +184,7 @@ func (in *installed) populate(ctx context.Context, st *stage) error {
 				return err
 			}
 			st.r.Workloads[i] = w
-			sidecars[i], err = newSidecar(w, in.host.Scratch(), token, st.store)
+			sidecars[i], err = newSidecar(in.mesh, w, in.host.Scratch(), token, st.store)
 			return err
 		})
 	}

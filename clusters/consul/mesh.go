@@ -41,13 +41,23 @@ const (
 
 // A Mesh is Consul. The zero value works.
 type Mesh struct {
-	// Workers is how many worker threads a sidecar has; 1 when zero.
+	// Workers is how many worker threads a sidecar has; workers.Default when
+	// zero. A change reaches them at different moments.
 	Workers int
 	// Own is that Consul's own command redirects, and not the provider.
 	Own bool
 }
 
-var _ clusters.Redirecting = Mesh{}
+var (
+	_ clusters.Redirecting = Mesh{}
+	_ clusters.Threaded    = Mesh{}
+)
+
+// WithWorkers is the mesh whose sidecars have n worker threads each.
+func (m Mesh) WithWorkers(n int) clusters.Mesh {
+	m.Workers = n
+	return m
+}
 
 // OwnRules is the mesh whose consul connect redirect-traffic redirects.
 func (m Mesh) OwnRules() clusters.Mesh {

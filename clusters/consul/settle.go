@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/workers"
 )
 
 // A shape is what can be seen of a range's entries in a sidecar's listeners.
@@ -98,7 +99,7 @@ func shownMarkers(raw string) []string {
 
 // statsSettling are what warms and drains, and how often listeners changed.
 const statsSettling = `^(listener_manager\.total_(listeners_warming|listeners_draining|filter_chains_draining)` +
-	`|cluster_manager\.warming_clusters|listener_manager\.listener_(added|modified|in_place_updated|removed))$`
+	`|cluster_manager\.warming_clusters|listener_manager\.listener_(added|modified|in_place_updated|removed)|` + workers.Statistics + `)$`
 
 // beforeDrain is how long after a change became active its drain may take to
 // show. The workers take the listener first.
@@ -156,7 +157,8 @@ func (s *sidecar) settledAt(n int) {
 	s.calm = n
 }
 
-// look is one look at a sidecar: its counters and what it lacks.
+// look is one look at a sidecar: what it lacks, and its counters from after its
+// workers took what it shows.
 func (s *sidecar) look(ctx context.Context, want shape) (counts, []string, error) {
 	all, err := s.admin.listeners(ctx)
 	if err != nil {
@@ -174,8 +176,15 @@ func (s *sidecar) look(ctx context.Context, want shape) (counts, []string, error
 			}
 		}
 	}
-	n, err := s.admin.counts(ctx, statsSettling)
-	return n, missing, err
+	if len(missing) > 0 {
+		return nil, missing, nil
+	}
+	var n counts
+	passed, err := workers.Passed(ctx, s.admin.workers, func(ctx context.Context) (_ map[string]int, err error) {
+		n, err = s.admin.counts(ctx, statsSettling)
+		return n, err
+	})
+	return n, passed, err
 }
 
 // counts are statistics by name.

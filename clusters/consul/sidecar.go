@@ -14,6 +14,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/evidence"
+	"github.com/meshbreach/meshbreach/clusters/workers"
 )
 
 // sidecar is a workload's proxy with what Consul should have told it.
@@ -38,6 +39,7 @@ type sidecar struct {
 // The files in a sidecar's folder.
 const (
 	fileAdmin   = "admin.sock"
+	fileFence   = "fence.sock" // answered by the workers
 	fileLog     = "envoy.pipe"
 	fileJournal = "envoy.log"
 	fileToken   = "token"
@@ -45,7 +47,7 @@ const (
 )
 
 // newSidecar makes the folder and opens the logs. What is read goes to the store.
-func newSidecar(w clusters.Workload, scratch string, token string, store *evidence.Store) (*sidecar, error) {
+func newSidecar(m Mesh, w clusters.Workload, scratch string, token string, store *evidence.Store) (*sidecar, error) {
 	s := &sidecar{workload: w, token: token, dir: filepath.Join(scratch, "consul-"+w.Range+"-"+serviceID(w))}
 	if err := os.Mkdir(s.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of %s: %w", w.Name, err)
@@ -53,7 +55,7 @@ func newSidecar(w clusters.Workload, scratch string, token string, store *eviden
 	if err := os.WriteFile(s.file(fileToken), []byte(token), 0o600); err != nil {
 		return nil, fmt.Errorf("write the token of %s: %w", w.Name, err)
 	}
-	s.admin = newAdmin(s.file(fileAdmin))
+	s.admin = newAdmin(workers.Number(m.Workers), s.file(fileAdmin), s.file(fileFence))
 	var err error
 	if s.journal.file, err = os.Create(s.file(fileJournal)); err != nil {
 		return nil, fmt.Errorf("make the log of %s: %w", w.Name, err)
@@ -105,7 +107,7 @@ const (
 
 // command is Consul's own; it becomes Envoy when it has made the bootstrap.
 func (s *sidecar) command(programs map[string]string, at netip.Addr, m Mesh) ([]string, error) {
-	over, err := overlay(s.file(fileAdmin), !m.Own)
+	over, err := overlay(s.file(fileAdmin), s.file(fileFence), !m.Own)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +122,7 @@ func (s *sidecar) command(programs map[string]string, at netip.Addr, m Mesh) ([]
 		"-ignore-envoy-compatibility",
 		"--",
 		"--config-yaml", over,
-		"--concurrency", strconv.Itoa(max(1, m.Workers)),
+		"--concurrency", strconv.Itoa(workers.Number(m.Workers)),
 		"--drain-time-s", drainTime, "--drain-strategy", "immediate",
 		"--log-level", "warning", "--component-log-level", "connection:debug",
 		"--log-path", s.file(fileLog), "--log-format", logFormat,
@@ -129,11 +131,15 @@ func (s *sidecar) command(programs map[string]string, at netip.Addr, m Mesh) ([]
 }
 
 // overlay is laid over Consul's bootstrap: the administration is out of every
-// workload's reach, and the proxy's own traffic carries the mark that spares it
-// from the capture. Consul's own rules spare it by user id, and there is only
-// one of those where nobody is root.
-func overlay(admin string, marked bool) (string, error) {
-	over := map[string]any{"admin": map[string]any{"address": map[string]any{"pipe": map[string]any{"path": admin}}}}
+// workload's reach, as are the workers' answers, and the proxy's own traffic
+// carries the mark that spares it from the capture. Consul's own rules spare it
+// by user id, and there is only one of those where nobody is root.
+func overlay(admin, fence string, marked bool) (string, error) {
+	pipe := func(path string) map[string]any { return map[string]any{"pipe": map[string]any{"path": path}} }
+	over := map[string]any{
+		"admin":            map[string]any{"address": pipe(admin)},
+		"static_resources": map[string]any{"listeners": []any{workers.Listener(pipe(fence))}},
+	}
 	if marked {
 		over["cluster_manager"] = map[string]any{"upstream_bind_config": map[string]any{"socket_options": []map[string]any{{
 			"description": "mark", "level": solSocket, "name": soMark, "int_value": mark, "state": "STATE_PREBIND",

@@ -11,38 +11,44 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/meshbreach/meshbreach/clusters/workers"
 )
 
 // admin asks an Envoy about itself, over its own sockets.
 type admin struct {
-	main, worker *http.Client
+	main    *http.Client
+	workers *workers.All
 }
 
-func newAdmin(p paths) admin { return admin{overSocket(p.admin), overSocket(p.fence)} }
-
-func overSocket(path string) *http.Client {
-	return &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", path)
-		},
-		DisableCompression: true,
-	}}
+func newAdmin(p paths, n int) admin {
+	to := func(path string) func(context.Context) (net.Conn, error) {
+		return func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "unix", path) }
+	}
+	dial := to(p.admin)
+	return admin{
+		main: &http.Client{Transport: &http.Transport{
+			DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
+			DisableCompression: true,
+		}},
+		workers: workers.New(n, to(p.fence)),
+	}
 }
 
 func (a admin) close() {
 	a.main.CloseIdleConnections()
-	a.worker.CloseIdleConnections()
+	a.workers.Close()
 }
 
 // largest bounds an answer of the admin socket.
 const largest = 16 << 20
 
-func get(ctx context.Context, c *http.Client, path string) ([]byte, error) {
+func (a admin) get(ctx context.Context, path string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://envoy"+path, nil)
 	if err != nil {
 		return nil, err
 	}
-	resp, err := c.Do(req)
+	resp, err := a.main.Do(req)
 	if err != nil {
 		return nil, err
 	}
@@ -57,11 +63,13 @@ func get(ctx context.Context, c *http.Client, path string) ([]byte, error) {
 	return body, nil
 }
 
-// passed returns when a worker has answered, and so has taken every change
-// that the main thread handed out before.
-func (a admin) passed(ctx context.Context) error {
-	_, err := get(ctx, a.worker, "/")
-	return err
+// passed says which workers are not known to have taken every change that the
+// main thread handed out before.
+func (a admin) passed(ctx context.Context) ([]string, error) {
+	return workers.Passed(ctx, a.workers, func(ctx context.Context) (map[string]int, error) {
+		n, err := a.stats(ctx, workers.Statistics)
+		return n.numbers, err
+	})
 }
 
 // A stats is what an Envoy counts, and the versions it names, by statistic.
@@ -72,7 +80,7 @@ type stats struct {
 
 // stats are the statistics whose names match.
 func (a admin) stats(ctx context.Context, filter string) (stats, error) {
-	body, err := get(ctx, a.main, "/stats?filter="+url.QueryEscape(filter))
+	body, err := a.get(ctx, "/stats?filter="+url.QueryEscape(filter))
 	if err != nil {
 		return stats{}, err
 	}
@@ -147,7 +155,7 @@ func (a admin) warmingSecrets(ctx context.Context) ([]string, error) {
 
 // dump reads one section of the configuration dump.
 func (a admin) dump(ctx context.Context, section string, into any) error {
-	body, err := get(ctx, a.main, "/config_dump?resource="+section)
+	body, err := a.get(ctx, "/config_dump?resource="+section)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/workers"
 )
 
 // paths are a sidecar's files in the scratch folder. Only the harness and the
@@ -24,7 +25,7 @@ import (
 type paths struct {
 	plane     string // socket: configuration and logs
 	admin     string // socket: the sidecar's own state
-	fence     string // socket: answered by a worker thread
+	fence     string // socket: answered by the worker threads
 	bootstrap string
 	log       string
 }
@@ -111,8 +112,8 @@ func (b *builder) plane(path string) *clusterv3.Cluster {
 	}
 }
 
-// fence is a listener that a worker thread answers. The main thread hands a
-// change to the workers by a queue, so an answer that was asked for after the
+// fence is a listener that the worker threads answer. The main thread hands a
+// change to the workers by queues, so an answer that was asked for after the
 // main thread showed the change proves that the worker has it as well.
 func (b *builder) fence(path string) *listenerv3.Listener {
 	m := b.http("fence", clusterPlane, logInbound)
@@ -125,8 +126,14 @@ func (b *builder) fence(path string) *listenerv3.Listener {
 	}}
 	m.CodecType = hcmv3.HttpConnectionManager_HTTP1
 	return &listenerv3.Listener{
-		Name:         "fence",
-		Address:      pipeAddress(path),
+		Name:       workers.Name,
+		StatPrefix: workers.Name,
+		Address:    pipeAddress(path),
+		ConnectionBalanceConfig: &listenerv3.Listener_ConnectionBalanceConfig{
+			BalanceType: &listenerv3.Listener_ConnectionBalanceConfig_ExactBalance_{
+				ExactBalance: &listenerv3.Listener_ConnectionBalanceConfig_ExactBalance{},
+			},
+		},
 		FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{b.filter("http", m)}}},
 	}
 }

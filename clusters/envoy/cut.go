@@ -76,7 +76,8 @@ func rulesAt(p clusters.Policy, workload string) []clusters.Rule {
 const (
 	statsSettling = `^(listener_manager\.total_(listeners_warming|listeners_draining|filter_chains_draining)` +
 		`|cluster_manager\.warming_clusters|(listener_manager\.lds|cluster_manager\.cds|extension_config_discovery\..*)\.version_text` +
-		`|listener\.0\.0\.0\.0_15006\.downstream_(pre_)?cx_active` +
+		`|listener\.0\.0\.0\.0_15006\.downstream_cx_active` +
+		`|connection_limit\..*\.active_connections` +
 		`|http\.http-.*\.downstream_(cx|rq)_active)$`
 	statInbound = "listener.0.0.0.0_15006.downstream_cx_active"
 )
@@ -84,9 +85,9 @@ const (
 // An open is what an Envoy has open towards its application.
 type open struct {
 	all      int            // connections
-	tcp      int            // connections that are not HTTP, or not yet anything
+	tcp      int            // connections that are not HTTP
 	requests int            // HTTP streams
-	byChain  map[string]int // HTTP connections
+	byChain  map[string]int // connections
 }
 
 func (s *sidecar) open(ctx context.Context) (open, stats, error) {
@@ -96,20 +97,25 @@ func (s *sidecar) open(ctx context.Context) (open, stats, error) {
 	}
 	n := all.numbers
 	o := open{all: n[statInbound], byChain: map[string]int{}}
-	o.tcp = o.all
-	for _, name := range slices.Sorted(maps.Keys(n)) {
-		chain, ok := strings.CutPrefix(name, "http.")
-		if !ok {
-			continue
-		}
-		if c, ok := strings.CutSuffix(chain, ".downstream_cx_active"); ok {
-			o.byChain[c] = n[name]
-			o.tcp -= n[name]
-		} else {
-			o.requests += n[name]
+	for name, n := range n {
+		if chain, ok := between(name, "http.", ".downstream_cx_active"); ok {
+			o.byChain[chain] = n
+		} else if chain, ok = between(name, "connection_limit.", ".active_connections"); ok {
+			o.byChain[chain] = n
+			o.tcp += n
+		} else if _, ok = between(name, "http.", ".downstream_rq_active"); ok {
+			o.requests += n
 		}
 	}
 	return o, all, nil
+}
+
+func between(s, before, after string) (string, bool) {
+	s, ok := strings.CutPrefix(s, before)
+	if !ok {
+		return "", false
+	}
+	return strings.CutSuffix(s, after)
 }
 
 // patience is how long settling waits for honest short requests to end before
@@ -159,7 +165,7 @@ func (s *sidecar) free(ctx context.Context, owed debt) (bool, error) {
 			return false, err
 		}
 		// The two moments need not be the same one.
-		noRequests, noTCP = noRequests || o.requests == 0, noTCP || o.tcp <= 0
+		noRequests, noTCP = noRequests || o.requests == 0, noTCP || o.tcp == 0
 		if o.all == 0 || owed == streams && noRequests && noTCP {
 			return true, nil
 		}
@@ -200,9 +206,6 @@ func (s *sidecar) drained(n stats, o open) []string {
 		if o.byChain[chain] > 0 {
 			missing = append(missing, fmt.Sprintf("%d connections of the replaced chain %s", o.byChain[chain], chain))
 		}
-	}
-	if o.tcp > 0 {
-		missing = append(missing, fmt.Sprintf("%d TCP connections that may be of a replaced chain", o.tcp))
 	}
 	return missing
 }

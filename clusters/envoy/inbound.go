@@ -53,7 +53,7 @@ func (b *builder) guarded(transport string) []*listenerv3.FilterChain {
 			continue // that chain has its place
 		}
 		tcp := b.chain(fmt.Sprintf("tcp-%d-%s", port, transport), transport, port)
-		tcp.Filters = []*listenerv3.Filter{b.tcpRules(), b.guardedTCP(tcp.Name)}
+		tcp.Filters = []*listenerv3.Filter{b.count(tcp.Name), b.tcpRules(), b.guardedTCP(tcp.Name)}
 		out = append(out, tcp)
 	}
 	return out
@@ -65,7 +65,7 @@ func (b *builder) plaintext() []*listenerv3.FilterChain {
 	var out []*listenerv3.FilterChain
 	for _, port := range ports(b.p.Plaintext) {
 		c := b.chain(fmt.Sprintf("open-%d", port), "", port)
-		c.Filters = []*listenerv3.Filter{b.tcpProxy(c.Name, clusterApplication, logInbound)}
+		c.Filters = []*listenerv3.Filter{b.count(c.Name), b.tcpProxy(c.Name, clusterApplication, logInbound)}
 		out = append(out, c)
 	}
 	return out

@@ -11,6 +11,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/authority"
+	"github.com/meshbreach/meshbreach/clusters/workers"
 )
 
 // installed is a mesh that runs.
@@ -78,7 +79,7 @@ func (in *installed) prepare(life context.Context, st *stage) error {
 		if s.plane, err = openPlane(life, s.files.plane, sink{w.Name, st.store}); err != nil {
 			return err
 		}
-		s.admin = newAdmin(s.files)
+		s.admin = newAdmin(s.files, workers.Number(in.mesh.Workers))
 		st.sidecars = append(st.sidecars, s)
 	}
 	st.mu.Lock()
@@ -121,7 +122,7 @@ const drainTime = "1"
 func (in *installed) command(p paths) []string {
 	return []string{
 		in.program, "-c", p.bootstrap,
-		"--concurrency", strconv.Itoa(max(1, in.mesh.Workers)),
+		"--concurrency", strconv.Itoa(workers.Number(in.mesh.Workers)),
 		"--disable-hot-restart",
 		"--drain-time-s", drainTime, "--drain-strategy", "immediate",
 		// The part main only warns of a limit that a sidecar needs not.

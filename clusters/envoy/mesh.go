@@ -31,13 +31,18 @@ const (
 
 // A Mesh is made of Envoys. The zero value works.
 type Mesh struct {
-	// Workers is how many worker threads a sidecar has; 1 when zero. With
-	// more than one, a change reaches them at different moments, and Settled
-	// proves it for one of them only.
+	// Workers is how many worker threads a sidecar has; workers.Default when
+	// zero. A change reaches them at different moments.
 	Workers int
 }
 
-var _ clusters.Mesh = Mesh{}
+var _ clusters.Threaded = Mesh{}
+
+// WithWorkers is the mesh whose sidecars have n worker threads each.
+func (m Mesh) WithWorkers(n int) clusters.Mesh {
+	m.Workers = n
+	return m
+}
 
 // Name is "envoy".
 func (Mesh) Name() string { return "envoy" }

@@ -10,7 +10,7 @@ import (
 )
 
 // settle returns when the sidecar holds what it was told: acknowledged,
-// active, nothing warming, the worker has it, and nothing old is open.
+// active, nothing warming, the workers have it, and nothing old is open.
 func (s *sidecar) settle(ctx context.Context, revision string) error {
 	missing, err := s.settling(ctx, revision)
 	switch {
@@ -113,7 +113,7 @@ func (s *sidecar) active(ctx context.Context) ([]string, error) {
 		return missing, nil
 	}
 	s.shown = want[listenerVersion]
-	return nil, s.admin.passed(ctx)
+	return s.admin.passed(ctx)
 }
 
 // show compares the active listeners with the wanted ones by the names of

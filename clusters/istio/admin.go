@@ -10,28 +10,20 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/meshbreach/meshbreach/clusters/workers"
 )
 
-// pathFence is answered by a worker itself.
-const pathFence = "/meshbreach/fence"
+// admin asks an Envoy about itself, through a listener that the worker threads
+// serve.
+type admin struct{ workers *workers.All }
 
-// admin asks an Envoy about itself, through a listener that a worker
-// thread serves.
-type admin struct{ http *http.Client }
-
-func newAdmin(dial func(context.Context) (net.Conn, error)) admin {
-	return admin{&http.Client{Transport: &http.Transport{
-		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
-		DisableCompression: true,
-	}}}
+func newAdmin(m Mesh, dial func(context.Context) (net.Conn, error)) admin {
+	return admin{workers.New(workers.Number(m.Workers), dial)}
 }
 
 // close is of one that may not have been made, where the mesh could not be.
-func (a admin) close() {
-	if a.http != nil {
-		a.http.CloseIdleConnections()
-	}
-}
+func (a admin) close() { a.workers.Close() }
 
 // largest bounds an answer.
 const largest = 32 << 20
@@ -41,7 +33,7 @@ func (a admin) get(ctx context.Context, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp, err := a.http.Do(req)
+	resp, err := a.workers.First().Do(req)
 	if err != nil {
 		return nil, err
 	}
@@ -56,16 +48,10 @@ func (a admin) get(ctx context.Context, path string) ([]byte, error) {
 	return body, nil
 }
 
-// passed returns when a worker has answered, and so has taken every change
-// that the main thread handed out before.
-func (a admin) passed(ctx context.Context) error {
-	_, err := a.get(ctx, pathFence)
-	return err
-}
-
 // The statistics that settling reads.
 const statsSettling = `^(listener_manager\.(total_(listeners_warming|listeners_draining|filter_chains_draining)|workers_started|lds\.(version|update_success))` +
-	`|cluster_manager\.(warming_clusters|cds\.update_success)|listener\.0\.0\.0\.0_15006\..*downstream_cx_active|http\.inbound_.*downstream_rq_active)$`
+	`|cluster_manager\.(warming_clusters|cds\.update_success)|listener\.0\.0\.0\.0_15006\..*downstream_cx_active|http\.inbound_.*downstream_rq_active` +
+	`|` + workers.Statistics + `)$`
 
 // stats are the numbers whose names match.
 func (a admin) stats(ctx context.Context) (map[string]uint64, error) {

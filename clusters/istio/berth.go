@@ -21,7 +21,7 @@ import (
 
 const (
 	containerProxy = "istio-proxy"
-	// portWorker is where a worker of the Envoy answers, on the pod's loopback
+	// portWorker is where the workers of the Envoy answer, on the pod's loopback
 	// link.
 	portWorker = 15099
 )
@@ -45,11 +45,13 @@ var _ seat = (*berth)(nil)
 func (p *pods) newBerth(w clusters.Workload) *berth {
 	// The pod began with the roots of its time.
 	b := &berth{in: p, workload: w, trusted: p.ca.Bundle()}
-	b.admin = newAdmin(b.dial)
+	b.admin = newAdmin(p.mesh, b.dial)
 	return b
 }
 
 func (b *berth) pod() string { return kubernetes.Pod(b.workload) }
+
+func (b *berth) guard() admin { return b.admin }
 
 func (b *berth) dial(ctx context.Context) (net.Conn, error) {
 	return b.in.host.Dial(ctx, b.workload.Namespace, b.pod(), portWorker)

@@ -27,6 +27,7 @@ type chair struct {
 	number   int    // in the range
 	dir      string // working folder of both: their paths are relative to it
 	envoy    clusters.Process
+	admin    admin
 
 	mu    sync.Mutex
 	agent clusters.Process
@@ -38,7 +39,7 @@ func (s *chair) file(name string) string { return filepath.Join(s.dir, name) }
 
 // The files of a sidecar's folder.
 const (
-	fileSocket   = "s" // answered by a worker of the Envoy
+	fileSocket   = "s" // answered by the workers of the Envoy
 	fileOverride = "override.json"
 	fileStandIn  = "envoy"
 	fileArgs     = "envoy.args"
@@ -137,7 +138,7 @@ func (s *chair) prepare() error {
 
 // machineBootstrap is what the agent's bootstrap is changed by: the mark that
 // spares the proxy's own traffic, where nothing else does, and a socket that
-// leads to a worker.
+// leads to the workers.
 func machineBootstrap(marked bool) map[string]any {
 	out := bootstrapOverride(map[string]any{"pipe": map[string]any{"path": "./" + fileSocket}})
 	if !marked {
@@ -175,6 +176,8 @@ func (s *chair) envoyArgs(ctx context.Context) ([]string, error) {
 		}
 	}
 }
+
+func (s *chair) guard() admin { return s.admin }
 
 func (s *chair) dial(ctx context.Context) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, "unix", s.file(fileSocket))

@@ -97,7 +97,9 @@ func newMachine(in *installed, h runner, api *kubeapi.API, at netip.Addr, r *clu
 	}
 	for i, w := range r.Workloads {
 		if w.Meshed {
-			m.seats = append(m.seats, &chair{on: m, workload: w, number: i, dir: filepath.Join(m.dir, strconv.Itoa(i))})
+			s := &chair{on: m, workload: w, number: i, dir: filepath.Join(m.dir, strconv.Itoa(i))}
+			s.admin = newAdmin(m.mesh, s.dial)
+			m.seats = append(m.seats, s)
 		}
 	}
 	return m, os.MkdirAll(m.dir, 0o700)

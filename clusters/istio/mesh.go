@@ -59,9 +59,8 @@ const (
 
 // A Mesh is Istio. The zero value works.
 type Mesh struct {
-	// Workers is how many worker threads a sidecar has; 1 when zero. With
-	// more than one, a change reaches them at different moments, and Settled
-	// proves it for one of them only.
+	// Workers is how many worker threads a sidecar has; workers.Default when
+	// zero. A change reaches them at different moments.
 	Workers int
 	// Drain is how long a replaced filter chain is kept for, in whole seconds;
 	// one when zero, where Istio's own default is 45. Zero of it would cut
@@ -71,7 +70,16 @@ type Mesh struct {
 	Own bool
 }
 
-var _ clusters.Redirecting = Mesh{}
+var (
+	_ clusters.Redirecting = Mesh{}
+	_ clusters.Threaded    = Mesh{}
+)
+
+// WithWorkers is the mesh whose sidecars have n worker threads each.
+func (m Mesh) WithWorkers(n int) clusters.Mesh {
+	m.Workers = n
+	return m
+}
 
 // OwnRules is the mesh whose pilot-agent redirects.
 func (m Mesh) OwnRules() clusters.Mesh {

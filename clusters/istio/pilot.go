@@ -7,6 +7,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/authority"
+	"github.com/meshbreach/meshbreach/clusters/workers"
 )
 
 // clusterID is how workloads say which cluster they are of.
@@ -58,7 +59,7 @@ func meshConfig(r clusters.Range, p proxies) map[string]any {
 // proxyConfig is what every proxy is told, wherever it runs.
 func (m Mesh) proxyConfig() map[string]any {
 	return map[string]any{
-		"concurrency":              max(1, m.Workers),
+		"concurrency":              workers.Number(m.Workers),
 		"drainDuration":            m.drain(),
 		"terminationDrainDuration": m.drain(),
 		"fileFlushInterval":        "0.010s",

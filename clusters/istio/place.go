@@ -2,7 +2,6 @@ package istio
 
 import (
 	"context"
-	"net"
 	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
@@ -59,8 +58,9 @@ type pilot interface {
 
 // A seat is what one proxy sits in.
 type seat interface {
-	// dial connects to the listener on which a worker answers.
-	dial(ctx context.Context) (net.Conn, error)
+	// guard is who asks the Envoy about itself. There is one, since nobody else
+	// may connect to the listener on which the workers answer.
+	guard() admin
 	// delivered is the leaf and key exactly as they were delivered last.
 	delivered(ctx context.Context) (clusters.KeyPair, error)
 	// behind says what of the leaf and of the roots that were delivered is not

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/workers"
 )
 
 // settled waits for all sidecars.
@@ -131,14 +132,16 @@ func (s *sidecar) look(ctx context.Context) (lack, error) {
 	if missing, err := s.secrets(ctx); err != nil || len(missing) > 0 {
 		return lack{changes: missing}, err
 	}
-	// What was seen active may have come since, and drain what was before it.
-	if n, err = s.admin.stats(ctx); err != nil {
-		return lack{}, err
+	// What was seen active may have come since. What it drains is looked at when
+	// all workers have taken it, after which nobody comes in the old way.
+	missing, err := workers.Passed(ctx, s.admin.workers, func(ctx context.Context) (map[string]uint64, error) {
+		n, err = s.admin.stats(ctx)
+		return n, err
+	})
+	if err != nil || len(missing) > 0 {
+		return lack{changes: missing}, err
 	}
-	if missing := busy(n); !missing.none() {
-		return missing, nil
-	}
-	return lack{}, s.admin.passed(ctx)
+	return busy(n), nil
 }
 
 // see looks at the inbound listener. What it holds is a quarter of a megabyte,

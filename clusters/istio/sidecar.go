@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/workers"
 )
 
 // sidecar is one Envoy as the range keeps it.
@@ -28,7 +29,7 @@ type sidecar struct {
 
 // sit says what the Envoy sits in, which is known when it runs.
 func (s *sidecar) sit(w clusters.Workload, in seat) {
-	s.workload, s.seat, s.admin = w, in, newAdmin(in.dial)
+	s.workload, s.seat, s.admin = w, in, in.guard()
 }
 
 // expect sets what has to be seen.
@@ -61,31 +62,10 @@ func (st *stage) renew(ctx context.Context) error {
 	return g.Wait()
 }
 
-// bootstrapOverride is merged into the agent's bootstrap: a listener on which a
-// worker answers and leads to the Envoy's administration.
+// bootstrapOverride is merged into the agent's bootstrap: a listener on which the
+// workers answer and lead to the Envoy's administration.
 func bootstrapOverride(address map[string]any) map[string]any {
-	route := func(prefix string, action map[string]any) map[string]any {
-		action["match"] = map[string]any{"prefix": prefix}
-		return action
-	}
-	return map[string]any{
-		"static_resources": map[string]any{"listeners": []any{map[string]any{
-			"name": "meshbreach", "address": address,
-			"filter_chains": []any{map[string]any{"filters": []any{map[string]any{
-				"name": "http",
-				"typed_config": map[string]any{
-					"@type":       types + "filters.network.http_connection_manager.v3.HttpConnectionManager",
-					"stat_prefix": "meshbreach", "codec_type": "HTTP1",
-					"http_filters": []any{map[string]any{"name": "router", "typed_config": map[string]any{"@type": types + "filters.http.router.v3.Router"}}},
-					"route_config": map[string]any{"virtual_hosts": []any{map[string]any{
-						"name": "all", "domains": []string{"*"},
-						"routes": []any{
-							route(pathFence, map[string]any{"direct_response": map[string]any{"status": 204}}),
-							route("/", map[string]any{"route": map[string]any{"cluster": "prometheus_stats"}}),
-						},
-					}}},
-				},
-			}}}},
-		}}},
-	}
+	return map[string]any{"static_resources": map[string]any{"listeners": []any{workers.Listener(address, map[string]any{
+		"match": map[string]any{"prefix": "/"}, "route": map[string]any{"cluster": "prometheus_stats"},
+	})}}}
 }

@@ -16,6 +16,7 @@ type where struct {
 	parallel int
 	probe    string
 	redirect string
+	workers  int
 	placeFlags
 	programFlags
 }
@@ -27,6 +28,7 @@ func (f *where) add(cmd *cobra.Command) {
 	flags.StringVar(&f.probe, "probe", "", "path of the probe (default: beside meshbreach, or on PATH)")
 	flags.StringVar(&f.redirect, "redirect", builtin.RedirectHarness, "whose rules redirect traffic to proxies: harness, mesh (its own, which takes root)")
 	completeWith(cmd, "redirect", func() []string { return []string{builtin.RedirectHarness, builtin.RedirectMesh} })
+	flags.IntVar(&f.workers, "proxy-workers", builtin.ProxyWorkers, "worker threads of each proxy")
 	f.programFlags.add(cmd)
 }
 
@@ -45,6 +47,9 @@ func (f *where) options(cmd *cobra.Command) (o scenarios.Options, c builtin.Choi
 	o.Provider = c.Provider
 	if o.Mesh, err = builtin.Redirected(c.Mesh, f.redirect); err != nil {
 		return o, c, fmt.Errorf("--redirect %w", err)
+	}
+	if o.Mesh, err = builtin.Threaded(o.Mesh, f.workers); err != nil {
+		return o, c, fmt.Errorf("--proxy-workers %w", err)
 	}
 	return o, c, nil
 }
@@ -71,6 +76,9 @@ func (f *where) handover(cmd *cobra.Command, c builtin.Choice) (builtin.Handover
 	}
 	h.ID = hex.EncodeToString(id)
 	h.Take(r)
+	if h.Proxy != "" {
+		h.Proxy += fmt.Sprintf(", %d workers", f.workers)
+	}
 	if f.redirect == builtin.RedirectMesh {
 		h.Proxy += ", to which the mesh's own rules redirect"
 	}

@@ -1,0 +1,134 @@
+// Package workers asks every worker thread of an Envoy, so that a change that
+// the main thread has handed out is known to have been taken by all of them.
+package workers
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+)
+
+// Default is how many a proxy has where nobody says: so many has one of Istio's
+// and one of Consul's on Kubernetes.
+const Default = 2
+
+// Number is n, or Default when it is zero.
+func Number(n int) int {
+	if n <= 0 {
+		return Default
+	}
+	return n
+}
+
+// An All is a kept connection to each worker of an Envoy, over a listener that
+// gives a new connection to the worker with the fewest and that nobody else
+// connects to.
+type All struct {
+	clients []*http.Client
+	dials   atomic.Int64
+}
+
+// New is for an Envoy with n workers, whose Listener is reached by dial.
+func New(n int, dial func(context.Context) (net.Conn, error)) *All {
+	a := &All{clients: make([]*http.Client, n)}
+	for i := range a.clients {
+		a.clients[i] = &http.Client{Transport: &http.Transport{
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				a.dials.Add(1)
+				return dial(ctx)
+			},
+			DisableCompression: true,
+			MaxConnsPerHost:    1,
+		}}
+	}
+	return a
+}
+
+// First is the client of one of the workers.
+func (a *All) First() *http.Client { return a.clients[0] }
+
+// Close ends the connections. None is as good as any.
+func (a *All) Close() {
+	if a == nil {
+		return
+	}
+	for _, c := range a.clients {
+		c.CloseIdleConnections()
+	}
+}
+
+// Statistics are the names of those that Passed reads, a regular expression.
+const Statistics = `listener\.` + Name + `\.worker_\d+\.downstream_cx_active`
+
+// Passed asks every worker, and says which are not known to have answered: none
+// is missing when all have taken every change that the main thread had handed
+// out before. The path is one that a worker answers itself. The numbers are the
+// statistics of now.
+func Passed[N int | uint64](ctx context.Context, a *All, numbers func(context.Context) (map[string]N, error)) ([]string, error) {
+	for {
+		before := a.dials.Load()
+		for _, c := range a.clients {
+			if err := ask(ctx, c); err != nil {
+				return nil, err
+			}
+		}
+		n, err := numbers(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if a.dials.Load() != before {
+			continue // what was counted need not be what was asked
+		}
+		missing := unheld(n, len(a.clients))
+		if len(missing) > 0 {
+			a.Close() // another connection goes where there is none
+		}
+		return missing, nil
+	}
+}
+
+// unheld says to which of the workers there is not just one connection.
+func unheld[N int | uint64](numbers map[string]N, workers int) []string {
+	var missing []string
+	seen := 0
+	for name, n := range numbers {
+		worker, ok := strings.CutPrefix(name, "listener."+Name+".worker_")
+		if !ok {
+			continue
+		}
+		if seen++; n != 1 {
+			id, _, _ := strings.Cut(worker, ".")
+			missing = append(missing, fmt.Sprintf("worker %s has %d connections that ask it instead of 1", id, n))
+		}
+	}
+	if seen != workers {
+		missing = append(missing, fmt.Sprintf("it has %d workers instead of %d", seen, workers))
+	}
+	slices.Sort(missing)
+	return missing
+}
+
+func ask(ctx context.Context, c *http.Client) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://envoy"+Path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	// A connection is kept only when all was read.
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		return err
+	}
+	if resp.StatusCode >= 300 {
+		return fmt.Errorf("%s answered %s", Path, resp.Status)
+	}
+	return nil
+}
