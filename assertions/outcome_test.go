@@ -199,7 +199,7 @@ func TestAWindowIsMeasuredFromTheMomentTheChangeWasAskedFor(t *testing.T) {
 		all = append(all, receipt("s", uint64(i), at))
 	}
 	got := assertions.Measure(ms(100), ms(200), seen, all)
-	want := assertions.Window{Tries: 4, Served: 2, FirstDenial: 32 * time.Millisecond, LastLeak: 41 * time.Millisecond}
+	want := assertions.Window{Tries: 4, Served: 2, FirstDenial: 32 * time.Millisecond, LastLeak: 41 * time.Millisecond, Late: 1}
 	if got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}

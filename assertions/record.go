@@ -96,6 +96,9 @@ type Window struct {
 	Served      int           `json:"served"`
 	FirstDenial time.Duration `json:"firstDenial"` // after Asked, nanoseconds; negative: none seen
 	LastLeak    time.Duration `json:"lastLeak"`    // after Asked; negative: none
+	// Late is how many of Served came after the first denial: a proxy's workers
+	// take a change at different moments.
+	Late int `json:"late,omitempty"`
 }
 
 // Measure computes a window from what the foe saw and the receipts of it. A
@@ -116,6 +119,9 @@ func Measure(asked, settled time.Time, seen []attacker.Observation, receipts []a
 		if d := r.At.Sub(asked); d >= 0 && !over(r.At) {
 			w.Served++
 			w.LastLeak = max(w.LastLeak, d)
+			if w.FirstDenial >= 0 && d > w.FirstDenial {
+				w.Late++
+			}
 		}
 	}
 	return w

@@ -53,6 +53,9 @@ func windowText(actual any) string {
 	if w.Served > 0 {
 		s += ", the last after " + w.LastLeak.String()
 	}
+	if w.Late > 0 {
+		s += fmt.Sprintf(", %d of them after the first denial", w.Late)
+	}
 	if w.FirstDenial >= 0 {
 		s += ", and the first was refused after " + w.FirstDenial.String()
 	}

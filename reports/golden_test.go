@@ -104,7 +104,7 @@ func leak() Scenario {
 			{ID: "revoked-while-open", Attack: "hold-connection", Expected: "blocked by target", Verdict: "leaked", Outcome: "fail",
 				Why: "3 requests were served in the window, the last 2.031 s after the change was asked for: the budget is 500 ms",
 				By:  "bank", Layer: "http", Reason: "rbac_access_denied_matched_policy[none]", Took: 2.2,
-				Window: &Window{Settled: 2.1, FirstDenial: 0.2, LastLeak: 2.031, Served: 3, Budget: 0.5}},
+				Window: &Window{Settled: 2.1, FirstDenial: 0.2, LastLeak: 2.031, Served: 3, Late: 1, Budget: 0.5}},
 			{ID: "revoked-fresh", Attack: "http-request", Expected: "blocked by target", Verdict: "blocked", Outcome: "pass",
 				Why: "held", By: "bank", Layer: "http", Reason: "rbac_access_denied_matched_policy[none]", Took: 0.2,
 				Window: &Window{Settled: 0.3, FirstDenial: 0.2}},

@@ -106,6 +106,7 @@ type Window struct {
 	FirstDenial Seconds `json:"firstDenial"` // until the first refusal
 	LastLeak    Seconds `json:"lastLeak"`    // until the last request that was served
 	Served      int     `json:"served"`      // requests served in the window
+	Late        int     `json:"late"`        // of them, after the first refusal
 	Budget      Seconds `json:"budget,omitempty"`
 }
 

@@ -142,7 +142,8 @@ func (a Attempt) verdictAndOutcome() string {
 	return clean(a.Verdict + ", " + a.Outcome)
 }
 
-// short is a window in a table cell: how many were served, for how long.
+// short is a window in a table cell: how many were served, for how long, and
+// how many of them after others had been refused.
 func (w *Window) short() string {
 	if w == nil {
 		return ""
@@ -150,7 +151,11 @@ func (w *Window) short() string {
 	if w.Served == 0 {
 		return "0 served"
 	}
-	return fmt.Sprintf("%d in %s", w.Served, span(w.LastLeak))
+	s := fmt.Sprintf("%d in %s", w.Served, span(w.LastLeak))
+	if w.Late > 0 {
+		s += fmt.Sprintf(", %d late", w.Late)
+	}
+	return s
 }
 
 // long is a window in full.
@@ -158,6 +163,9 @@ func (w *Window) long() string {
 	s := fmt.Sprintf("%d served", w.Served)
 	if w.Served > 0 {
 		s += " until " + span(w.LastLeak)
+	}
+	if w.Late > 0 {
+		s += fmt.Sprintf(", %d of them after the first denial", w.Late)
 	}
 	s += fmt.Sprintf(", first denial after %s, settled after %s", span(w.FirstDenial), span(w.Settled))
 	if w.Budget > 0 {

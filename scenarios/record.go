@@ -148,7 +148,7 @@ func withMutants(a reports.Attempt) reports.Attempt {
 func window(c assertions.Change) *reports.Window {
 	return &reports.Window{
 		Settled: reports.Seconds(c.Settled.Sub(c.Asked).Seconds()), FirstDenial: seconds(c.Window.FirstDenial),
-		LastLeak: seconds(c.Window.LastLeak), Served: c.Window.Served, Budget: reports.Seconds(c.Budget.Seconds()),
+		LastLeak: seconds(c.Window.LastLeak), Served: c.Window.Served, Late: c.Window.Late, Budget: reports.Seconds(c.Budget.Seconds()),
 	}
 }
 
