@@ -31,11 +31,11 @@ func (p Place) give() func(ctx context.Context, probe string) (string, error) {
 		return nil
 	}
 	return func(ctx context.Context, probe string) (string, error) {
-		return kind.Give(ctx, name, probe, p.images(askEngine(ctx))...)
+		return kind.Give(ctx, name, probe, p.note, p.images(askEngine(ctx))...)
 	}
 }
 
-// images are those of the mesh that the engine has.
+// images are those of the mesh that the flags name or that the engine has.
 func (p Place) images(e engine) []string {
 	if p.Mesh != (istio.Mesh{}).Name() {
 		return nil

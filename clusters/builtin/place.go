@@ -196,6 +196,8 @@ func (c Choice) Release(ctx context.Context, s Search) (clusters.Release, error)
 	if r.Hub == istio.OfflineHub {
 		c.place.note(fmt.Sprintf("images of Istio: %s/pilot:%s and %[1]s/proxyv2:%[2]s, which were made without a registry and have a stock Envoy", r.Hub, r.Tag))
 		r.Proxy = "stock Envoy of " + r.Hub + "/proxyv2:" + r.Tag
+	} else if r.Hub != "" && r.Tag != "" {
+		r.Proxy = "Envoy of " + r.Hub + "/proxyv2:" + r.Tag
 	}
 	switch {
 	case r.Charts != "":

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"strings"
 	"time"
 )
 
@@ -22,20 +23,47 @@ const configOwn = `{"static_resources":{"listeners":[{"name":"own","address":{"s
 {"name":"` + filterOwn + `","typed_config":{"@type":"type.googleapis.com/istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig"}},
 {"name":"envoy.filters.http.router","typed_config":{"@type":"type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}]}}]}]}]}}`
 
+// lacksOwn is in what an Envoy says that does not know the filter.
+const lacksOwn = "istio.envoy.config.filter.http.alpn"
+
+// validatesOwn are the arguments of an Envoy that is asked whether it does.
+func validatesOwn() []string {
+	return []string{"--mode", "validate", "--log-level", "error", "--config-yaml", configOwn}
+}
+
+// stockImage says whether the Envoy of an image of proxies is a stock build. Where
+// the image is says so of those that were made without a registry; any other is
+// asked, in a pod of its own.
+func (p *pods) stockImage(ctx context.Context) (bool, error) {
+	if p.hub == OfflineHub {
+		return true, nil
+	}
+	end, err := p.host.Once(ctx, rootNamespace(p.r), "whose-envoy", p.image("proxyv2"), append([]string{"envoy"}, validatesOwn()...)...)
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("ask the proxies' image whether its Envoy is Istio's own build: %w", err)
+	case end.Code == 0:
+		return false, nil
+	case strings.Contains(end.Said, lacksOwn):
+		return true, nil
+	}
+	return false, fmt.Errorf("ask the proxies' image whether its Envoy is Istio's own build: exit code %d: %s", end.Code, end.Said)
+}
+
 // OwnBuild says whether an Envoy is Istio's own build, which has filters that
 // stock Envoy lacks. Its version does not say so, hence it is asked to validate
 // a configuration with one of them. An error means that it could not be told.
 func OwnBuild(ctx context.Context, envoy string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, envoy, "--mode", "validate", "--log-level", "error", "--config-yaml", configOwn)
+	cmd := exec.CommandContext(ctx, envoy, validatesOwn()...)
 	cmd.WaitDelay = time.Second
 	said, err := cmd.CombinedOutput()
 	var refused *exec.ExitError
 	switch {
 	case err == nil && bytes.Contains(said, []byte("OK")):
 		return true, nil
-	case errors.As(err, &refused) && refused.Exited() && bytes.Contains(said, []byte("istio.envoy.config.filter.http.alpn")):
+	case errors.As(err, &refused) && refused.Exited() && bytes.Contains(said, []byte(lacksOwn)):
 		return false, nil
 	case err == nil:
 		err = errors.New("it does not say that the configuration is good")

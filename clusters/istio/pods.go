@@ -3,7 +3,6 @@ package istio
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"time"
 
@@ -27,6 +26,7 @@ type pods struct {
 	r     clusters.Range
 	pilot *deployment
 	seats map[string]*berth // by workload
+	stock bool              // the proxies' Envoy is no build of Istio's; known once deployed
 
 	mu    sync.Mutex
 	stood map[string]bool // understudies that were made, by workload
@@ -54,6 +54,10 @@ func (p *pods) deploy(ctx context.Context) error {
 		return err
 	}
 	var g errgroup.Group
+	g.Go(func() (err error) {
+		p.stock, err = p.stockImage(ctx)
+		return err
+	})
 	for _, namespace := range meshedNamespaces(p.r) {
 		g.Go(func() error {
 			if err := p.host.Namespace(ctx, namespace, map[string]string{enforce: "privileged"}); err != nil {
@@ -126,7 +130,7 @@ func revision(r clusters.Range) string { return r.Name }
 
 // Both logs of a proxy go to the container's own, and are told apart there.
 func (p *pods) proxies() proxies {
-	return proxies{access: "/dev/stdout", listener: "/dev/stdout", stock: strings.HasPrefix(p.hub, OfflineHub)}
+	return proxies{access: "/dev/stdout", listener: "/dev/stdout", stock: p.stock}
 }
 
 // pace is slow, and slower where it takes long: each look is a request of the

@@ -52,7 +52,7 @@ func (p Provider) create(ctx context.Context, name string, s state, h *home) (*c
 	)
 	var k *cluster
 	if err == nil {
-		k, err = open(name)
+		k, err = open(name, p.note)
 	}
 	if err == nil {
 		err = k.ready(ctx)

@@ -260,7 +260,7 @@ func (p Provider) found(ctx context.Context, name string, there Cluster, h *home
 	if !there.Running {
 		return nil, fmt.Errorf("not all of its nodes run; start their containers, or take it away with meshbreach down %s", short)
 	}
-	k, err := open(name)
+	k, err := open(name, p.note)
 	if err != nil {
 		return nil, err
 	}

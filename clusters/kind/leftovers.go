@@ -177,7 +177,7 @@ func (c Cluster) clean(ctx context.Context, run string, note func(string)) error
 		note(fmt.Sprintf("cluster %s stays as it is: not all of its nodes run", c.Name))
 		return nil
 	}
-	k, err := open(prefix + c.Name)
+	k, err := open(prefix+c.Name, note)
 	if err != nil {
 		return fmt.Errorf("cluster %s: %w", c.Name, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,9 +17,10 @@ import (
 	"sigs.k8s.io/kind/pkg/cluster/nodeutils"
 )
 
-// Load gives every node the images that the container engine has. What the
-// node has already, in the same making, is not sent again; what the engine has
-// not is left to the nodes to pull.
+// Load gives every node images. The engine pulls those that neither it nor a node
+// has, once for all nodes and runs; what it cannot pull is left to the nodes,
+// which may reach more. What a node has already, in the same making, is not sent
+// again.
 func (k *cluster) Load(ctx context.Context, refs ...string) error {
 	ids := make([]string, len(refs))
 	held := make([]map[string]string, len(k.nodes))
@@ -37,6 +39,15 @@ func (k *cluster) Load(ctx context.Context, refs ...string) error {
 	}
 	if err := g.Wait(); err != nil {
 		return err
+	}
+	for i, ref := range refs {
+		there := func(node map[string]string) bool { return node[full(ref)] != "" }
+		if ids[i] == "" && !slices.ContainsFunc(held, there) {
+			var err error
+			if ids[i], err = k.pulled(ctx, ref); err != nil {
+				return err
+			}
+		}
 	}
 	var send []string
 	into := map[nodes.Node]bool{}
@@ -63,6 +74,20 @@ func (k *cluster) Load(ctx context.Context, refs ...string) error {
 		}
 		return nil
 	})
+}
+
+// pulled is the id of an image that the engine has now; empty where it could not
+// be pulled.
+func (k *cluster) pulled(ctx context.Context, ref string) (string, error) {
+	k.tell("pulling image " + ref)
+	if _, err := (engine{}).run(ctx, "pull", "--quiet", ref); err != nil {
+		if ctx.Err() != nil {
+			return "", fmt.Errorf("pull image %s: %w", ref, context.Cause(ctx))
+		}
+		k.tell(fmt.Sprintf("the container engine cannot pull %s, so the nodes will have to: %v", ref, err))
+		return "", nil
+	}
+	return engine{}.imageID(ctx, ref)
 }
 
 // loadArchive gives every node an image whose reference names its content.

@@ -25,6 +25,7 @@ type cluster struct {
 	nodes  []nodes.Node
 	first  nodes.Node // the control plane
 	passes bool       // with its run
+	tell   func(string)
 }
 
 var (
@@ -34,13 +35,13 @@ var (
 	_ kubernetes.Passing   = (*cluster)(nil)
 )
 
-// open finds the nodes of a cluster.
-func open(name string) (*cluster, error) {
+// open finds the nodes of a cluster. Tell is told what takes long.
+func open(name string, tell func(string)) (*cluster, error) {
 	all, err := library().ListInternalNodes(name)
 	if err != nil {
 		return nil, fmt.Errorf("list its nodes: %w", explained(err))
 	}
-	k := &cluster{name: name, nodes: all}
+	k := &cluster{name: name, nodes: all, tell: tell}
 	if k.first, err = nodeutils.BootstrapControlPlaneNode(all); err != nil {
 		return nil, fmt.Errorf("find its control plane: %w", explained(err))
 	}

@@ -16,7 +16,7 @@ import (
 const kubeconfigFile = "kubeconfig"
 
 // Prepare makes the cluster of that name, or finds it, and gives its nodes the
-// probe and the images that the engine has, so that runs need no time for
+// probe and the images that the engine has or can pull, so that runs need no time for
 // that. The cluster stays; the result is the path of a kubeconfig for it,
 // which goes with it.
 func (p Provider) Prepare(ctx context.Context, probe string, images ...string) (kubeconfig string, err error) {
@@ -52,8 +52,7 @@ func (p Provider) Prepare(ctx context.Context, probe string, images ...string) (
 	return kubeconfig, nil
 }
 
-// give loads the probe, whose reference it returns, and images that the engine
-// has.
+// give loads the probe, whose reference it returns, and images.
 func (k *cluster) give(ctx context.Context, probe string, images []string) (string, error) {
 	dir, err := os.MkdirTemp("", "meshbreach-kind-")
 	if err != nil {
@@ -71,10 +70,11 @@ func (k *cluster) give(ctx context.Context, probe string, images []string) (stri
 	return ref, k.Load(ctx, images...)
 }
 
-// Give puts the probe, and images that the engine has, on the nodes of any
-// cluster of kind on this machine, whoever made it, and returns the probe's
-// reference. kind knows the cluster by that name, and kubeconfigs as kind-NAME.
-func Give(ctx context.Context, name, probe string, images ...string) (ref string, err error) {
+// Give puts the probe, and images that the engine has or can pull, on the nodes
+// of any cluster of kind on this machine, whoever made it, and returns the
+// probe's reference. kind knows the cluster by that name, and kubeconfigs as
+// kind-NAME. Note is told what takes long.
+func Give(ctx context.Context, name, probe string, note func(string), images ...string) (ref string, err error) {
 	names, err := library().List()
 	if err != nil {
 		return "", fmt.Errorf("list clusters: %w", explained(err))
@@ -82,7 +82,7 @@ func Give(ctx context.Context, name, probe string, images ...string) (ref string
 	if !slices.Contains(names, name) {
 		return "", fmt.Errorf("no cluster of kind is named %s on this machine", name)
 	}
-	k, err := open(name)
+	k, err := open(name, note)
 	if err != nil {
 		return "", fmt.Errorf("cluster %s: %w", name, err)
 	}

@@ -58,21 +58,26 @@ func (h *Host) pod(w clusters.Workload) *corev1.Pod {
 					corev1.ResourceCPU:    resource.MustParse("10m"),
 					corev1.ResourceMemory: resource.MustParse("24Mi"),
 				}},
-				SecurityContext: &corev1.SecurityContext{
-					RunAsNonRoot:             ptr.To(true),
-					RunAsUser:                ptr.To(int64(ImageUser)),
-					RunAsGroup:               ptr.To(int64(ImageUser)),
-					ReadOnlyRootFilesystem:   ptr.To(true),
-					AllowPrivilegeEscalation: ptr.To(false),
-					Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
-					SeccompProfile:           &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
-				},
+				SecurityContext: restricted(),
 				VolumeMounts: []corev1.VolumeMount{{Name: containerProbe, MountPath: folder}},
 			}},
 			Volumes: []corev1.Volume{{Name: containerProbe, VolumeSource: corev1.VolumeSource{
 				EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory},
 			}}},
 		},
+	}
+}
+
+// restricted is what level "restricted" of Pod Security wants of a container.
+func restricted() *corev1.SecurityContext {
+	return &corev1.SecurityContext{
+		RunAsNonRoot:             ptr.To(true),
+		RunAsUser:                ptr.To(int64(ImageUser)),
+		RunAsGroup:               ptr.To(int64(ImageUser)),
+		ReadOnlyRootFilesystem:   ptr.To(true),
+		AllowPrivilegeEscalation: ptr.To(false),
+		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+		SeccompProfile:           &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 	}
 }
 
