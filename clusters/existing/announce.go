@@ -16,6 +16,7 @@ func (p Provider) announce(config *rest.Config, spec clusters.Spec) error {
 		return fmt.Errorf("context %s: %w", p.Context, err)
 	}
 	p.note(fmt.Sprintf("context %s at %s agreed to be attacked; this run makes, all with the label %s=%s:", p.Context, config.Host, kubernetes.LabelRun, spec.Name))
+	p.note(fmt.Sprintf("  a Lease in %s, by which others see that the run lives", ConsentNamespace))
 	for _, r := range ranges {
 		told := map[string]bool{}
 		for _, w := range r.Workloads {

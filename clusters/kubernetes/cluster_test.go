@@ -2,12 +2,10 @@ package kubernetes_test
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -227,38 +225,5 @@ func TestALogIsFollowedThroughARestart(t *testing.T) {
 	}
 	if err := h.Follow(ctx, ns, "nobody", "main", func([]byte) {}); err == nil || !strings.Contains(err.Error(), "nobody") {
 		t.Errorf("a pod that is not there: %v", err)
-	}
-}
-
-func TestALockIsHeldByOneRunAtATime(t *testing.T) {
-	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
-	defer cancel()
-	o := kubernetes.Options{Config: config(t), Image: "none"}
-	_, one := up(t, ctx, o)
-	_, two := up(t, ctx, o)
-	name := "test-" + runName()
-	release, err := one.Lock(ctx, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	short, end := context.WithTimeoutCause(ctx, 2*time.Second, errors.New("patience"))
-	defer end()
-	if _, err := two.Lock(short, name); err == nil {
-		t.Fatal("two hold it")
-	}
-	if err := release(ctx); err != nil {
-		t.Fatal(err)
-	}
-	again, err := two.Lock(ctx, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := again(ctx); err != nil {
-		t.Fatal(err)
-	}
-	left, err := kube(t, o.Config).CoordinationV1().Leases("kube-system").Get(ctx, "meshbreach-"+name, metav1.GetOptions{})
-	if err == nil {
-		t.Errorf("lease %s is left", left.Name)
 	}
 }

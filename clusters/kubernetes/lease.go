@@ -6,103 +6,96 @@ import (
 	"fmt"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/tools/leaderelection"
-	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/ptr"
 )
 
+// All that a run makes has its name, or is there for all (kinds), so that two
+// runs on one cluster share nothing. A run is known to live by a Lease of its
+// name, which it makes before all else and renews.
 const (
 	leaseNamespace = metav1.NamespaceSystem // the one that every cluster has
-	leaseTime      = 10 * time.Second       // without renewal, until another takes it
-	leaseRenew     = 7 * time.Second        // within which it is renewed or given up
-	leaseAsk       = time.Second            // between questions for it, and renewals
+	leaseTime      = 15 * time.Second       // without renewal, after which its run is dead
+	leaseRenew     = 3 * time.Second        // between renewals
 )
 
-// Lock waits until this run alone has a thing of the whole cluster. It is a
-// Lease "meshbreach-NAME" in kube-system, renewed while it is held; one that
-// its holder does not renew for 10 s is taken over. release gives it back, and
-// is an error when it was lost meanwhile.
-func (h *Host) Lock(ctx context.Context, name string) (release func(ctx context.Context) error, err error) {
-	lock := &resourcelock.LeaseLock{
-		LeaseMeta:  metav1.ObjectMeta{Namespace: leaseNamespace, Name: manager + "-" + name},
-		Client:     h.kube.CoordinationV1(),
-		LockConfig: resourcelock.ResourceLockConfig{Identity: h.run},
-		Labels:     map[string]string{LabelRun: h.run},
+// lease is the one of a run.
+func (h *Host) lease() *coordinationv1.Lease {
+	return &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{Namespace: leaseNamespace, Name: manager + "-" + h.run, Labels: map[string]string{LabelRun: h.run}},
+		Spec:       coordinationv1.LeaseSpec{HolderIdentity: &h.run, LeaseDurationSeconds: ptr.To(int32(leaseTime / time.Second))},
 	}
-	held := make(chan struct{})
-	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Lock: lock, Name: name, ReleaseOnCancel: true,
-		LeaseDuration: leaseTime, RenewDeadline: leaseRenew, RetryPeriod: leaseAsk,
-		Callbacks: leaderelection.LeaderCallbacks{
-			OnStartedLeading: func(context.Context) { close(held) },
-			OnStoppedLeading: func() {},
-		},
-	})
+}
+
+// live takes the run's name, which is an error where another has it, and says
+// that the run lives until end is called. The Lease goes with the run's objects.
+func (h *Host) live(ctx context.Context) (end func(), err error) {
+	leases := h.kube.CoordinationV1().Leases(leaseNamespace)
+	l := h.lease()
+	_, err = leases.Create(ctx, l, metav1.CreateOptions{FieldManager: manager})
+	if apierrors.IsAlreadyExists(err) {
+		err = errors.New("it lives there, or has left something")
+	}
 	if err != nil {
-		return nil, fmt.Errorf("lock %s: %w", name, err)
+		return nil, fmt.Errorf("be run %s on this cluster: %w", h.run, err)
 	}
-	life, cancel := context.WithCancel(quiet(context.WithoutCancel(ctx)))
+	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		elector.Run(life)
+		tick := time.NewTicker(leaseRenew)
+		defer tick.Stop()
+		for {
+			select {
+			case <-life.Done():
+				return
+			case now := <-tick.C:
+				patch := fmt.Sprintf(`{"spec": {"renewTime": %q}}`, now.UTC().Format(metav1.RFC3339Micro))
+				one, done := context.WithTimeout(life, leaseRenew)
+				// What does not arrive is said again; whose Lease was taken
+				// away is dead for others, as they wanted.
+				_, _ = leases.Patch(one, l.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: manager})
+				done()
+			}
+		}
 	}()
-	select {
-	case <-held:
-	case <-ctx.Done():
+	return func() {
 		cancel()
 		<-ended
-		return nil, fmt.Errorf("lock %s, which %s holds: %w", name, elector.GetLeader(), context.Cause(ctx))
-	}
-	return func(ctx context.Context) error {
-		lost := h.lost(ctx, lock.LeaseMeta.Name, ended)
-		cancel()
-		select {
-		case <-ended:
-		case <-ctx.Done():
-			return fmt.Errorf("release %s: %w", name, context.Cause(ctx))
-		}
-		if lost == nil {
-			lost = h.dropLease(ctx, lock.LeaseMeta.Name)
-		}
-		if lost != nil {
-			return fmt.Errorf("release %s: %w", name, lost)
-		}
-		return nil
 	}, nil
 }
 
-// lost is an error when a lease is not this run's any more.
-func (h *Host) lost(ctx context.Context, name string, ended <-chan struct{}) error {
-	select {
-	case <-ended:
-		return errors.New("it could not be renewed and was lost")
-	default:
+// living are the runs whose Lease is renewed while it is looked at. What a Lease
+// says of the time is not believed: it is of another machine's clock.
+func living(ctx context.Context, kube kubernetes.Interface) (map[string]bool, error) {
+	within, cancel := context.WithTimeout(ctx, leaseTime)
+	defer cancel()
+	leases := look(kube.CoordinationV1().RESTClient(), "leases", leaseNamespace, LabelRun, "")
+	first, alive := map[types.UID]string{}, map[string]bool{}
+	err := await(within, func() state {
+		silent := 0
+		for _, o := range leases.objects {
+			l, ok := o.(*coordinationv1.Lease)
+			if !ok {
+				continue
+			}
+			if before, known := first[l.UID]; !known {
+				first[l.UID] = l.ResourceVersion
+			} else if before != l.ResourceVersion {
+				alive[l.Labels[LabelRun]] = true
+			}
+			if !alive[l.Labels[LabelRun]] {
+				silent++
+			}
+		}
+		return state{done: silent == 0}
+	}, leases)
+	if err != nil && (ctx.Err() != nil || within.Err() == nil) {
+		return nil, fmt.Errorf("see which runs live: %w", err)
 	}
-	l, err := h.kube.CoordinationV1().Leases(leaseNamespace).Get(ctx, name, metav1.GetOptions{})
-	if err != nil {
-		return err
-	}
-	if by := ptr.Deref(l.Spec.HolderIdentity, ""); by != h.run {
-		return fmt.Errorf("it was lost, and %q holds it", by)
-	}
-	return nil
-}
-
-// dropLease takes away a lease that nobody holds.
-func (h *Host) dropLease(ctx context.Context, name string) error {
-	leases := h.kube.CoordinationV1().Leases(leaseNamespace)
-	l, err := leases.Get(ctx, name, metav1.GetOptions{})
-	if err == nil && ptr.Deref(l.Spec.HolderIdentity, "") != "" {
-		return nil // the next one's
-	}
-	if err == nil {
-		err = leases.Delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{ResourceVersion: &l.ResourceVersion}})
-	}
-	if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		return nil
-	}
-	return err
+	return alive, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -80,10 +81,11 @@ func Runs(ctx context.Context, config *rest.Config) ([]string, error) {
 	return slices.Compact(runs), nil
 }
 
-// Remove takes away everything in a cluster that a run made, that of all runs
-// when run is empty, and returns when it is gone. It tells note each object
-// that it removes, and the kinds that it may not look at. Definitions of kinds
-// stay: others may use them. Its error names what is left.
+// Remove takes away everything in a cluster that a run made, and returns when
+// it is gone. When run is empty it is that of all runs but those that live, for
+// which it may have to look for leaseTime. It tells note each object that it
+// removes, each run that stays, and the kinds that it may not look at.
+// Definitions of kinds stay: others may use them. Its error names what is left.
 func Remove(ctx context.Context, config *rest.Config, run string, note func(string)) error {
 	ctx = quiet(ctx)
 	c, err := newCleaner(config)
@@ -93,6 +95,11 @@ func Remove(ctx context.Context, config *rest.Config, run string, note func(stri
 	found, err := c.find(ctx, run, note)
 	if err != nil {
 		return fmt.Errorf("remove what runs left: %w", err)
+	}
+	if run == "" && len(found) > 0 {
+		if found, err = c.dead(ctx, found, note); err != nil {
+			return fmt.Errorf("remove what runs left: %w", err)
+		}
 	}
 	var errs []error
 	var spaces []string
@@ -116,6 +123,18 @@ func Remove(ctx context.Context, config *rest.Config, run string, note func(stri
 		note("removing namespace " + name)
 	}
 	return errors.Join(append(errs, empty(ctx, c.kube, spaces))...)
+}
+
+// dead are the leftovers of runs that do not live.
+func (c *cleaner) dead(ctx context.Context, found []leftover, note func(string)) ([]leftover, error) {
+	alive, err := living(ctx, c.kube)
+	if err != nil {
+		return nil, err
+	}
+	for _, run := range slices.Sorted(maps.Keys(alive)) {
+		note("run " + run + " stays: the meshbreach that made it still runs")
+	}
+	return slices.DeleteFunc(found, func(l leftover) bool { return alive[l.run] }), nil
 }
 
 func (c *cleaner) remove(ctx context.Context, l leftover) error {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -33,6 +34,8 @@ func Plan(image string, spec clusters.Spec, dress Dress) ([]kubeapi.Object, erro
 	}
 	h := &Host{run: spec.Name, image: image}
 	var all []kubeapi.Object
+	lease, err := asObject(h.lease(), coordinationv1.SchemeGroupVersion.WithKind("Lease"))
+	all = append(all, lease)
 	add := func(o any, kind string) {
 		if err == nil {
 			var plain kubeapi.Object

@@ -47,6 +47,14 @@ func Up(ctx context.Context, o Options, spec clusters.Spec) (*clusters.Cluster, 
 		return nil, err
 	}
 	c.Undo.Push("scratch "+h.scratch, func(context.Context) error { return os.RemoveAll(h.scratch) })
+	end, err := h.live(ctx)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(h.scratch))
+	}
+	c.Undo.Push("sign of life", func(context.Context) error {
+		end()
+		return nil
+	})
 	if nodes, ok := o.Nodes.(Passing); !ok || !nodes.Passes() {
 		c.Undo.Push("run "+spec.Name+" on the cluster", h.remove)
 	}

@@ -19,6 +19,8 @@ Nothing named is everything that a run left: clusters of kind that runs made for
 themselves, and remains of runs in clusters that were kept. NAME is a cluster of
 kind that up or --keep made, or a run. With --context it is a run on that
 cluster, which somebody else made; nothing without our label is touched there.
+Runs that live, of others too, stay unless they are named; to see that one is
+dead takes 15 seconds.
 
 On the provider local nothing is ever left: processes, links, mounts and scratch
 files live in kernel namespaces of the harness, and the kernel removes them when
