@@ -157,7 +157,7 @@ func (p Place) named() error {
 func (c Choice) WithAdmission() Choice {
 	if p, ok := c.Provider.(existing.Provider); ok {
 		p.Parts = append(slices.Clone(p.Parts), "admission")
-		p.ClusterWide = append(slices.Clone(p.ClusterWide), "for the whole cluster: policies of admission, in force in the namespaces of this run alone")
+		p.ClusterWide = append(slices.Clone(p.ClusterWide), "for the whole cluster: policies of admission, and webhooks that nobody answers, in force in the namespaces of this run alone")
 		c.Provider = p
 	}
 	return c
