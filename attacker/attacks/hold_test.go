@@ -69,6 +69,38 @@ func TestARevocationEndsAHeldConnection(t *testing.T) {
 	}
 }
 
+func TestEachOfSeveralKeptConnectionsIsRefusedAfterARevocation(t *testing.T) {
+	s := newStage(t, false)
+	f, p := s.hold(t, attacks.HoldConnection{Connections: 4})
+	r := attackertest.Start(t, attack(t, "hold-connection"), f, s.hardened.Target, p)
+	lines := func(seen []attacker.Observation, of func(attacker.Observation) bool) int {
+		from := map[string]bool{}
+		for _, o := range seen {
+			if of(o) {
+				from[o.Connection] = true
+			}
+		}
+		return len(from)
+	}
+	by := func(of func(attacker.Observation) bool) func([]attacker.Observation) bool {
+		return func(seen []attacker.Observation) bool { return lines(seen, of) == 4 }
+	}
+	r.Until("all four were served", by(func(o attacker.Observation) bool { return o.Refusal == nil }))
+	s.hardened.Revoke(s.web)
+	r.Until("all four were refused", by(func(o attacker.Observation) bool { return o.Refusal != nil }))
+	seen := r.Stop()
+	if n := lines(seen, func(attacker.Observation) bool { return true }); n != 4 {
+		t.Errorf("%d connections", n)
+	}
+	last := map[string]uint16{}
+	for _, o := range seen {
+		if port, known := last[o.Connection]; known && o.Local.IsValid() && o.Local.Port() != port {
+			t.Errorf("%s moved from port %d to %d", o.Connection, port, o.Local.Port())
+		}
+		last[o.Connection] = o.Local.Port()
+	}
+}
+
 func TestARedialedConnectionIsRefusedAfterARevocation(t *testing.T) {
 	s := newStage(t, false)
 	f, p := s.hold(t, attacks.HoldConnection{Redial: true})

@@ -28,7 +28,11 @@ type HoldConnection struct {
 	// Connection is kept (default): one for the whole series; or fresh: one
 	// for each request.
 	Connection Keeping `json:"connection,omitempty" jsonschema:"enum=kept,enum=fresh,default=kept"`
-	// Every is the time between two requests; 5ms when zero.
+	// Connections is how many are kept at once, each with a series of its own;
+	// one when zero. A proxy's workers take a change at different moments, and a
+	// connection stays with its worker.
+	Connections int `json:"connections,omitempty" jsonschema:"minimum=0,maximum=64"`
+	// Every is the time between two requests of a series; 5ms when zero.
 	Every attacker.Duration `json:"every,omitempty"`
 	// For ends the series; zero lets it run until it is stopped.
 	For attacker.Duration `json:"for,omitempty"`
@@ -57,6 +61,8 @@ func (p *HoldConnection) Check() error {
 		oneOf("connection", p.Connection, Kept, Fresh),
 		refuse(p.Every < 0 || p.For < 0 || p.Timeout < 0, "every, for and timeout cannot be negative"),
 		refuse(p.Redial && p.Connection == Fresh, "redial is for a kept connection"),
+		refuse(p.Connections < 0 || p.Connections > mostKept, "connections: at most 64"),
+		refuse(p.Connections > 0 && p.Connection == Fresh, "connections is for kept ones: fresh ones are as many as requests"),
 		refuse(p.Protocol == TCP && p.Request != "", "raw TCP has no request"),
 		refuse(p.Protocol == TCP && p.Token != nil, "raw TCP carries no token"),
 		checkTokens(p.Token),
@@ -64,14 +70,17 @@ func (p *HoldConnection) Check() error {
 	)
 }
 
+// mostKept bounds the connections that are kept at once.
+const mostKept = 64
+
 // inFlight bounds the fresh connections of a series that are open at once: a
 // target that never answers must not use up the foothold's sockets.
 const inFlight = 256
 
 func holdConnection() attacker.Attack {
 	return attacker.New("hold-connection", "Keep calling over an open connection",
-		`Makes requests in a series at a steady interval, over one kept connection or
-over fresh ones, until it is stopped. A policy that is tightened meanwhile
+		`Makes requests in a series at a steady interval, over kept connections or over
+fresh ones, until it is stopped. A policy that is tightened meanwhile
 must end what it no longer allows: the series shows which requests were still
 served, and until when. One observation is emitted for each request.`,
 		func(ctx context.Context, f attacker.Foothold, t attacker.Target, nonce func() string, p HoldConnection, emit func(attacker.Observation)) error {
@@ -98,7 +107,7 @@ served, and until when. One observation is emitted for each request.`,
 			if f.Kept == nil {
 				return errors.New("this foothold keeps no connections")
 			}
-			s.kept(ctx, p)
+			s.several(ctx, p)
 			return nil
 		})
 }
@@ -116,6 +125,24 @@ type series struct {
 	every time.Duration
 	knock func() attacker.Knock
 	emit  func(attacker.Observation)
+}
+
+// several are series side by side, each over a connection of its own.
+func (s series) several(ctx context.Context, p HoldConnection) {
+	var (
+		g    sync.WaitGroup
+		mu   sync.Mutex
+		emit = s.emit
+	)
+	s.emit = func(o attacker.Observation) {
+		mu.Lock()
+		defer mu.Unlock()
+		emit(o)
+	}
+	for range max(1, p.Connections) {
+		g.Go(func() { s.kept(ctx, p) })
+	}
+	g.Wait()
 }
 
 // kept makes one request after the other. A tick that falls into a request is

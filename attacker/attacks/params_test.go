@@ -62,6 +62,9 @@ func TestParametersThatMakeNoSenseAreRefused(t *testing.T) {
 		{"forge-jwt", `{"second": {"of": "web", "alg": "HS256"}}`, "alg can only be none"},
 		{"hold-connection", `{"every": "-1s"}`, "cannot be negative"},
 		{"hold-connection", `{"connection": "new"}`, `connection "new"`},
+		{"hold-connection", `{"connections": 65}`, "at most 64"},
+		{"hold-connection", `{"connections": -1}`, "at most 64"},
+		{"hold-connection", `{"connections": 2, "connection": "fresh"}`, "connections is for kept ones"},
 		{"hold-connection", `{"connection": "fresh", "redial": true}`, "redial is for a kept"},
 	} {
 		if _, err := attack(t, c.attack).Decode(json.RawMessage(c.params)); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -21,8 +21,8 @@ func windowCases() []windowCase {
 	kept := attacker.Knock{Connection: "kept"}
 	line := attacker.Knock{Connection: "kept", Protocol: "tcp"}
 	return []windowCase{
-		{"one worker, fresh", Mesh{}, attacker.Knock{}},
-		{"one worker, kept", Mesh{}, kept},
+		{"one worker, fresh", Mesh{Workers: 1}, attacker.Knock{}},
+		{"one worker, kept", Mesh{Workers: 1}, kept},
 		{"two workers, fresh", Mesh{Workers: 2}, attacker.Knock{}},
 		{"two workers, kept", Mesh{Workers: 2}, kept},
 		{"a drain of 1 s, raw TCP", Mesh{}, line},

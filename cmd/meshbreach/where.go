@@ -76,11 +76,11 @@ func (f *where) handover(cmd *cobra.Command, c builtin.Choice) (builtin.Handover
 	}
 	h.ID = hex.EncodeToString(id)
 	h.Take(r)
-	if h.Proxy != "" {
-		h.Proxy += fmt.Sprintf(", %d workers", f.workers)
-	}
 	if f.redirect == builtin.RedirectMesh {
 		h.Proxy += ", to which the mesh's own rules redirect"
+	}
+	if h.Proxy != "" {
+		h.Proxy += fmt.Sprintf(", workers: %d", f.workers)
 	}
 	return h, nil
 }
