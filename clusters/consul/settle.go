@@ -120,7 +120,7 @@ func (s *sidecar) settle(ctx context.Context) error {
 		n, found, err := s.look(ctx, want)
 		switch {
 		case err != nil && s.process.Err() != nil:
-			return fmt.Errorf("settle the sidecar of %s: %w", s.workload.Name, s.process.Err())
+			return fmt.Errorf("settle the sidecar of %s: %w%s", s.workload.Name, s.process.Err(), s.lastWords())
 		case err == nil && len(found) == 0:
 			if active.IsZero() {
 				active = time.Now()
@@ -137,7 +137,7 @@ func (s *sidecar) settle(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-s.process.Done():
-			return fmt.Errorf("settle the sidecar of %s: %w", s.workload.Name, s.process.Err())
+			return fmt.Errorf("settle the sidecar of %s: %w%s", s.workload.Name, s.process.Err(), s.lastWords())
 		case <-ctx.Done():
 			return fmt.Errorf("settle the sidecar of %s: still missing: %s: %w", s.workload.Name,
 				strings.Join(missing, ", "), errors.Join(context.Cause(ctx), err))
