@@ -65,6 +65,23 @@ type AccountTokenRequest struct {
 	Expires time.Time
 }
 
+// Under is what a platform that issues like that takes the request for.
+func (q AccountTokenRequest) Under(how Issuance) AccountTokenRequest {
+	if q.Form == FormBound && how.Unbound {
+		q.Form = FormUnbound
+	}
+	return q
+}
+
+// Signed is when a token with the life that was asked for begins and ends.
+func (q AccountTokenRequest) Signed(how Issuance) (issued, expires time.Time) {
+	issued, expires = q.Expires.Add(-time.Hour), q.Expires
+	if how.Extended {
+		expires = issued.AddDate(1, 0, 0)
+	}
+	return issued, expires
+}
+
 // AccountTokens is an Installed whose platform gives tokens to accounts.
 type AccountTokens interface {
 	// AccountToken gives a token, and whether it was issued by the platform

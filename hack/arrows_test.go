@@ -34,7 +34,7 @@ func arrows() []arrow {
 		{from: "reports"},
 		{from: "clusters"},
 		{from: "clusters/builtin", to: []string{"clusters/..."}},
-		{from: "clusters/...", to: []string{"clusters", "clusters/authority", "clusters/programs", "clusters/evidence", "clusters/workers", "clusters/kubeapi", "clusters/kubernetes", "clusters/admission"}, tests: []string{"clusters/...", "attacker/..."}},
+		{from: "clusters/...", to: []string{"clusters", "clusters/authority", "clusters/programs", "clusters/evidence", "clusters/envoyadmin", "clusters/workers", "clusters/ranges", "clusters/kubeapi", "clusters/kubernetes", "clusters/admission"}, tests: []string{"clusters/...", "attacker/..."}},
 		{from: "hack/generate", to: []string{"scenarios", "reports", "clusters/admission"}},
 		{from: "hack/airgap/...", to: []string{"clusters/programs", "hack/airgap/..."}},
 		{from: "hack/...", to: []string{"clusters/programs"}},

@@ -7,18 +7,17 @@ import (
 	"net/http"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/authority"
 )
 
 // fixture is the power over a range's identities: it mints under the root that
 // Consul signs with.
-type fixture struct{ st *stage }
+type fixture struct {
+	*authority.CA // Leaf and Token are its own: what they mint is no delivery
+	st            *stage
+}
 
 var _ clusters.Authority = fixture{}
-
-// Leaf mints a leaf as asked. It is no delivery.
-func (f fixture) Leaf(ctx context.Context, q clusters.LeafRequest) (clusters.KeyPair, error) {
-	return f.st.ca.Leaf(ctx, q)
-}
 
 // Delivered is the key pair that a workload's sidecar has. Consul's agent keeps
 // one for every service, which the sidecars and this are given alike.
@@ -34,11 +33,6 @@ func (f fixture) Delivered(ctx context.Context, w clusters.Workload) (clusters.K
 		return clusters.KeyPair{Chain: []byte(leaf.CertPEM), Key: []byte(leaf.PrivateKeyPEM)}, nil
 	}
 	return clusters.KeyPair{}, fmt.Errorf("copy the leaf of %s: it has no sidecar, so none was delivered", w.Name)
-}
-
-// Token signs a bearer token.
-func (f fixture) Token(ctx context.Context, q clusters.TokenRequest) (string, error) {
-	return f.st.ca.Token(ctx, q)
 }
 
 // ErrNoRotation says why Rotate does not do what it is asked for.

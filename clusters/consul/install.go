@@ -13,6 +13,7 @@ import (
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/authority"
 	"github.com/meshbreach/meshbreach/clusters/evidence"
+	"github.com/meshbreach/meshbreach/clusters/ranges"
 )
 
 // installed is a mesh that runs.
@@ -21,8 +22,11 @@ type installed struct {
 	programs map[string]string
 	host     host
 	platform *platform
-	stages   map[string]*stage // by range; fixed once Install has returned
+	stages   // fixed once Install has returned
 }
+
+// stages are by range.
+type stages = ranges.Stages[*stage]
 
 // host is a provider that runs control planes.
 type host interface {
@@ -40,7 +44,7 @@ var _ clusters.Installed = (*installed)(nil)
 // started beside the servers, where their Namespace is RANGE-NAMESPACE. What it
 // starts ends with the cluster.
 func (m Mesh) Install(ctx context.Context, c *clusters.Cluster, rel clusters.Release) (clusters.Installed, error) {
-	in := &installed{mesh: m, programs: rel.Programs, stages: map[string]*stage{}}
+	in := &installed{mesh: m, programs: rel.Programs, stages: stages{}}
 	for _, name := range Programs() {
 		if in.programs[name] == "" {
 			return nil, fmt.Errorf("install consul: the release names no program %s", name)
@@ -104,7 +108,7 @@ func (in *installed) open(ctx context.Context, r clusters.Range, issuers *author
 	srv := &server{name: "consul-" + r.Name, at: at, cluster: newUUID(), token: newUUID()}
 	st := &stage{
 		r: rename(r, trustDomain(srv.cluster)), server: srv, store: evidence.NewStore(),
-		platform: in.platform, settling: make(chan struct{}, 1), kinds: map[string]kind{},
+		platform: in.platform, settling: ranges.NewTurn(), kinds: map[string]kind{},
 	}
 	if st.ca, err = authority.New(st.r.TrustDomain, authority.Options{Issuers: issuers}); err != nil {
 		return nil, err
@@ -122,7 +126,7 @@ func (in *installed) open(ctx context.Context, r clusters.Range, issuers *author
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	st.end = end
 	st.ended.Go(func() { st.follow(life) })
-	rev, err := st.apply(ctx, clusters.Policy{MTLS: clusters.Strict})
+	rev, err := st.Apply(ctx, clusters.Policy{MTLS: clusters.Strict})
 	if err != nil {
 		return st, err
 	}
@@ -133,7 +137,7 @@ func (in *installed) open(ctx context.Context, r clusters.Range, issuers *author
 	if err := g.Wait(); err != nil {
 		return st, err
 	}
-	return st, st.settled(ctx, rev)
+	return st, st.Settled(ctx, rev)
 }
 
 // rename gives a range Consul's trust domain and identities, and the namespaces
@@ -203,44 +207,9 @@ func (in *installed) stop() {
 	}
 }
 
-func (in *installed) stage(r clusters.Range) (*stage, error) {
-	st, ok := in.stages[r.Name]
-	if !ok {
-		return nil, fmt.Errorf("no range %s in this mesh", r.Name)
-	}
-	return st, nil
-}
-
-// Apply asks for a policy and returns when the server has taken it.
-func (in *installed) Apply(ctx context.Context, r clusters.Range, p clusters.Policy) (clusters.Revision, error) {
-	st, err := in.stage(r)
-	if err != nil {
-		return clusters.Revision{}, err
-	}
-	return st.apply(ctx, p)
-}
-
-// Settled waits until a revision holds at every sidecar of the range. An error
-// names the sidecars and what they lack.
-func (in *installed) Settled(ctx context.Context, r clusters.Range, rev clusters.Revision) error {
-	st, err := in.stage(r)
-	if err != nil {
-		return err
-	}
-	return st.settled(ctx, rev)
-}
-
-// Evidence gives the signals that match.
-func (in *installed) Evidence(ctx context.Context, r clusters.Range, q clusters.Query) ([]clusters.Signal, error) {
-	st, err := in.stage(r)
-	if err != nil {
-		return nil, err
-	}
-	return st.store.Query(ctx, q), nil
-}
-
 // Authority is the fixture's power over a range; it panics on a range that
 // this mesh does not have.
 func (in *installed) Authority(r clusters.Range) clusters.Authority {
-	return fixture{in.stages[r.Name]}
+	st := in.stages[r.Name]
+	return fixture{st.ca, st}
 }

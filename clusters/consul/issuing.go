@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/kubeapi"
@@ -19,7 +18,7 @@ var (
 // Endpoint is the server's HTTP API: who logs in there by the auth method may
 // ask it for a leaf.
 func (in *installed) Endpoint(r clusters.Range) clusters.Endpoint {
-	st, err := in.stage(r)
+	st, err := in.Stage(r)
 	if err != nil {
 		return clusters.Endpoint{}
 	}
@@ -33,7 +32,7 @@ func (in *installed) Endpoint(r clusters.Range) clusters.Endpoint {
 
 // member is a workload's sidecar, whose workload has an account.
 func (in *installed) member(r clusters.Range, w clusters.Workload) (*stage, *sidecar, error) {
-	st, err := in.stage(r)
+	st, err := in.Stage(r)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -45,12 +44,6 @@ func (in *installed) member(r clusters.Range, w clusters.Workload) (*stage, *sid
 	return nil, nil, fmt.Errorf("%s has no account on the platform", w.Name)
 }
 
-// given is a token that was handed out. It is a secret.
-type given struct {
-	token, audience string
-	form            clusters.AccountForm
-}
-
 // AccountToken gives a token of a workload's service account. It is a secret.
 func (in *installed) AccountToken(ctx context.Context, r clusters.Range, q clusters.AccountTokenRequest) (token, source string, err error) {
 	st, s, err := in.member(r, q.Of)
@@ -60,9 +53,7 @@ func (in *installed) AccountToken(ctx context.Context, r clusters.Range, q clust
 	st.mu.Lock()
 	how := st.issued
 	st.mu.Unlock()
-	if q.Form == clusters.FormBound && how.Unbound {
-		q.Form = clusters.FormUnbound
-	}
+	q = q.Under(how)
 	at := q.Audience
 	if at == "" || at == clusters.AudienceAPI {
 		at = kubeapi.Issuer // the auth method has none of its own
@@ -74,18 +65,14 @@ func (in *installed) AccountToken(ctx context.Context, r clusters.Range, q clust
 		token, err = api.LegacyToken(ctx, pod)
 	case !q.Expires.IsZero():
 		source = "signed"
-		expires := q.Expires
-		issued := expires.Add(-time.Hour)
-		if how.Extended {
-			expires = issued.AddDate(1, 0, 0)
-		}
+		issued, expires := q.Signed(how)
 		token, err = api.SignBound(ctx, pod, at, issued, expires)
 	default:
 		token, err = api.AccountToken(ctx, pod, q.Form == clusters.FormBound, at, tokenLife)
 	}
 	if err == nil {
 		st.mu.Lock()
-		s.given = append(s.given, given{token, at, q.Form})
+		s.given = append(s.given, kubeapi.Handed{Token: token, Audience: at, Form: q.Form})
 		st.mu.Unlock()
 	}
 	return token, source, err
@@ -118,13 +105,8 @@ func (in *installed) Delete(ctx context.Context, r clusters.Range, w clusters.Wo
 	if err != nil {
 		return clusters.Revision{}, err
 	}
-	for _, g := range handed {
-		if what == clusters.LifePod && g.form != clusters.FormBound {
-			continue
-		}
-		if err := api.Disbelieved(ctx, g.token, g.audience); err != nil {
-			return clusters.Revision{}, fmt.Errorf("delete the %s of %s: %w", what, w.Name, err)
-		}
+	if err := api.Ended(ctx, what, handed); err != nil {
+		return clusters.Revision{}, fmt.Errorf("delete the %s of %s: %w", what, w.Name, err)
 	}
 	return rev, nil
 }

@@ -78,7 +78,7 @@ func (st *stage) follows(ctx context.Context, s *sidecar, root *x509.Certificate
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
-		pair, err := fixture{st}.Delivered(ctx, s.workload)
+		pair, err := fixture{st.ca, st}.Delivered(ctx, s.workload)
 		if err != nil {
 			return err
 		}
@@ -114,7 +114,7 @@ func certificate(chain []byte) (*x509.Certificate, error) {
 
 // serials are those of the leaves that an Envoy has, in hexadecimal digits.
 func (a admin) serials(ctx context.Context) (map[string]bool, error) {
-	raw, err := a.get(ctx, "/certs")
+	raw, err := a.Get(ctx, "/certs")
 	if err != nil {
 		return nil, err
 	}

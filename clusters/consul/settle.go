@@ -145,13 +145,13 @@ func (s *sidecar) settle(ctx context.Context) error {
 	}
 }
 
-func (s *sidecar) calmAt() int {
+func (s *sidecar) calmAt() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.calm
 }
 
-func (s *sidecar) settledAt(n int) {
+func (s *sidecar) settledAt(n uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calm = n
@@ -180,15 +180,16 @@ func (s *sidecar) look(ctx context.Context, want shape) (counts, []string, error
 		return nil, missing, nil
 	}
 	var n counts
-	passed, err := workers.Passed(ctx, s.admin.workers, func(ctx context.Context) (_ map[string]int, err error) {
-		n, err = s.admin.counts(ctx, statsSettling)
+	passed, err := s.admin.workers.Passed(ctx, func(ctx context.Context) (map[string]uint64, error) {
+		all, err := s.admin.Stats(ctx, statsSettling)
+		n = all.Numbers
 		return n, err
 	})
 	return n, passed, err
 }
 
 // counts are statistics by name.
-type counts map[string]int
+type counts map[string]uint64
 
 // busy says what warms or drains.
 func (n counts) busy() []string {
@@ -207,8 +208,8 @@ func (n counts) busy() []string {
 }
 
 // changes is how often listeners changed.
-func (n counts) changes() int {
-	sum := 0
+func (n counts) changes() uint64 {
+	var sum uint64
 	for _, name := range []string{"added", "modified", "in_place_updated", "removed"} {
 		sum += n["listener_manager.listener_"+name]
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/evidence"
+	"github.com/meshbreach/meshbreach/clusters/kubeapi"
 	"github.com/meshbreach/meshbreach/clusters/workers"
 )
 
@@ -31,9 +32,9 @@ type sidecar struct {
 
 	mu   sync.Mutex
 	want shape
-	calm int // what the listener counters added up to when it was last settled
+	calm uint64 // what the listener counters added up to when it was last settled
 
-	given []given // account tokens that were handed out; the stage's mu guards it
+	given []kubeapi.Handed // account tokens that were handed out; the stage's mu guards it
 }
 
 // The files in a sidecar's folder.

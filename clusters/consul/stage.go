@@ -3,7 +3,6 @@ package consul
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,12 +11,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/authority"
 	"github.com/meshbreach/meshbreach/clusters/evidence"
 	"github.com/meshbreach/meshbreach/clusters/kubeapi"
+	"github.com/meshbreach/meshbreach/clusters/ranges"
 )
 
 // stage is a range as the mesh keeps it.
@@ -28,7 +26,7 @@ type stage struct {
 	platform *platform // by which workloads prove who they are
 	store    *evidence.Store
 	sidecars []*sidecar
-	settling chan struct{} // holds one token: settling is one at a time
+	settling ranges.Turn
 
 	mu       sync.Mutex
 	entries  []entry // that the server has
@@ -95,8 +93,8 @@ func (st *stage) next() clusters.Revision {
 	return clusters.Revision{ID: st.r.Name + "-" + strconv.Itoa(st.revision), Asked: time.Now()}
 }
 
-// apply asks for a policy.
-func (st *stage) apply(ctx context.Context, p clusters.Policy) (clusters.Revision, error) {
+// Apply asks for a policy and returns when the server has taken it.
+func (st *stage) Apply(ctx context.Context, p clusters.Policy) (clusters.Revision, error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	rev := st.next()
@@ -159,8 +157,8 @@ func (st *stage) replace(ctx context.Context, entries []entry) error {
 	return nil
 }
 
-// settled waits for all sidecars.
-func (st *stage) settled(ctx context.Context, rev clusters.Revision) error {
+// Settled waits for all sidecars. An error names them and what they lack.
+func (st *stage) Settled(ctx context.Context, rev clusters.Revision) error {
 	st.mu.Lock()
 	latest, withheld, was := st.latest, st.withheld, st.kinds[rev.ID]
 	st.mu.Unlock()
@@ -174,21 +172,15 @@ func (st *stage) settled(ctx context.Context, rev clusters.Revision) error {
 	case withheld:
 		return nil
 	}
-	select {
-	case st.settling <- struct{}{}:
-		defer func() { <-st.settling }()
-	case <-ctx.Done():
-		return fmt.Errorf("settle range %s: another settling is under way: %w", st.r.Name, ctx.Err())
+	done, err := st.settling.Take(ctx)
+	if err != nil {
+		return fmt.Errorf("settle range %s: %w", st.r.Name, err)
 	}
-	// All are waited for, so that one error does not hide another.
-	errs := make([]error, len(st.sidecars))
-	var g errgroup.Group
-	for i, s := range st.sidecars {
-		g.Go(func() error {
-			errs[i] = s.settle(ctx)
-			return nil
-		})
-	}
-	_ = g.Wait() // the errors are in errs
-	return errors.Join(errs...)
+	defer done()
+	return ranges.Each(st.sidecars, func(s *sidecar) error { return s.settle(ctx) })
+}
+
+// Evidence gives the signals that match.
+func (st *stage) Evidence(ctx context.Context, q clusters.Query) []clusters.Signal {
+	return st.store.Query(ctx, q)
 }

@@ -6,18 +6,17 @@ import (
 	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/authority"
 )
 
 // fixture is the power over a range's identities: the CA mints, the mesh
 // delivers.
-type fixture struct{ st *stage }
+type fixture struct {
+	*authority.CA // Leaf and Token are its own: what they mint is no delivery
+	st            *stage
+}
 
 var _ clusters.Authority = fixture{}
-
-// Leaf mints a leaf as asked. It is no delivery.
-func (f fixture) Leaf(ctx context.Context, q clusters.LeafRequest) (clusters.KeyPair, error) {
-	return f.st.ca.Leaf(ctx, q)
-}
 
 // Delivered is the key pair that a workload's sidecar was sent last.
 func (f fixture) Delivered(_ context.Context, w clusters.Workload) (clusters.KeyPair, error) {
@@ -29,11 +28,6 @@ func (f fixture) Delivered(_ context.Context, w clusters.Workload) (clusters.Key
 		}
 	}
 	return clusters.KeyPair{}, fmt.Errorf("copy the leaf of %s: it has no sidecar, so none was delivered", w.Name)
-}
-
-// Token signs a bearer token.
-func (f fixture) Token(ctx context.Context, q clusters.TokenRequest) (string, error) {
-	return f.st.ca.Token(ctx, q)
 }
 
 // Rotate changes leaves or roots and sends them. Open connections live on, as
@@ -105,13 +99,13 @@ func (st *stage) oneStep(ctx context.Context, what clusters.Rotation, revision s
 	if err := st.bundle(); err != nil {
 		return true, err
 	}
-	settled, err := st.alone(ctx)
+	settled, err := st.settling.Take(ctx)
 	if err != nil {
 		return true, err
 	}
 	defer settled()
 	for i, s := range st.callersFirst() {
-		if i > 0 && !after(ctx, stepPace) {
+		if i > 0 && !clusters.Pause(ctx, stepPace) {
 			return true, fmt.Errorf("swap the root of %s: %w", s.workload.Name, ctx.Err())
 		}
 		if err := st.deliverTo(ctx, s, revision); err != nil {
@@ -138,16 +132,4 @@ func (st *stage) callersFirst() []*sidecar {
 		}
 	}
 	return append(callers, servers...)
-}
-
-// after waits; false when the context ended first.
-func after(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/envoyadmin"
 )
 
 // A debt is what has to end before a change holds for everybody. RBAC judges a
@@ -90,14 +91,14 @@ type open struct {
 	byChain  map[string]int // connections
 }
 
-func (s *sidecar) open(ctx context.Context) (open, stats, error) {
-	all, err := s.admin.stats(ctx, statsSettling)
+func (s *sidecar) open(ctx context.Context) (open, envoyadmin.Stats, error) {
+	all, err := s.admin.main.Stats(ctx, statsSettling)
 	if err != nil {
-		return open{}, stats{}, err
+		return open{}, envoyadmin.Stats{}, err
 	}
-	n := all.numbers
-	o := open{all: n[statInbound], byChain: map[string]int{}}
-	for name, n := range n {
+	o := open{all: int(all.Numbers[statInbound]), byChain: map[string]int{}}
+	for name, count := range all.Numbers {
+		n := int(count)
 		if chain, ok := between(name, "http.", ".downstream_cx_active"); ok {
 			o.byChain[chain] = n
 		} else if chain, ok = between(name, "connection_limit.", ".active_connections"); ok {
@@ -169,7 +170,7 @@ func (s *sidecar) free(ctx context.Context, owed debt) (bool, error) {
 		if o.all == 0 || owed == streams && noRequests && noTCP {
 			return true, nil
 		}
-		if !pause(within) {
+		if !clusters.Pause(within, pollEvery) {
 			return false, nil
 		}
 	}
@@ -178,23 +179,11 @@ func (s *sidecar) free(ctx context.Context, owed debt) (bool, error) {
 // pollEvery is the time between two looks at a sidecar.
 const pollEvery = 2 * time.Millisecond
 
-// pause waits until the next look is due; false when the context has ended.
-func pause(ctx context.Context) bool {
-	t := time.NewTimer(pollEvery)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
-}
-
 // drained says what of the replaced chains is still alive. Envoy keeps a
 // drained chain for the whole drain time even when nobody is in it; that is
 // not waited for, since nobody can come in any more either.
-func (s *sidecar) drained(n stats, o open) []string {
-	draining := n.numbers["listener_manager.total_filter_chains_draining"]
+func (s *sidecar) drained(n envoyadmin.Stats, o open) []string {
+	draining := n.Numbers["listener_manager.total_filter_chains_draining"]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if draining == 0 {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/authority"
+	"github.com/meshbreach/meshbreach/clusters/ranges"
 	"github.com/meshbreach/meshbreach/clusters/workers"
 )
 
@@ -19,8 +20,11 @@ type installed struct {
 	mesh    Mesh
 	program string
 	host    clusters.Host
-	stages  map[string]*stage // by range; fixed once Install has returned
+	stages  // fixed once Install has returned
 }
+
+// stages are by range.
+type stages = ranges.Stages[*stage]
 
 var _ clusters.Installed = (*installed)(nil)
 
@@ -28,7 +32,7 @@ var _ clusters.Installed = (*installed)(nil)
 // everything, fills the ranges' Roots and Issuers, and returns when all
 // sidecars are settled. What it starts ends with the cluster.
 func (m Mesh) Install(ctx context.Context, c *clusters.Cluster, rel clusters.Release) (clusters.Installed, error) {
-	in := &installed{mesh: m, program: rel.Programs[Program], host: c.Host, stages: map[string]*stage{}}
+	in := &installed{mesh: m, program: rel.Programs[Program], host: c.Host, stages: stages{}}
 	if in.program == "" {
 		return nil, errors.New("install envoy: the release names no program envoy")
 	}
@@ -88,7 +92,7 @@ func (in *installed) prepare(life context.Context, st *stage) error {
 	if err != nil {
 		return err
 	}
-	if _, err := st.apply(life, clusters.Policy{MTLS: clusters.Strict}); err != nil {
+	if _, err := st.Apply(life, clusters.Policy{MTLS: clusters.Strict}); err != nil {
 		return err
 	}
 	st.renewing = true
@@ -112,7 +116,7 @@ func (in *installed) start(ctx context.Context, st *stage) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	return st.settled(ctx, clusters.Revision{ID: st.latest})
+	return st.Settled(ctx, clusters.Revision{ID: st.latest})
 }
 
 // drainTime is the seconds that a replaced filter chain is kept for. Zero
@@ -147,46 +151,9 @@ func (in *installed) stop() {
 	all.Wait()
 }
 
-func (in *installed) stage(r clusters.Range) (*stage, error) {
-	st, ok := in.stages[r.Name]
-	if !ok {
-		return nil, fmt.Errorf("no range %s in this mesh", r.Name)
-	}
-	return st, nil
-}
-
-// Apply asks for a policy and returns at once.
-func (in *installed) Apply(ctx context.Context, r clusters.Range, p clusters.Policy) (clusters.Revision, error) {
-	st, err := in.stage(r)
-	if err != nil {
-		return clusters.Revision{}, err
-	}
-	return st.apply(ctx, p)
-}
-
-// Settled waits until a revision holds at every sidecar of the range. It
-// should be called after every Apply: it also ends what the change must not
-// let live on. An error names the sidecars and what they lack; a refused
-// configuration is an error at once, in Envoy's words.
-func (in *installed) Settled(ctx context.Context, r clusters.Range, rev clusters.Revision) error {
-	st, err := in.stage(r)
-	if err != nil {
-		return err
-	}
-	return st.settled(ctx, rev)
-}
-
-// Evidence gives the signals that match.
-func (in *installed) Evidence(ctx context.Context, r clusters.Range, q clusters.Query) ([]clusters.Signal, error) {
-	st, err := in.stage(r)
-	if err != nil {
-		return nil, err
-	}
-	return st.store.Query(ctx, q), nil
-}
-
 // Authority is the fixture's power over a range; it panics on a range that
 // this mesh does not have.
 func (in *installed) Authority(r clusters.Range) clusters.Authority {
-	return fixture{in.stages[r.Name]}
+	st := in.stages[r.Name]
+	return fixture{st.ca, st}
 }

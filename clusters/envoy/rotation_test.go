@@ -106,7 +106,7 @@ func TestARootThatIsSwappedInOneStepLosesHonestRequests(t *testing.T) {
 // serialAfter waits until web shows a leaf that is not the one given.
 func (b *bed) serialAfter(t testing.TB, old string) string {
 	t.Helper()
-	for ctx := limit(t); ctx.Err() == nil; pause(ctx) {
+	for ctx := limit(t); ctx.Err() == nil; clusters.Pause(ctx, pollEvery) {
 		if s := b.evidence(t, "bank", b.knock(t, "web", b.charge(t))).Serial; s != old {
 			return s
 		}
@@ -144,7 +144,7 @@ func TestLeavesRunOutWhenNobodyRenewsThem(t *testing.T) {
 			stop(&p)
 			b.apply(t, p)
 			refused := attacker.Observation{}
-			for ctx := limit(t); refused.Refusal == nil; pause(ctx) {
+			for ctx := limit(t); refused.Refusal == nil; clusters.Pause(ctx, pollEvery) {
 				if ctx.Err() != nil {
 					t.Fatal("the leaf never ran out")
 				}

@@ -7,6 +7,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/envoyadmin"
 )
 
 // settle returns when the sidecar holds what it was told: acknowledged,
@@ -81,7 +84,7 @@ func (s *sidecar) poll(ctx context.Context, look func(context.Context) ([]string
 		case s.gone() != nil || ctx.Err() != nil:
 			return last, err
 		}
-		if !pause(ctx) {
+		if !clusters.Pause(ctx, pollEvery) {
 			return last, errors.Join(err, ctx.Err())
 		}
 	}
@@ -96,7 +99,7 @@ func (s *sidecar) active(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	missing := n.missing(want)
+	missing := lacks(n, want)
 	warming, err := s.admin.warmingSecrets(ctx)
 	if err != nil {
 		return nil, err
@@ -137,8 +140,8 @@ func (s *sidecar) show(ctx context.Context, want map[string][]string) ([]string,
 	return missing, nil
 }
 
-// missing says which versions the statistics do not name yet, and what warms.
-func (n stats) missing(want versions) []string {
+// lacks says which versions the statistics do not name yet, and what warms.
+func lacks(n envoyadmin.Stats, want versions) []string {
 	var missing []string
 	for name, version := range map[string]string{
 		"listener_manager.lds.version_text":                                                want[listenerVersion],
@@ -147,8 +150,8 @@ func (n stats) missing(want versions) []string {
 		"extension_config_discovery.http_filter." + extensionTokens + ".version_text":      want[extensionVersion],
 		"extension_config_discovery.network_filter." + extensionTCPRules + ".version_text": want[extensionVersion],
 	} {
-		if n.texts[name] != version {
-			missing = append(missing, fmt.Sprintf("%s is %q instead of %q", name, n.texts[name], version))
+		if n.Texts[name] != version {
+			missing = append(missing, fmt.Sprintf("%s is %q instead of %q", name, n.Texts[name], version))
 		}
 	}
 	for _, name := range []string{
@@ -156,8 +159,8 @@ func (n stats) missing(want versions) []string {
 		"listener_manager.total_listeners_draining",
 		"cluster_manager.warming_clusters",
 	} {
-		if n.numbers[name] != 0 {
-			missing = append(missing, fmt.Sprintf("%s is %d", name, n.numbers[name]))
+		if n.Numbers[name] != 0 {
+			missing = append(missing, fmt.Sprintf("%s is %d", name, n.Numbers[name]))
 		}
 	}
 	slices.Sort(missing)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"sync"
@@ -15,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/evidence"
 )
 
 // sidecar is one Envoy with what the harness told it.
@@ -121,20 +121,8 @@ func (s *sidecar) wanted() (versions, map[string][]string) {
 func (s *sidecar) gone() error {
 	select {
 	case <-s.process.Done():
-		return fmt.Errorf("it has ended: %w%s", s.process.Err(), s.lastWords())
+		return fmt.Errorf("it has ended: %w%s", s.process.Err(), evidence.LastWords(s.files.log))
 	default:
 		return nil
 	}
-}
-
-// lastWords are the end of the Envoy's log, for errors. Envoy never logs a
-// secret's content.
-func (s *sidecar) lastWords() string {
-	const most = 600
-	log, err := os.ReadFile(s.files.log)
-	if err != nil || len(bytes.TrimSpace(log)) == 0 {
-		return ""
-	}
-	log = bytes.TrimSpace(log)
-	return "; its log ends: " + string(log[max(0, len(log)-most):])
 }

@@ -8,11 +8,10 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/authority"
 	"github.com/meshbreach/meshbreach/clusters/evidence"
+	"github.com/meshbreach/meshbreach/clusters/ranges"
 )
 
 // stage is a range as the mesh keeps it.
@@ -21,7 +20,7 @@ type stage struct {
 	ca       *authority.CA
 	sidecars []*sidecar
 	store    *evidence.Store
-	settling chan struct{} // holds one token: settling is one at a time
+	settling ranges.Turn
 	renewal  *renewal
 	renewing bool // fixed once Install has returned
 
@@ -54,7 +53,7 @@ func newStage(r clusters.Range, issuers *authority.Issuers) (*stage, error) {
 	}
 	st := &stage{
 		name: r.Name, ca: ca, r: r, store: evidence.NewStore(),
-		settling: make(chan struct{}, 1), known: map[string]kind{},
+		settling: ranges.NewTurn(), known: map[string]kind{},
 	}
 	st.renewal = newRenewal()
 	return st, nil
@@ -66,8 +65,8 @@ func (st *stage) next() clusters.Revision {
 	return clusters.Revision{ID: st.name + "-" + strconv.Itoa(st.revision), Asked: time.Now()}
 }
 
-// apply asks for a policy.
-func (st *stage) apply(ctx context.Context, p clusters.Policy) (clusters.Revision, error) {
+// Apply asks for a policy and returns at once.
+func (st *stage) Apply(ctx context.Context, p clusters.Policy) (clusters.Revision, error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	rev := st.next()
@@ -143,8 +142,11 @@ func (st *stage) deliverTo(ctx context.Context, s *sidecar, revision string) err
 	return s.tell(ctx, revision)
 }
 
-// settled waits for all sidecars.
-func (st *stage) settled(ctx context.Context, rev clusters.Revision) error {
+// Settled waits for all sidecars. It should be called after every Apply: it
+// also ends what the change must not let live on. An error names the sidecars
+// and what they lack; a refused configuration is an error at once, in Envoy's
+// words.
+func (st *stage) Settled(ctx context.Context, rev clusters.Revision) error {
 	st.mu.Lock()
 	is, latest := st.known[rev.ID], st.latest
 	st.mu.Unlock()
@@ -156,30 +158,15 @@ func (st *stage) settled(ctx context.Context, rev clusters.Revision) error {
 	case is == withheld:
 		return nil
 	}
-	done, err := st.alone(ctx)
+	done, err := st.settling.Take(ctx)
 	if err != nil {
-		return err
+		return fmt.Errorf("settle range %s: %w", st.name, err)
 	}
 	defer done()
-	// All are waited for, so that one error does not hide another.
-	errs := make([]error, len(st.sidecars))
-	var g errgroup.Group
-	for i, s := range st.sidecars {
-		g.Go(func() error {
-			errs[i] = s.settle(ctx, rev.ID)
-			return nil
-		})
-	}
-	_ = g.Wait() // the errors are in errs
-	return errors.Join(errs...)
+	return ranges.Each(st.sidecars, func(s *sidecar) error { return s.settle(ctx, rev.ID) })
 }
 
-// alone waits until nobody else settles this range.
-func (st *stage) alone(ctx context.Context) (done func(), err error) {
-	select {
-	case st.settling <- struct{}{}:
-		return func() { <-st.settling }, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("settle range %s: another settling is under way: %w", st.name, ctx.Err())
-	}
+// Evidence gives the signals that match.
+func (st *stage) Evidence(ctx context.Context, q clusters.Query) []clusters.Signal {
+	return st.store.Query(ctx, q)
 }

@@ -152,7 +152,7 @@ func (p *pods) legacyToken(ctx context.Context, w clusters.Workload) (string, er
 		if err == nil && len(s.Data[corev1.ServiceAccountTokenKey]) > 0 {
 			return string(s.Data[corev1.ServiceAccountTokenKey]), nil
 		}
-		if !pause(ctx, 100*time.Millisecond) {
+		if !clusters.Pause(ctx, 100*time.Millisecond) {
 			return "", errors.Join(fmt.Errorf("wait for the token of secret %s/%s: %w", w.Namespace, name, context.Cause(ctx)), err)
 		}
 	}

@@ -137,7 +137,7 @@ func (st *stage) admits(ctx context.Context, w clusters.Workload, want clusters.
 			if err == nil {
 				break
 			}
-			if !pause(ctx, st.place.pace(0)) {
+			if !clusters.Pause(ctx, st.place.pace(0)) {
 				return errors.Join(fmt.Errorf("wait until the API lets %s in as it should: %w", w.Name, context.Cause(ctx)), err)
 			}
 		}

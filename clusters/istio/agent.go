@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/evidence"
 )
 
 // agentPort is where an agent says how it is. All agents are on one network,
@@ -97,9 +98,9 @@ func (s *chair) renew(ctx context.Context, lifetime time.Duration) error {
 			return nil
 		}
 		if gone := s.agent.Err(); gone != nil {
-			return fmt.Errorf("%w%s", gone, lastWords(s.file("agent.log")))
+			return fmt.Errorf("%w%s", gone, evidence.LastWords(s.file("agent.log")))
 		}
-		if !pause(ctx, pollEvery) {
+		if !clusters.Pause(ctx, pollEvery) {
 			return fmt.Errorf("wait for a new leaf of %s: %w", s.workload.Name, context.Cause(ctx))
 		}
 	}

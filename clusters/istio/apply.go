@@ -18,9 +18,9 @@ type written struct {
 	body   string
 }
 
-// apply asks for a policy. It returns when the API has it; where leaves are to
+// Apply asks for a policy. It returns when the API has it; where leaves are to
 // live for another time, when they do.
-func (st *stage) apply(ctx context.Context, p clusters.Policy) (clusters.Revision, error) {
+func (st *stage) Apply(ctx context.Context, p clusters.Policy) (clusters.Revision, error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	rev := st.next()

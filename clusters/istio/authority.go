@@ -6,19 +6,18 @@ import (
 	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/authority"
 )
 
 // fixture is the power over a range's identities. The CA is the harness's;
 // istiod signs with its intermediate, so what the fixture mints and what the
 // mesh delivers come from one signer.
-type fixture struct{ st *stage }
+type fixture struct {
+	*authority.CA // Leaf and Token are its own: what they mint is no delivery
+	st            *stage
+}
 
 var _ clusters.Authority = fixture{}
-
-// Leaf mints a leaf as asked. It is no delivery.
-func (f fixture) Leaf(ctx context.Context, q clusters.LeafRequest) (clusters.KeyPair, error) {
-	return f.st.ca.Leaf(ctx, q)
-}
 
 // Delivered is the key pair that a workload's agent delivered last.
 func (f fixture) Delivered(ctx context.Context, w clusters.Workload) (clusters.KeyPair, error) {
@@ -28,11 +27,6 @@ func (f fixture) Delivered(ctx context.Context, w clusters.Workload) (clusters.K
 		}
 	}
 	return clusters.KeyPair{}, fmt.Errorf("copy the leaf of %s: it has no sidecar, so none was delivered", w.Name)
-}
-
-// Token signs a bearer token.
-func (f fixture) Token(ctx context.Context, q clusters.TokenRequest) (string, error) {
-	return f.st.ca.Token(ctx, q)
 }
 
 // Rotate changes what istiod signs with and what the mesh trusts, and lets the
@@ -123,7 +117,7 @@ func (st *stage) oneStep(ctx context.Context, what clusters.Rotation) (done bool
 		if err := s.seat.renew(ctx, st.policy.Identity.Leaf); err != nil {
 			return true, err
 		}
-		if !pause(ctx, stepPace) {
+		if !clusters.Pause(ctx, stepPace) {
 			return true, fmt.Errorf("swap the root of %s: %w", s.workload.Name, ctx.Err())
 		}
 	}

@@ -169,9 +169,9 @@ func (s *chair) envoyArgs(ctx context.Context) ([]string, error) {
 			return strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00"), nil
 		}
 		if gone := s.agent.Err(); gone != nil {
-			return nil, fmt.Errorf("%w%s", gone, lastWords(s.file("agent.log")))
+			return nil, fmt.Errorf("%w%s", gone, evidence.LastWords(s.file("agent.log")))
 		}
-		if !pause(ctx, pollEvery) {
+		if !clusters.Pause(ctx, pollEvery) {
 			return nil, fmt.Errorf("wait for the bootstrap of pilot-agent: %w", context.Cause(ctx))
 		}
 	}
@@ -186,7 +186,7 @@ func (s *chair) dial(ctx context.Context) (net.Conn, error) {
 // gone is why the Envoy has ended.
 func (s *chair) gone(context.Context) error {
 	if err := s.envoy.Err(); err != nil {
-		return fmt.Errorf("%w%s", err, lastWords(s.file("envoy.log")))
+		return fmt.Errorf("%w%s", err, evidence.LastWords(s.file("envoy.log")))
 	}
 	return nil
 }

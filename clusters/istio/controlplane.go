@@ -2,7 +2,6 @@ package istio
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/netip"
@@ -116,7 +115,7 @@ func (st *stage) view(ctx context.Context, want bool) error {
 		if err == nil && allowed == want {
 			return nil
 		}
-		if !pause(ctx, st.place.pace(0)) {
+		if !clusters.Pause(ctx, st.place.pace(0)) {
 			return fmt.Errorf("wait until %s may list services: %v: %w", w.Name, want, context.Cause(ctx))
 		}
 	}
@@ -264,36 +263,4 @@ func unprovenDebug(why string) string {
 	}
 	_, why, _ = strings.Cut(why[i:], ": ")
 	return constant(strings.TrimSuffix(why, "]"))
-}
-
-// parseReads reads an event of the API's audit log; false for one that is not
-// about an account that reads. The user agent is the nonce of an attempt.
-func parseReads(line []byte, seen time.Time) (evidence.Record, bool, error) {
-	var e struct {
-		Stage, Verb, UserAgent string
-		ObjectRef              struct{ Resource, Namespace string }
-		User                   struct{ Username string }
-		ResponseStatus         struct{ Code int }
-		StageTimestamp         time.Time
-		Annotations            map[string]string
-	}
-	if err := json.Unmarshal(line, &e); err != nil {
-		return evidence.Record{}, false, err
-	}
-	if strings.Contains(e.UserAgent, "/") {
-		return evidence.Record{}, false, nil // a program's, whose reads are not few
-	}
-	if e.Stage != "ResponseComplete" || e.Verb != "get" && e.Verb != "list" || !strings.HasPrefix(e.User.Username, "system:serviceaccount:") {
-		return evidence.Record{}, false, nil
-	}
-	s := clusters.Signal{
-		At: e.StageTimestamp, Seen: seen, Workload: clusters.PlatformName, Inbound: true, Layer: "http",
-		Nonce: e.UserAgent, Method: "GET", Path: e.ObjectRef.Resource, Identity: []string{e.User.Username},
-		Status: e.ResponseStatus.Code, Refused: e.ResponseStatus.Code >= 300,
-		Raw: fmt.Sprintf("%s %s in %q by %s: %d", e.Verb, e.ObjectRef.Resource, e.ObjectRef.Namespace, e.User.Username, e.ResponseStatus.Code),
-	}
-	if s.Refused {
-		s.Reason = "authorization.k8s.io/decision: " + e.Annotations["authorization.k8s.io/decision"]
-	}
-	return evidence.Record{Signal: s}, true, nil
 }

@@ -57,22 +57,6 @@ func TestWhatIstiodSaysAtItsDoorsIsRead(t *testing.T) {
 	}
 }
 
-func TestWhatAnAccountReadsIsInTheAuditLog(t *testing.T) {
-	event := func(user, verb string, code string) string {
-		return `{"stage":"ResponseComplete","verb":"` + verb + `","userAgent":"n-1","user":{"username":"` + user + `"},"objectRef":{"resource":"services"},` +
-			`"responseStatus":{"code":` + code + `},"stageTimestamp":"2026-11-22T18:01:02Z","annotations":{"authorization.k8s.io/decision":"forbid"}}`
-	}
-	r, ok, err := parseReads([]byte(event("system:serviceaccount:r1-prod:thief", "list", "403")), time.Time{})
-	if err != nil || !ok || !r.Signal.Refused || r.Signal.Nonce != "n-1" || r.Signal.Reason != "authorization.k8s.io/decision: forbid" {
-		t.Errorf("%v %v %+v", ok, err, r.Signal)
-	}
-	for _, line := range []string{event("admin", "list", "200"), event("system:serviceaccount:r1-prod:thief", "create", "403")} {
-		if _, ok, _ := parseReads([]byte(line), time.Time{}); ok {
-			t.Errorf("%s is nobody's reading", line)
-		}
-	}
-}
-
 func TestIstiodShowsNothingThatAPolicyDoesNotAskFor(t *testing.T) {
 	r := clusters.Range{Name: "r1", TrustDomain: "r1.test"}
 	env := plan{}.env(r, "issuer")

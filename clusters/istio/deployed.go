@@ -159,7 +159,7 @@ func (d *deployment) injects(ctx context.Context) error {
 		if err == nil {
 			err = errors.New("a pod got no proxy")
 		}
-		if !pause(ctx, 100*time.Millisecond) {
+		if !clusters.Pause(ctx, 100*time.Millisecond) {
 			return errors.Join(fmt.Errorf("wait until %s puts proxies into pods: %w", d.name(), context.Cause(ctx)), err)
 		}
 	}

@@ -75,7 +75,7 @@ func (d *deployment) plugIn(ctx context.Context, pl plan) error {
 			if now > before {
 				return nil
 			}
-			if !pause(ctx, 20*time.Millisecond) {
+			if !clusters.Pause(ctx, 20*time.Millisecond) {
 				return fmt.Errorf("wait until %s signs with another key: %w", d.name(), context.Cause(ctx))
 			}
 		}

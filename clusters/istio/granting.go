@@ -30,7 +30,7 @@ func (st *stage) grant(ctx context.Context, before clusters.Issuance) error {
 // asked for, an object that an account sent, or what one read.
 func parsePlatform(line []byte, seen time.Time) (evidence.Record, bool, error) {
 	for _, parse := range []func([]byte, time.Time) (evidence.Record, bool, error){
-		kubeapi.TokenCreation, kubeapi.Submission, parseReads,
+		kubeapi.TokenCreation, kubeapi.Submission, kubeapi.Reading,
 	} {
 		if r, ok, err := parse(line, seen); ok || err != nil {
 			return r, ok, err

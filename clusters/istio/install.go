@@ -12,6 +12,7 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/authority"
 	"github.com/meshbreach/meshbreach/clusters/kubeapi"
 	"github.com/meshbreach/meshbreach/clusters/kubernetes"
+	"github.com/meshbreach/meshbreach/clusters/ranges"
 )
 
 // installed is a mesh that runs.
@@ -22,9 +23,12 @@ type installed struct {
 	api      *kubeapi.Client
 	able     []clusters.Capability
 	patience time.Duration
-	stages   map[string]*stage // by range; fixed once Install has returned
+	stages   // fixed once Install has returned
 	spent    spent
 }
+
+// stages are by range.
+type stages = ranges.Stages[*stage]
 
 var (
 	_ clusters.Installed = (*installed)(nil)
@@ -39,7 +43,7 @@ var (
 // Where there is no cluster it starts a Kubernetes API of its own, and the
 // workloads get the Namespace that they have there.
 func (m Mesh) Install(ctx context.Context, c *clusters.Cluster, rel clusters.Release) (clusters.Installed, error) {
-	in := &installed{mesh: m, programs: rel.Programs, run: c.Name, able: m.Capabilities(rel), stages: map[string]*stage{}}
+	in := &installed{mesh: m, programs: rel.Programs, run: c.Name, able: m.Capabilities(rel), stages: stages{}}
 	// The mesh lives as long as the cluster, and so longer than this call.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	c.Undo.Push("mesh istio", func(context.Context) error {
@@ -122,47 +126,11 @@ func (in *installed) Patience() time.Duration { return in.patience }
 // Capabilities depend on where the mesh runs.
 func (in *installed) Capabilities() []clusters.Capability { return in.able }
 
-func (in *installed) stage(r clusters.Range) (*stage, error) {
-	st, ok := in.stages[r.Name]
-	if !ok {
-		return nil, fmt.Errorf("no range %s in this mesh", r.Name)
-	}
-	return st, nil
-}
-
-// Apply asks for a policy: it returns when the API has it.
-func (in *installed) Apply(ctx context.Context, r clusters.Range, p clusters.Policy) (clusters.Revision, error) {
-	st, err := in.stage(r)
-	if err != nil {
-		return clusters.Revision{}, err
-	}
-	return st.apply(ctx, p)
-}
-
-// Settled waits until a revision holds at every sidecar of the range, nothing
-// is warming and nothing old is open.
-func (in *installed) Settled(ctx context.Context, r clusters.Range, rev clusters.Revision) error {
-	st, err := in.stage(r)
-	if err != nil {
-		return err
-	}
-	return st.settled(ctx, rev)
-}
-
-// Evidence gives the signals that match.
-func (in *installed) Evidence(ctx context.Context, r clusters.Range, q clusters.Query) ([]clusters.Signal, error) {
-	st, err := in.stage(r)
-	if err != nil {
-		return nil, err
-	}
-	return st.store.Query(ctx, q), nil
-}
-
 // Authority is the fixture's power over a range; nil where there is none.
 func (in *installed) Authority(r clusters.Range) clusters.Authority {
 	st, ok := in.stages[r.Name]
 	if !ok {
 		return nil
 	}
-	return fixture{st}
+	return fixture{st.ca, st}
 }

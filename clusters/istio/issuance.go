@@ -82,7 +82,7 @@ func (in *installed) Endpoint(r clusters.Range) clusters.Endpoint {
 
 // member is a workload's sidecar, which knows its pod.
 func (in *installed) member(r clusters.Range, w clusters.Workload) (*stage, *sidecar, error) {
-	st, err := in.stage(r)
+	st, err := in.Stage(r)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -103,9 +103,7 @@ func (in *installed) AccountToken(ctx context.Context, r clusters.Range, q clust
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	how := st.policy.Issuance
-	if q.Form == clusters.FormBound && how.Unbound {
-		q.Form = clusters.FormUnbound
-	}
+	q = q.Under(how)
 	at := q.Audience
 	switch at {
 	case "":
@@ -119,11 +117,7 @@ func (in *installed) AccountToken(ctx context.Context, r clusters.Range, q clust
 		token, err = st.platform.legacyToken(ctx, s.workload)
 	case !q.Expires.IsZero():
 		source = "signed"
-		expires := q.Expires
-		issued := expires.Add(-time.Hour)
-		if how.Extended {
-			expires = issued.AddDate(1, 0, 0)
-		}
+		issued, expires := q.Signed(how)
 		token, err = st.platform.signBound(ctx, s.workload, at, issued, expires)
 	default:
 		var to kubeapi.Pod
@@ -132,15 +126,9 @@ func (in *installed) AccountToken(ctx context.Context, r clusters.Range, q clust
 		}
 	}
 	if err == nil {
-		s.given = append(s.given, given{token, at, q.Form})
+		s.given = append(s.given, kubeapi.Handed{Token: token, Audience: at, Form: q.Form})
 	}
 	return token, source, err
-}
-
-// given is a token that was handed out.
-type given struct {
-	token, audience string
-	form            clusters.AccountForm
 }
 
 // Delete takes a workload's pod or account away, and returns when the API
@@ -160,13 +148,8 @@ func (in *installed) Delete(ctx context.Context, r clusters.Range, w clusters.Wo
 	if err := st.platform.end(ctx, s.workload, what); err != nil {
 		return clusters.Revision{}, fmt.Errorf("delete the %s of %s: %w", what, w.Name, err)
 	}
-	for _, g := range handed {
-		if what == clusters.LifePod && g.form != clusters.FormBound {
-			continue
-		}
-		if err := st.api.Disbelieved(ctx, g.token, g.audience); err != nil {
-			return clusters.Revision{}, fmt.Errorf("delete the %s of %s: %w", what, w.Name, err)
-		}
+	if err := st.api.Ended(ctx, what, handed); err != nil {
+		return clusters.Revision{}, fmt.Errorf("delete the %s of %s: %w", what, w.Name, err)
 	}
 	return rev, nil
 }

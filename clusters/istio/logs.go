@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/evidence"
 )
 
@@ -46,7 +47,7 @@ type log struct {
 
 // tail reads files until the context ends.
 func tail(ctx context.Context, into *evidence.Store, logs ...*log) {
-	for pause(ctx, followEvery) {
+	for clusters.Pause(ctx, followEvery) {
 		for _, l := range logs {
 			l.tail.Read(func(line []byte) { note(into, l.parse, line) })
 		}

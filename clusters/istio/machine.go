@@ -211,7 +211,7 @@ func (m *machine) follow(ctx context.Context, into *evidence.Store) {
 }
 
 func (m *machine) renewTokens(ctx context.Context) {
-	for pause(ctx, tokenLife/2) {
+	for clusters.Pause(ctx, tokenLife/2) {
 		for _, s := range m.seats {
 			// A token that cannot be renewed runs out, and the mesh says so.
 			_ = s.token(ctx)

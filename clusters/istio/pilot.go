@@ -3,7 +3,6 @@ package istio
 import (
 	"context"
 	"encoding/json"
-	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/authority"
@@ -64,18 +63,6 @@ func (m Mesh) proxyConfig() map[string]any {
 		"terminationDrainDuration": m.drain(),
 		"fileFlushInterval":        "0.010s",
 		"proxyStatsMatcher":        map[string]any{"inclusionRegexps": []string{`listener\..*`, `http\..*`, `.*rbac.*`, `.*ssl.*`, `.*jwt_authn.*`}},
-	}
-}
-
-// pause waits until the next look is due; false when the context has ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }
 

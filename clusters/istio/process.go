@@ -156,8 +156,8 @@ func (p *process) plugIn(ctx context.Context, pl plan) error {
 		if bytes.Count(now, []byte(reloaded)) > bytes.Count(before, []byte(reloaded)) {
 			return nil
 		}
-		if !pause(ctx, pollEvery) {
-			return fmt.Errorf("wait until istiod signs with another key: %w%s", context.Cause(ctx), lastWords(log))
+		if !clusters.Pause(ctx, pollEvery) {
+			return fmt.Errorf("wait until istiod signs with another key: %w%s", context.Cause(ctx), evidence.LastWords(log))
 		}
 	}
 }
@@ -177,7 +177,7 @@ func (p *process) gone(context.Context) error { return p.running().Err() }
 func (p *process) follow(ctx context.Context, line func([]byte)) {
 	t := evidence.Tail{Path: p.on.pilotLog()}
 	defer t.Close()
-	for pause(ctx, followEvery) {
+	for clusters.Pause(ctx, followEvery) {
 		t.Read(line)
 	}
 }
@@ -197,9 +197,9 @@ func (p *process) ready(ctx context.Context) error {
 			return nil
 		}
 		if gone := p.running().Err(); gone != nil {
-			return fmt.Errorf("%w%s", gone, lastWords(m.pilotLog()))
+			return fmt.Errorf("%w%s", gone, evidence.LastWords(m.pilotLog()))
 		}
-		if !pause(ctx, 4*pollEvery) {
+		if !clusters.Pause(ctx, 4*pollEvery) {
 			return errors.Join(fmt.Errorf("wait until istiod is ready: %w", context.Cause(ctx)), err)
 		}
 	}
@@ -223,13 +223,3 @@ func ask(ctx context.Context, c http.Client, url string) error {
 
 // pollEvery is the time between two looks at what is on this machine.
 const pollEvery = 5 * time.Millisecond
-
-// lastWords are the end of a log, for errors.
-func lastWords(path string) string {
-	const most = 600
-	b, err := os.ReadFile(path)
-	if err != nil || len(b) == 0 {
-		return ""
-	}
-	return "; its log ends: " + string(b[max(0, len(b)-most):])
-}

@@ -112,6 +112,9 @@ func (r repository) load(ctx context.Context, name string, c indexed) (*chart.Ch
 	return out, nil
 }
 
+// largest bounds a chart and an index of them.
+const largest = 32 << 20
+
 // fetch gets what is at an address.
 func fetch(ctx context.Context, address string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)

@@ -55,7 +55,7 @@ func (a admin) secrets(ctx context.Context) (leaf, roots []byte, err error) {
 			}
 		}
 	}
-	if err := a.dump(ctx, "dynamic_active_secrets", "", &d); err != nil {
+	if err := a.Dump(ctx, "dynamic_active_secrets", "", &d); err != nil {
 		return nil, nil, err
 	}
 	for _, c := range d.Configs {

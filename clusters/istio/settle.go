@@ -8,14 +8,18 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/meshbreach/meshbreach/clusters"
-	"github.com/meshbreach/meshbreach/clusters/workers"
+	"github.com/meshbreach/meshbreach/clusters/ranges"
 )
 
-// settled waits for all sidecars.
-func (st *stage) settled(ctx context.Context, rev clusters.Revision) error {
+// Evidence gives the signals that match.
+func (st *stage) Evidence(ctx context.Context, q clusters.Query) []clusters.Signal {
+	return st.store.Query(ctx, q)
+}
+
+// Settled waits for all sidecars, until nothing is warming and nothing old is
+// open.
+func (st *stage) Settled(ctx context.Context, rev clusters.Revision) error {
 	st.mu.Lock()
 	is, latest := st.known[rev.ID], st.latest
 	st.mu.Unlock()
@@ -29,23 +33,12 @@ func (st *stage) settled(ctx context.Context, rev clusters.Revision) error {
 	case is == withheld:
 		return nil
 	}
-	select {
-	case st.settling <- struct{}{}:
-		defer func() { <-st.settling }()
-	case <-ctx.Done():
-		return fmt.Errorf("settle range %s: another settling is under way: %w", st.name, ctx.Err())
+	done, err := st.settling.Take(ctx)
+	if err != nil {
+		return fmt.Errorf("settle range %s: %w", st.name, err)
 	}
-	// All are waited for, so that one error does not hide another.
-	errs := make([]error, len(st.sidecars))
-	var g errgroup.Group
-	for i, s := range st.sidecars {
-		g.Go(func() error {
-			errs[i] = s.settle(ctx, st.pilot)
-			return nil
-		})
-	}
-	_ = g.Wait() // the errors are in errs
-	if err := errors.Join(errs...); err != nil {
+	defer done()
+	if err := ranges.Each(st.sidecars, func(s *sidecar) error { return s.settle(ctx, st.pilot) }); err != nil {
 		return err
 	}
 	st.mu.Lock()
@@ -91,7 +84,7 @@ func (s *sidecar) settle(ctx context.Context, guide pilot) error {
 				return fmt.Errorf("settle the sidecar of %s: still missing: %s: no change arrives any more: %w", s.workload.Name, last, gone)
 			}
 		}
-		if !pause(ctx, s.pace(looks)) {
+		if !clusters.Pause(ctx, s.pace(looks)) {
 			return errors.Join(fmt.Errorf("settle the sidecar of %s: still missing: %s: %w", s.workload.Name, last, context.Cause(ctx)), err)
 		}
 	}
@@ -134,7 +127,7 @@ func (s *sidecar) look(ctx context.Context) (lack, error) {
 	}
 	// What was seen active may have come since. What it drains is looked at when
 	// all workers have taken it, after which nobody comes in the old way.
-	missing, err := workers.Passed(ctx, s.admin.workers, func(ctx context.Context) (map[string]uint64, error) {
+	missing, err := s.admin.workers.Passed(ctx, func(ctx context.Context) (map[string]uint64, error) {
 		n, err = s.admin.stats(ctx)
 		return n, err
 	})

@@ -60,28 +60,22 @@ type dumpedSocket struct {
 
 // inbound reads the inbound listener.
 func (a admin) inbound(ctx context.Context) (shownListener, error) {
-	var d struct {
-		Configs []struct {
-			Active struct {
-				Version  string `json:"version_info"`
-				Listener struct {
-					Chains []dumpedChain `json:"filter_chains"`
-				} `json:"listener"`
-			} `json:"active_state"`
-			Warming  json.RawMessage `json:"warming_state"`
-			Draining json.RawMessage `json:"draining_state"`
-		} `json:"configs"`
-	}
-	if err := a.dump(ctx, "dynamic_listeners", listenerInbound, &d); err != nil {
-		return shownListener{}, err
-	}
 	out := shownListener{marks: map[string]bool{}}
-	if len(d.Configs) != 1 {
-		return out, fmt.Errorf("it has %d listeners %s", len(d.Configs), listenerInbound)
+	all, err := a.Listeners(ctx, listenerInbound)
+	if err != nil {
+		return out, err
 	}
-	c := d.Configs[0]
-	out.version, out.busy = c.Active.Version, c.Warming != nil || c.Draining != nil
-	for _, chain := range c.Active.Listener.Chains {
+	if len(all) != 1 {
+		return out, fmt.Errorf("it has %d listeners %s", len(all), listenerInbound)
+	}
+	out.version, out.busy = all[0].Version, all[0].Busy
+	var has struct {
+		Chains []dumpedChain `json:"filter_chains"`
+	}
+	if err := all[0].Read(&has); err != nil {
+		return out, err
+	}
+	for _, chain := range has.Chains {
 		if err := out.read(chain); err != nil {
 			return out, fmt.Errorf("read the filter chain %s: %w", chain.Name, err)
 		}

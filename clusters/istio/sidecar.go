@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/kubeapi"
 	"github.com/meshbreach/meshbreach/clusters/workers"
 )
 
@@ -24,7 +25,7 @@ type sidecar struct {
 
 	mu    sync.Mutex
 	want  want
-	given []given // tokens that were handed out; of the stage's mu
+	given []kubeapi.Handed // tokens that were handed out; of the stage's mu
 }
 
 // sit says what the Envoy sits in, which is known when it runs.
@@ -46,7 +47,7 @@ func (s *sidecar) whole(ctx context.Context) (clusters.KeyPair, error) {
 		if err == nil && matching(pair) {
 			return pair, nil
 		}
-		if !pause(ctx, s.pace(looks)) {
+		if !clusters.Pause(ctx, s.pace(looks)) {
 			return clusters.KeyPair{}, fmt.Errorf("copy the leaf of %s: %w", s.workload.Name, context.Cause(ctx))
 		}
 	}

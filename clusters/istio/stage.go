@@ -12,6 +12,7 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/authority"
 	"github.com/meshbreach/meshbreach/clusters/evidence"
 	"github.com/meshbreach/meshbreach/clusters/kubeapi"
+	"github.com/meshbreach/meshbreach/clusters/ranges"
 )
 
 // stage is a range as the mesh keeps it.
@@ -26,7 +27,7 @@ type stage struct {
 	spent    *spent
 	store    *evidence.Store
 	gate     gate
-	settling chan struct{} // holds one token: settling is one at a time
+	settling ranges.Turn
 	ended    sync.WaitGroup
 
 	mu       sync.Mutex
@@ -60,7 +61,7 @@ func (in *installed) newStage(r clusters.Range, ca *authority.CA, at place, on p
 		name: r.Name, ca: ca, api: in.api, place: at, platform: on, pilot: by, r: r, spent: &in.spent,
 		store:    evidence.NewStore(),
 		gate:     gate{run: in.run},
-		settling: make(chan struct{}, 1),
+		settling: ranges.NewTurn(),
 		objects:  map[string]written{}, known: map[string]kind{}, calm: true,
 	}
 	for _, w := range r.Workloads {
@@ -90,7 +91,7 @@ func (st *stage) start(ctx, life context.Context) error {
 	}
 	st.follow(life)
 	defer func(began time.Time) { st.spent.since(began, "settled") }(time.Now())
-	return st.settled(ctx, clusters.Revision{ID: st.latest})
+	return st.Settled(ctx, clusters.Revision{ID: st.latest})
 }
 
 // populate makes all that is there before istiod, and denies everything.
@@ -105,7 +106,7 @@ func (st *stage) populate(ctx context.Context) error {
 	if err := all.Wait(); err != nil {
 		return err
 	}
-	_, err := st.apply(ctx, clusters.Policy{MTLS: clusters.Strict})
+	_, err := st.Apply(ctx, clusters.Policy{MTLS: clusters.Strict})
 	return err
 }
 

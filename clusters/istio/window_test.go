@@ -81,13 +81,13 @@ func (b *bed) window(t testing.TB, how attacker.Knock) window {
 		}
 	}()
 	ctx := limit(t)
-	pause(ctx, 200*time.Millisecond)
+	clusters.Pause(ctx, 200*time.Millisecond)
 	rev, err := b.mesh.Apply(ctx, b.r(), friendly())
 	if err == nil {
 		err = b.mesh.Settled(ctx, b.r(), rev)
 	}
 	settled := time.Now()
-	pause(ctx, 300*time.Millisecond)
+	clusters.Pause(ctx, 300*time.Millisecond)
 	close(stop)
 	<-ended
 	if err != nil {

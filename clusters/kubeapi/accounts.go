@@ -61,7 +61,7 @@ func (a *API) SignBound(ctx context.Context, p Pod, audience string, issued, exp
 	}})
 }
 
-func subject(p Pod) string { return "system:serviceaccount:" + p.Namespace + ":" + p.Account }
+func subject(p Pod) string { return accountUser + p.Namespace + ":" + p.Account }
 
 // sign signs with the key of the API's own tokens.
 func (a *API) sign(claims jwt.Claims, private map[string]any) (string, error) {
@@ -75,13 +75,7 @@ func (a *API) sign(claims jwt.Claims, private map[string]any) (string, error) {
 // Allowed says whether the API lets an account do something to a resource, or
 // to a part of it, in the account's namespace.
 func (c *Client) Allowed(ctx context.Context, namespace, account, verb, resource, part string) (bool, error) {
-	var answer struct{ Status struct{ Allowed bool } }
-	err := c.Create(ctx, "/apis/authorization.k8s.io/v1/subjectaccessreviews", Object{
-		"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
-		"spec": map[string]any{
-			"user":               "system:serviceaccount:" + namespace + ":" + account,
-			"resourceAttributes": map[string]any{"namespace": namespace, "verb": verb, "resource": resource, "subresource": part},
-		},
-	}, &answer)
-	return answer.Status.Allowed, err
+	return c.Permitted(ctx, namespace, account, map[string]any{
+		"namespace": namespace, "verb": verb, "resource": resource, "subresource": part,
+	})
 }

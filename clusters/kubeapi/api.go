@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/evidence"
 )
 
 // The names of the programs in Release.Programs.
@@ -189,7 +190,7 @@ func (a *API) until(ctx context.Context, what string, ask func(context.Context) 
 		}
 		for name, p := range a.processes {
 			if p.Err() != nil {
-				return fmt.Errorf("%w%s", p.Err(), lastWords(a.file(name+".log")))
+				return fmt.Errorf("%w%s", p.Err(), evidence.LastWords(a.file(name+".log")))
 			}
 		}
 		select {
@@ -198,14 +199,4 @@ func (a *API) until(ctx context.Context, what string, ask func(context.Context) 
 			return errors.Join(fmt.Errorf("wait until %s: %w", what, context.Cause(ctx)), err)
 		}
 	}
-}
-
-// lastWords are the end of a log, for errors.
-func lastWords(path string) string {
-	const most = 600
-	b, err := os.ReadFile(path)
-	if err != nil || len(b) == 0 {
-		return ""
-	}
-	return "; its log ends: " + string(b[max(0, len(b)-most):])
 }

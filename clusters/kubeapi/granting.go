@@ -2,13 +2,11 @@ package kubeapi
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
-	"github.com/meshbreach/meshbreach/clusters/evidence"
 )
 
 // GrantTokens gives or takes an account's right to create tokens of the
@@ -97,6 +95,26 @@ func (c *Client) Disbelieved(ctx context.Context, token, audience string) error 
 	}
 }
 
+// A Handed is a token of an account that was handed out. It is a secret.
+type Handed struct {
+	Token, Audience string
+	Form            clusters.AccountForm
+}
+
+// Ended returns when the API believes none of these tokens any more that ends
+// with a part of its workload's life.
+func (c *Client) Ended(ctx context.Context, what clusters.Life, handed []Handed) error {
+	for _, h := range handed {
+		if what == clusters.LifePod && h.Form != clusters.FormBound {
+			continue
+		}
+		if err := c.Disbelieved(ctx, h.Token, h.Audience); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Gone returns when an object is not there.
 func (c *Client) Gone(ctx context.Context, o Object) error {
 	tick := time.NewTicker(readyEvery)
@@ -112,38 +130,4 @@ func (c *Client) Gone(ctx context.Context, o Object) error {
 			return errors.Join(fmt.Errorf("wait until %s is gone: %w", o.Text(), context.Cause(ctx)), err)
 		}
 	}
-}
-
-// rawLimit bounds what is kept of an event.
-const rawLimit = 400
-
-// TokenCreation reads an event of the audit log; false for one that is not
-// about a token that somebody asked for. The user agent is the nonce of an
-// attempt: the events of others find nobody.
-func TokenCreation(line []byte, seen time.Time) (evidence.Record, bool, error) {
-	var e struct {
-		Stage, Verb, UserAgent string
-		ObjectRef              struct{ Resource, Subresource, Namespace, Name string }
-		User                   struct{ Username string }
-		ResponseStatus         struct{ Code int }
-		StageTimestamp         time.Time
-		Annotations            map[string]string
-	}
-	if err := json.Unmarshal(line, &e); err != nil {
-		return evidence.Record{}, false, err
-	}
-	if e.Verb != "create" || e.ObjectRef.Subresource != "token" || e.Stage != "ResponseComplete" || e.User.Username == Administrator {
-		return evidence.Record{}, false, nil
-	}
-	what := e.ObjectRef.Resource + "/" + e.ObjectRef.Subresource
-	raw := fmt.Sprintf("%s %s %s/%s by %s: %d", e.Verb, what, e.ObjectRef.Namespace, e.ObjectRef.Name, e.User.Username, e.ResponseStatus.Code)
-	s := clusters.Signal{
-		At: e.StageTimestamp, Seen: seen, Workload: clusters.PlatformName, Inbound: true, Layer: "http",
-		Nonce: e.UserAgent, Method: "POST", Path: what, Identity: []string{e.User.Username},
-		Status: e.ResponseStatus.Code, Refused: e.ResponseStatus.Code >= 300, Raw: raw[:min(len(raw), rawLimit)],
-	}
-	if s.Refused {
-		s.Reason = "authorization.k8s.io/decision: " + e.Annotations["authorization.k8s.io/decision"]
-	}
-	return evidence.Record{Signal: s}, true, nil
 }

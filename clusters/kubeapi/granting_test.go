@@ -1,11 +1,8 @@
 package kubeapi_test
 
 import (
-	"strings"
 	"testing"
-	"time"
 
-	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/kubeapi"
 )
 
@@ -59,35 +56,4 @@ func TestATokenInASecretEndsWithItsAccount(t *testing.T) {
 	if err != nil || !review.Authenticated {
 		t.Errorf("%+v %v", review, err)
 	}
-}
-
-func TestTheAuditLogSaysWhoAskedForWhoseToken(t *testing.T) {
-	const asked = `{"stage":"ResponseComplete","verb":"create","userAgent":"nonce-1","objectRef":{"resource":"serviceaccounts","subresource":"token","namespace":"prod","name":"web"},` +
-		`"user":{"username":"system:serviceaccount:prod:thief"},"responseStatus":{"code":403},"stageTimestamp":"2026-01-02T03:04:05.678Z","annotations":{"authorization.k8s.io/decision":"forbid"}}`
-	r, ok, err := kubeapi.TokenCreation([]byte(asked), time.Now())
-	s := r.Signal
-	if err != nil || !ok || s.Workload != clusters.PlatformName || s.Nonce != "nonce-1" || !s.Refused || s.Status != 403 || s.Reason != "authorization.k8s.io/decision: forbid" {
-		t.Errorf("%+v %v", s, err)
-	}
-	for name, line := range map[string]string{
-		"of the harness": strings.ReplaceAll(asked, "system:serviceaccount:prod:thief", kubeapi.Administrator),
-		"a review":       strings.ReplaceAll(asked, `"subresource":"token"`, `"subresource":""`),
-		"not yet done":   strings.ReplaceAll(asked, "ResponseComplete", "ResponseStarted"),
-	} {
-		if r, ok, err := kubeapi.TokenCreation([]byte(line), time.Now()); ok || err != nil {
-			t.Errorf("%s: %+v %v", name, r, err)
-		}
-	}
-	if _, ok, err := kubeapi.TokenCreation([]byte("{"), time.Now()); ok || err == nil {
-		t.Error("half a line was read")
-	}
-}
-
-func FuzzTokenCreation(f *testing.F) {
-	f.Add([]byte(`{"stage":"ResponseComplete","verb":"create","objectRef":{"subresource":"token"},"responseStatus":{"code":403}}`))
-	f.Fuzz(func(t *testing.T, line []byte) {
-		if r, ok, err := kubeapi.TokenCreation(line, time.Unix(1, 0)); ok && (err != nil || len(r.Signal.Raw) > 400) {
-			t.Errorf("%+v %v", r, err)
-		}
-	})
 }

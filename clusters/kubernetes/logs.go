@@ -12,6 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/meshbreach/meshbreach/clusters"
 )
 
 // longestLine bounds a line of a log; what is longer loses its end.
@@ -36,7 +38,7 @@ func (h *Host) Follow(ctx context.Context, namespace, pod, container string, lin
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		// It has not been started, was started again, or the API went away.
-		if !pause(ctx) {
+		if !clusters.Pause(ctx, every) {
 			return nil
 		}
 	}

@@ -17,6 +17,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 	watchtools "k8s.io/client-go/tools/watch"
 	"sigs.k8s.io/e2e-framework/klient/wait"
+
+	"github.com/meshbreach/meshbreach/clusters"
 )
 
 // every is how often is asked where nothing can be watched.
@@ -141,7 +143,7 @@ func (v *view) follow(ctx context.Context, changes chan<- change) {
 			return false
 		}
 	}
-	for ok := true; ok; ok = pause(ctx) {
+	for ok := true; ok; ok = clusters.Pause(ctx, every) {
 		all, version, err := v.list(ctx)
 		if err == nil {
 			if !send(change{all: all}) {
@@ -192,18 +194,6 @@ func (v *view) list(ctx context.Context) (map[string]runtime.Object, string, err
 		return err
 	})
 	return all, of.GetResourceVersion(), err
-}
-
-// pause waits a little; false when the context ended first.
-func pause(ctx context.Context) bool {
-	t := time.NewTimer(every)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // established waits until a kind is served. A cluster gives no more than a look

@@ -5,12 +5,12 @@ package workers
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
+
+	"github.com/meshbreach/meshbreach/clusters/envoyadmin"
 )
 
 // Default is how many a proxy has where nobody says: so many has one of Istio's
@@ -29,28 +29,24 @@ func Number(n int) int {
 // gives a new connection to the worker with the fewest and that nobody else
 // connects to.
 type All struct {
-	clients []*http.Client
+	clients []envoyadmin.Client
 	dials   atomic.Int64
 }
 
 // New is for an Envoy with n workers, whose Listener is reached by dial.
 func New(n int, dial func(context.Context) (net.Conn, error)) *All {
-	a := &All{clients: make([]*http.Client, n)}
+	a := &All{clients: make([]envoyadmin.Client, n)}
 	for i := range a.clients {
-		a.clients[i] = &http.Client{Transport: &http.Transport{
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				a.dials.Add(1)
-				return dial(ctx)
-			},
-			DisableCompression: true,
-			MaxConnsPerHost:    1,
-		}}
+		a.clients[i] = envoyadmin.Single(func(ctx context.Context) (net.Conn, error) {
+			a.dials.Add(1)
+			return dial(ctx)
+		})
 	}
 	return a
 }
 
-// First is the client of one of the workers.
-func (a *All) First() *http.Client { return a.clients[0] }
+// First asks one of the workers.
+func (a *All) First() envoyadmin.Client { return a.clients[0] }
 
 // Close ends the connections. None is as good as any.
 func (a *All) Close() {
@@ -58,7 +54,7 @@ func (a *All) Close() {
 		return
 	}
 	for _, c := range a.clients {
-		c.CloseIdleConnections()
+		c.Close()
 	}
 }
 
@@ -69,11 +65,11 @@ const Statistics = `listener\.` + Name + `\.worker_\d+\.downstream_cx_active`
 // is missing when all have taken every change that the main thread had handed
 // out before. The path is one that a worker answers itself. The numbers are the
 // statistics of now.
-func Passed[N int | uint64](ctx context.Context, a *All, numbers func(context.Context) (map[string]N, error)) ([]string, error) {
+func (a *All) Passed(ctx context.Context, numbers func(context.Context) (map[string]uint64, error)) ([]string, error) {
 	for {
 		before := a.dials.Load()
 		for _, c := range a.clients {
-			if err := ask(ctx, c); err != nil {
+			if _, err := c.Get(ctx, Path); err != nil {
 				return nil, err
 			}
 		}
@@ -93,7 +89,7 @@ func Passed[N int | uint64](ctx context.Context, a *All, numbers func(context.Co
 }
 
 // unheld says to which of the workers there is not just one connection.
-func unheld[N int | uint64](numbers map[string]N, workers int) []string {
+func unheld(numbers map[string]uint64, workers int) []string {
 	var missing []string
 	seen := 0
 	for name, n := range numbers {
@@ -111,24 +107,4 @@ func unheld[N int | uint64](numbers map[string]N, workers int) []string {
 	}
 	slices.Sort(missing)
 	return missing
-}
-
-func ask(ctx context.Context, c *http.Client) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://envoy"+Path, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := c.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	// A connection is kept only when all was read.
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		return err
-	}
-	if resp.StatusCode >= 300 {
-		return fmt.Errorf("%s answered %s", Path, resp.Status)
-	}
-	return nil
 }

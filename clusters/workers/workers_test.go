@@ -61,13 +61,13 @@ func (p *proxy) dial(ctx context.Context) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, "tcp", p.Listener.Addr().String())
 }
 
-func (p *proxy) numbers(context.Context) (map[string]int, error) {
+func (p *proxy) numbers(context.Context) (map[string]uint64, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.counted++
-	out := map[string]int{"listener.0.0.0.0_15006.worker_0.downstream_cx_active": 7}
+	out := map[string]uint64{"listener.0.0.0.0_15006.worker_0.downstream_cx_active": 7}
 	for i, n := range p.active {
-		out[fmt.Sprintf("listener.meshbreach.worker_%d.downstream_cx_active", i)] = n
+		out[fmt.Sprintf("listener.meshbreach.worker_%d.downstream_cx_active", i)] = uint64(n)
 	}
 	return out, nil
 }
@@ -76,7 +76,7 @@ func fewest(active []int) int { return slices.Index(active, slices.Min(active)) 
 
 func passed(t *testing.T, a *workers.All, p *proxy) string {
 	t.Helper()
-	missing, err := workers.Passed(t.Context(), a, p.numbers)
+	missing, err := a.Passed(t.Context(), p.numbers)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestAnEnvoyThatDoesNotAnswerIsAnError(t *testing.T) {
 	defer a.Close()
 	passed(t, a, p)
 	p.Close()
-	if missing, err := workers.Passed(t.Context(), a, p.numbers); err == nil {
+	if missing, err := a.Passed(t.Context(), p.numbers); err == nil {
 		t.Errorf("no error, missing %v", missing)
 	}
 }

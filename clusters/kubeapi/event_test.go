@@ -5,8 +5,40 @@ import (
 	"testing"
 	"time"
 
+	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/kubeapi"
 )
+
+func TestTheAuditLogSaysWhoAskedForWhoseToken(t *testing.T) {
+	const asked = `{"stage":"ResponseComplete","verb":"create","userAgent":"nonce-1","objectRef":{"resource":"serviceaccounts","subresource":"token","namespace":"prod","name":"web"},` +
+		`"user":{"username":"system:serviceaccount:prod:thief"},"responseStatus":{"code":403},"stageTimestamp":"2026-01-02T03:04:05.678Z","annotations":{"authorization.k8s.io/decision":"forbid"}}`
+	r, ok, err := kubeapi.TokenCreation([]byte(asked), time.Now())
+	s := r.Signal
+	if err != nil || !ok || s.Workload != clusters.PlatformName || s.Nonce != "nonce-1" || !s.Refused || s.Status != 403 || s.Reason != "authorization.k8s.io/decision: forbid" {
+		t.Errorf("%+v %v", s, err)
+	}
+	for name, line := range map[string]string{
+		"of the harness": strings.ReplaceAll(asked, "system:serviceaccount:prod:thief", kubeapi.Administrator),
+		"a review":       strings.ReplaceAll(asked, `"subresource":"token"`, `"subresource":""`),
+		"not yet done":   strings.ReplaceAll(asked, "ResponseComplete", "ResponseStarted"),
+	} {
+		if r, ok, err := kubeapi.TokenCreation([]byte(line), time.Now()); ok || err != nil {
+			t.Errorf("%s: %+v %v", name, r, err)
+		}
+	}
+	if _, ok, err := kubeapi.TokenCreation([]byte("{"), time.Now()); ok || err == nil {
+		t.Error("half a line was read")
+	}
+}
+
+func FuzzTokenCreation(f *testing.F) {
+	f.Add([]byte(`{"stage":"ResponseComplete","verb":"create","objectRef":{"subresource":"token"},"responseStatus":{"code":403}}`))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		if r, ok, err := kubeapi.TokenCreation(line, time.Unix(1, 0)); ok && (err != nil || len(r.Signal.Raw) > 400) {
+			t.Errorf("%+v %v", r, err)
+		}
+	})
+}
 
 const submitted = `{"stage":"ResponseComplete","verb":"create","userAgent":"n1","objectRef":{"resource":"pods","namespace":"prod","name":"x"},` +
 	`"user":{"username":"system:serviceaccount:prod:thief"},"responseStatus":{"code":403},"stageTimestamp":"2026-07-01T10:00:00Z",` +
@@ -60,5 +92,21 @@ func TestOnlyWhatAnAccountSubmittedIsASubmission(t *testing.T) {
 	}
 	if _, _, err := kubeapi.Submission([]byte("{"), time.Now()); err == nil {
 		t.Error("half an event is one")
+	}
+}
+
+func TestWhatAnAccountReadsIsInTheAuditLog(t *testing.T) {
+	event := func(user, verb string, code string) string {
+		return `{"stage":"ResponseComplete","verb":"` + verb + `","userAgent":"n-1","user":{"username":"` + user + `"},"objectRef":{"resource":"services"},` +
+			`"responseStatus":{"code":` + code + `},"stageTimestamp":"2026-11-22T18:01:02Z","annotations":{"authorization.k8s.io/decision":"forbid"}}`
+	}
+	r, ok, err := kubeapi.Reading([]byte(event("system:serviceaccount:r1-prod:thief", "list", "403")), time.Time{})
+	if err != nil || !ok || !r.Signal.Refused || r.Signal.Nonce != "n-1" || r.Signal.Reason != "authorization.k8s.io/decision: forbid" {
+		t.Errorf("%v %v %+v", ok, err, r.Signal)
+	}
+	for _, line := range []string{event("admin", "list", "200"), event("system:serviceaccount:r1-prod:thief", "create", "403")} {
+		if _, ok, _ := kubeapi.Reading([]byte(line), time.Time{}); ok {
+			t.Errorf("%s is nobody's reading", line)
+		}
 	}
 }

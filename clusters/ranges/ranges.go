@@ -1,0 +1,94 @@
+// Package ranges is what meshes do alike that keep a stage for every range:
+// they find it by its range, and let one change at a time settle at all of its
+// sidecars.
+package ranges
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/meshbreach/meshbreach/clusters"
+)
+
+// A Stage is a range as a mesh keeps it.
+type Stage interface {
+	Apply(ctx context.Context, p clusters.Policy) (clusters.Revision, error)
+	Settled(ctx context.Context, rev clusters.Revision) error
+	Evidence(ctx context.Context, q clusters.Query) []clusters.Signal
+}
+
+// Stages are those of a mesh, by the name of their range. It is most of an
+// Installed.
+type Stages[S Stage] map[string]S
+
+// Stage is a range's.
+func (all Stages[S]) Stage(r clusters.Range) (S, error) {
+	st, ok := all[r.Name]
+	if !ok {
+		return st, fmt.Errorf("no range %s in this mesh", r.Name)
+	}
+	return st, nil
+}
+
+// Apply asks for a policy, as the stage does.
+func (all Stages[S]) Apply(ctx context.Context, r clusters.Range, p clusters.Policy) (clusters.Revision, error) {
+	st, err := all.Stage(r)
+	if err != nil {
+		return clusters.Revision{}, err
+	}
+	return st.Apply(ctx, p)
+}
+
+// Settled waits until a revision holds at every sidecar of the range, as the
+// stage does.
+func (all Stages[S]) Settled(ctx context.Context, r clusters.Range, rev clusters.Revision) error {
+	st, err := all.Stage(r)
+	if err != nil {
+		return err
+	}
+	return st.Settled(ctx, rev)
+}
+
+// Evidence gives the signals of the range that match.
+func (all Stages[S]) Evidence(ctx context.Context, r clusters.Range, q clusters.Query) ([]clusters.Signal, error) {
+	st, err := all.Stage(r)
+	if err != nil {
+		return nil, err
+	}
+	return st.Evidence(ctx, q), nil
+}
+
+// A Turn is had by one at a time: settling is. The zero value is nobody's;
+// NewTurn makes one.
+type Turn chan struct{}
+
+// NewTurn is a turn that anybody may have.
+func NewTurn() Turn { return make(Turn, 1) }
+
+// Take waits until nobody else has the turn.
+func (t Turn) Take(ctx context.Context) (done func(), err error) {
+	select {
+	case t <- struct{}{}:
+		return func() { <-t }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("another settling is under way: %w", ctx.Err())
+	}
+}
+
+// Each does something to all of them at once. All are waited for, so that one
+// error does not hide another.
+func Each[S any](all []S, do func(S) error) error {
+	errs := make([]error, len(all))
+	var g errgroup.Group
+	for i, s := range all {
+		g.Go(func() error {
+			errs[i] = do(s)
+			return nil
+		})
+	}
+	_ = g.Wait() // the errors are in errs
+	return errors.Join(errs...)
+}

@@ -1,0 +1,89 @@
+package ranges_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/ranges"
+)
+
+// stage says which it is.
+type stage string
+
+func (s stage) Apply(context.Context, clusters.Policy) (clusters.Revision, error) {
+	return clusters.Revision{ID: string(s)}, nil
+}
+
+func (s stage) Settled(_ context.Context, rev clusters.Revision) error {
+	if rev.ID != string(s) {
+		return errors.New("not " + string(s))
+	}
+	return nil
+}
+
+func (s stage) Evidence(context.Context, clusters.Query) []clusters.Signal {
+	return []clusters.Signal{{Raw: string(s)}}
+}
+
+func TestEveryRangeHasItsOwnStageAndNoOther(t *testing.T) {
+	all := ranges.Stages[stage]{"r1": "one", "r2": "two"}
+	r := clusters.Range{Name: "r2"}
+	rev, err := all.Apply(t.Context(), r, clusters.Policy{})
+	if err != nil || rev.ID != "two" {
+		t.Errorf("%+v %v", rev, err)
+	}
+	if err := all.Settled(t.Context(), r, rev); err != nil {
+		t.Error(err)
+	}
+	if err := all.Settled(t.Context(), clusters.Range{Name: "r1"}, rev); err == nil {
+		t.Error("the revision of another range is settled")
+	}
+	if found, err := all.Evidence(t.Context(), r, clusters.Query{}); err != nil || len(found) != 1 || found[0].Raw != "two" {
+		t.Errorf("%+v %v", found, err)
+	}
+	nowhere := clusters.Range{Name: "r3"}
+	_, applied := all.Apply(t.Context(), nowhere, clusters.Policy{})
+	_, seen := all.Evidence(t.Context(), nowhere, clusters.Query{})
+	for _, err := range []error{applied, seen, all.Settled(t.Context(), nowhere, rev)} {
+		if err == nil || err.Error() != "no range r3 in this mesh" {
+			t.Errorf("a range that is not there: %v", err)
+		}
+	}
+}
+
+func TestATurnIsHadByOneAtATime(t *testing.T) {
+	turn := ranges.NewTurn()
+	done, err := turn.Take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := turn.Take(short); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "another settling") {
+		t.Errorf("a second one: %v", err)
+	}
+	done()
+	if _, err := turn.Take(t.Context()); err != nil {
+		t.Errorf("after the first: %v", err)
+	}
+}
+
+func TestAllAreWaitedForAndNoErrorHidesAnother(t *testing.T) {
+	started := make(chan struct{})
+	err := ranges.Each([]string{"web", "bank", "thief"}, func(name string) error {
+		switch name {
+		case "web":
+			close(started)
+		case "bank":
+			<-started // only when they run at once
+			return nil
+		}
+		return errors.New(name)
+	})
+	if err == nil || err.Error() != "web\nthief" {
+		t.Errorf("%v", err)
+	}
+}
