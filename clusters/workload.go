@@ -52,6 +52,13 @@ func (w Workload) ID() string {
 	return fmt.Sprintf("spiffe://%s/ns/%s/sa/%s", w.TrustDomain, w.Namespace, w.Account)
 }
 
+// Serves says whether a workload of a mesh has a service; who is outside of
+// the mesh is reached at its own address.
+func (w Workload) Serves() bool {
+	i := slices.IndexFunc(Cast(), func(m Member) bool { return m.Name == w.Name })
+	return i >= 0 && Cast()[i].Serves && w.Meshed
+}
+
 // A Member is a part in the cast.
 type Member struct {
 	Name, Namespace, Account string

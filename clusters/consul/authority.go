@@ -8,6 +8,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/authority"
+	"github.com/meshbreach/meshbreach/clusters/ranges"
 )
 
 // fixture is the power over a range's identities: it mints under the root that
@@ -22,17 +23,15 @@ var _ clusters.Authority = fixture{}
 // Delivered is the key pair that a workload's sidecar has. Consul's agent keeps
 // one for every service, which the sidecars and this are given alike.
 func (f fixture) Delivered(ctx context.Context, w clusters.Workload) (clusters.KeyPair, error) {
-	for _, s := range f.st.sidecars {
-		if s.workload.Name != w.Name {
-			continue
-		}
-		var leaf struct{ CertPEM, PrivateKeyPEM string }
-		if err := f.st.server.api.as(ctx, s.token, http.MethodGet, "/v1/agent/connect/ca/leaf/"+service(w), nil, &leaf); err != nil {
-			return clusters.KeyPair{}, fmt.Errorf("copy the leaf of %s: %w", w.Name, err)
-		}
-		return clusters.KeyPair{Chain: []byte(leaf.CertPEM), Key: []byte(leaf.PrivateKeyPEM)}, nil
+	s, ok := ranges.Of(w, f.st.sidecars)
+	if !ok {
+		return clusters.KeyPair{}, fmt.Errorf("copy the leaf of %s: it has no sidecar, so none was delivered", w.Name)
 	}
-	return clusters.KeyPair{}, fmt.Errorf("copy the leaf of %s: it has no sidecar, so none was delivered", w.Name)
+	var leaf struct{ CertPEM, PrivateKeyPEM string }
+	if err := f.st.server.api.as(ctx, s.token, http.MethodGet, "/v1/agent/connect/ca/leaf/"+service(w), nil, &leaf); err != nil {
+		return clusters.KeyPair{}, fmt.Errorf("copy the leaf of %s: %w", w.Name, err)
+	}
+	return clusters.KeyPair{Chain: []byte(leaf.CertPEM), Key: []byte(leaf.PrivateKeyPEM)}, nil
 }
 
 // ErrNoRotation says why Rotate does not do what it is asked for.

@@ -87,6 +87,9 @@ func newSidecar(m Mesh, w clusters.Workload, scratch string, token string, store
 	return s, nil
 }
 
+// Beside is whose it is.
+func (s *sidecar) Beside() clusters.Workload { return s.workload }
+
 func (s *sidecar) file(name string) string { return filepath.Join(s.dir, name) }
 
 // close ends the reading of logs.

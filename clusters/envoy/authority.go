@@ -7,6 +7,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/authority"
+	"github.com/meshbreach/meshbreach/clusters/ranges"
 )
 
 // fixture is the power over a range's identities: the CA mints, the mesh
@@ -20,14 +21,13 @@ var _ clusters.Authority = fixture{}
 
 // Delivered is the key pair that a workload's sidecar was sent last.
 func (f fixture) Delivered(_ context.Context, w clusters.Workload) (clusters.KeyPair, error) {
-	for _, s := range f.st.sidecars {
-		if s.workload.Name == w.Name {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			return s.leaf, nil
-		}
+	s, ok := ranges.Of(w, f.st.sidecars)
+	if !ok {
+		return clusters.KeyPair{}, fmt.Errorf("copy the leaf of %s: it has no sidecar, so none was delivered", w.Name)
 	}
-	return clusters.KeyPair{}, fmt.Errorf("copy the leaf of %s: it has no sidecar, so none was delivered", w.Name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.leaf, nil
 }
 
 // Rotate changes leaves or roots and sends them. Open connections live on, as
@@ -104,7 +104,7 @@ func (st *stage) oneStep(ctx context.Context, what clusters.Rotation, revision s
 		return true, err
 	}
 	defer settled()
-	for i, s := range st.callersFirst() {
+	for i, s := range ranges.CallersFirst(st.sidecars) {
 		if i > 0 && !clusters.Pause(ctx, stepPace) {
 			return true, fmt.Errorf("swap the root of %s: %w", s.workload.Name, ctx.Err())
 		}
@@ -116,20 +116,4 @@ func (st *stage) oneStep(ctx context.Context, what clusters.Rotation, revision s
 		}
 	}
 	return true, nil
-}
-
-func (st *stage) callersFirst() []*sidecar {
-	serves := map[string]bool{}
-	for _, m := range clusters.Cast() {
-		serves[m.Name] = m.Serves
-	}
-	var callers, servers []*sidecar
-	for _, s := range st.sidecars {
-		if serves[s.workload.Name] {
-			servers = append(servers, s)
-		} else {
-			callers = append(callers, s)
-		}
-	}
-	return append(callers, servers...)
 }

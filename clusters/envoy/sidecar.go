@@ -43,6 +43,9 @@ func newSidecar(w clusters.Workload, r clusters.Range) *sidecar {
 	return &sidecar{workload: w, r: r, retired: map[string]bool{}}
 }
 
+// Beside is whose it is.
+func (s *sidecar) Beside() clusters.Workload { return s.workload }
+
 // tell sends what is new under a revision. A type whose content is the same
 // keeps its version, so that a renewed leaf is no new listener.
 //

@@ -7,6 +7,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/authority"
+	"github.com/meshbreach/meshbreach/clusters/ranges"
 )
 
 // fixture is the power over a range's identities. The CA is the harness's;
@@ -21,12 +22,11 @@ var _ clusters.Authority = fixture{}
 
 // Delivered is the key pair that a workload's agent delivered last.
 func (f fixture) Delivered(ctx context.Context, w clusters.Workload) (clusters.KeyPair, error) {
-	for _, s := range f.st.sidecars {
-		if s.workload.Name == w.Name {
-			return s.whole(ctx)
-		}
+	s, ok := ranges.Of(w, f.st.sidecars)
+	if !ok {
+		return clusters.KeyPair{}, fmt.Errorf("copy the leaf of %s: it has no sidecar, so none was delivered", w.Name)
 	}
-	return clusters.KeyPair{}, fmt.Errorf("copy the leaf of %s: it has no sidecar, so none was delivered", w.Name)
+	return s.whole(ctx)
 }
 
 // Rotate changes what istiod signs with and what the mesh trusts, and lets the
@@ -113,7 +113,7 @@ func (st *stage) oneStep(ctx context.Context, what clusters.Rotation) (done bool
 	if err := st.reload(ctx); err != nil {
 		return true, err
 	}
-	for _, s := range st.callersFirst() {
+	for _, s := range ranges.CallersFirst(st.sidecars) {
 		if err := s.seat.renew(ctx, st.policy.Identity.Leaf); err != nil {
 			return true, err
 		}
@@ -122,16 +122,4 @@ func (st *stage) oneStep(ctx context.Context, what clusters.Rotation) (done bool
 		}
 	}
 	return true, st.restartPilot(ctx)
-}
-
-func (st *stage) callersFirst() []*sidecar {
-	var callers, servers []*sidecar
-	for _, s := range st.sidecars {
-		if serves(s.workload) {
-			servers = append(servers, s)
-		} else {
-			callers = append(callers, s)
-		}
-	}
-	return append(callers, servers...)
 }

@@ -45,7 +45,7 @@ func standing(r clusters.Range, p proxies) []kubeapi.Object {
 		out = append(out, filter(r, "stock-envoy", withoutALPN()))
 	}
 	for _, w := range r.Workloads {
-		if !serves(w) {
+		if !w.Serves() {
 			continue
 		}
 		out = append(out, filter(r, "connections-"+pod(w), ownConnections(w), sameProtocol()),

@@ -9,6 +9,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/kubeapi"
+	"github.com/meshbreach/meshbreach/clusters/ranges"
 )
 
 var (
@@ -86,12 +87,11 @@ func (in *installed) member(r clusters.Range, w clusters.Workload) (*stage, *sid
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, s := range st.sidecars {
-		if s.workload.Name == w.Name {
-			return st, s, nil
-		}
+	s, ok := ranges.Of(w, st.sidecars)
+	if !ok {
+		return nil, nil, fmt.Errorf("%s has no account on the platform", w.Name)
 	}
-	return nil, nil, fmt.Errorf("%s has no account on the platform", w.Name)
+	return st, s, nil
 }
 
 // AccountToken gives a token of a workload's service account.

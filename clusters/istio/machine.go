@@ -87,7 +87,7 @@ func newMachine(in *installed, h runner, api *kubeapi.API, at netip.Addr, r *clu
 	for i := range r.Workloads {
 		w := &r.Workloads[i]
 		w.Namespace = namespaceOf(*r, w.Namespace)
-		if serves(*w) {
+		if w.Serves() {
 			w.VIP = serviceAddress(w.Address)
 		}
 	}

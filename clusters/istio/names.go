@@ -48,13 +48,3 @@ func selector(w clusters.Workload) map[string]any {
 func host(w clusters.Workload) string {
 	return fmt.Sprintf("%s.%s.svc.cluster.local", pod(w), w.Namespace)
 }
-
-// serves says whether a workload has a service.
-func serves(w clusters.Workload) bool {
-	for _, m := range clusters.Cast() {
-		if m.Name == w.Name {
-			return m.Serves && m.Meshed
-		}
-	}
-	return false
-}

@@ -23,7 +23,7 @@ func peerDefault(r clusters.Range, p clusters.Policy) kubeapi.Object {
 
 // plaintextPorts opens ports to plaintext, and to nothing else.
 func plaintextPorts(w clusters.Workload, p clusters.Policy) (kubeapi.Object, bool) {
-	if len(p.Plaintext) == 0 || !serves(w) {
+	if len(p.Plaintext) == 0 || !w.Serves() {
 		return nil, false
 	}
 	ports := map[string]any{}
@@ -59,7 +59,7 @@ func rules(r clusters.Range, p clusters.Policy, w clusters.Workload, salt string
 			all = append(all, one)
 		}
 	}
-	if len(p.Plaintext) > 0 && serves(w) {
+	if len(p.Plaintext) > 0 && w.Serves() {
 		all = append(all, map[string]any{"to": operation(map[string]any{"ports": texts(p.Plaintext)})})
 	}
 	spec := map[string]any{"selector": selector(w), "action": "ALLOW", "rules": all}

@@ -28,6 +28,9 @@ type sidecar struct {
 	given []kubeapi.Handed // tokens that were handed out; of the stage's mu
 }
 
+// Beside is whose it is.
+func (s *sidecar) Beside() clusters.Workload { return s.workload }
+
 // sit says what the Envoy sits in, which is known when it runs.
 func (s *sidecar) sit(w clusters.Workload, in seat) {
 	s.workload, s.seat, s.admin = w, in, in.guard()

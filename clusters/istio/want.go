@@ -35,7 +35,7 @@ func wanted(r clusters.Range, p clusters.Policy, w clusters.Workload, objects []
 			out.mark = markIn(o.object["spec"])
 		}
 	}
-	if serves(w) {
+	if w.Serves() {
 		out.plaintext = slices.Compact(slices.Sorted(slices.Values(p.Plaintext)))
 	}
 	if p.Verifies(w.Name) {

@@ -56,7 +56,7 @@ func (h *Host) deploy(ctx context.Context, w *clusters.Workload, dress Dress) er
 	if err != nil && !apierrors.IsAlreadyExists(err) { // two may share one
 		return err
 	}
-	if serves(*w) {
+	if w.Serves() {
 		s, err := core.Services(w.Namespace).Create(ctx, h.service(*w), options)
 		if err != nil {
 			return err

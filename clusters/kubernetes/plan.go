@@ -55,7 +55,7 @@ func Plan(image string, spec clusters.Spec, dress Dress) ([]kubeapi.Object, erro
 				accounts[a] = true
 				add(h.account(w), "ServiceAccount")
 			}
-			if serves(w) {
+			if w.Serves() {
 				add(h.service(w), "Service")
 			}
 			pod := h.pod(w)

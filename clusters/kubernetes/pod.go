@@ -81,17 +81,6 @@ func restricted() *corev1.SecurityContext {
 	}
 }
 
-// serves says whether a workload has a service: who is outside of the mesh is
-// reached at its own address.
-func serves(w clusters.Workload) bool {
-	for _, m := range clusters.Cast() {
-		if m.Name == w.Name {
-			return m.Serves && w.Meshed
-		}
-	}
-	return false
-}
-
 // service is a workload's. The port for administration is declared, or else
 // the service's address would lead nowhere from inside a mesh.
 func (h *Host) service(w clusters.Workload) *corev1.Service {

@@ -61,6 +61,35 @@ func (all Stages[S]) Evidence(ctx context.Context, r clusters.Range, q clusters.
 	return st.Evidence(ctx, q), nil
 }
 
+// A Sidecar is a proxy that a stage keeps.
+type Sidecar interface {
+	Beside() clusters.Workload
+}
+
+// Of is a workload's sidecar; false when it has none.
+func Of[S Sidecar](w clusters.Workload, all []S) (S, bool) {
+	for _, s := range all {
+		if s.Beside().Name == w.Name {
+			return s, true
+		}
+	}
+	var none S
+	return none, false
+}
+
+// CallersFirst puts the sidecars of those who serve last.
+func CallersFirst[S Sidecar](all []S) []S {
+	var callers, servers []S
+	for _, s := range all {
+		if s.Beside().Serves() {
+			servers = append(servers, s)
+		} else {
+			callers = append(callers, s)
+		}
+	}
+	return append(callers, servers...)
+}
+
 // A Turn is had by one at a time: settling is. The zero value is nobody's;
 // NewTurn makes one.
 type Turn chan struct{}

@@ -3,6 +3,7 @@ package ranges_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,6 +52,24 @@ func TestEveryRangeHasItsOwnStageAndNoOther(t *testing.T) {
 		if err == nil || err.Error() != "no range r3 in this mesh" {
 			t.Errorf("a range that is not there: %v", err)
 		}
+	}
+}
+
+// proxy is beside whoever has its name.
+type proxy string
+
+func (p proxy) Beside() clusters.Workload { return clusters.Workload{Name: string(p), Meshed: true} }
+
+func TestThoseWhoServeAreLastAndAllOthersKeepTheirOrder(t *testing.T) {
+	all := []proxy{"web", "bank", "thief", "staging/web"}
+	if got, want := ranges.CallersFirst(all), []proxy{"web", "thief", "staging/web", "bank"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if s, ok := ranges.Of(clusters.Workload{Name: "thief"}, all); !ok || s != "thief" {
+		t.Errorf("the thief's is %q, %t", s, ok)
+	}
+	if s, ok := ranges.Of(clusters.Workload{Name: "outsider"}, all); ok {
+		t.Errorf("the outsider has %q", s)
 	}
 }
 
