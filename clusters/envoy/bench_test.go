@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/meshtest"
 )
 
 // A change of rules on a warm range with nothing open, as between two scenarios.
@@ -15,16 +16,16 @@ func BenchmarkApplySettled(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer bed.undo(b)
-	listeners := friendly()
+	listeners := meshtest.Friendly()
 	listeners.Plaintext = nil
 	for name, pair := range map[string][2]clusters.Policy{
-		"rules":     {friendly(), generous()},
-		"listeners": {friendly(), listeners},
-		"nothing":   {friendly(), friendly()},
+		"rules":     {meshtest.Friendly(), generous()},
+		"listeners": {meshtest.Friendly(), listeners},
+		"nothing":   {meshtest.Friendly(), meshtest.Friendly()},
 	} {
 		b.Run(name, func(b *testing.B) {
 			for i := 0; b.Loop(); i++ {
-				bed.apply(b, pair[i%2])
+				bed.Apply(b, pair[i%2])
 			}
 		})
 	}
@@ -36,14 +37,14 @@ func BenchmarkInstall(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.ReportMetric(float64(bed.up.Milliseconds()), "ms/mesh")
+		b.ReportMetric(float64(bed.Took.Milliseconds()), "ms/mesh")
 		bed.undo(b)
 	}
 }
 
 func BenchmarkRender(b *testing.B) {
 	for b.Loop() {
-		if _, err := (Mesh{}).Render(paper(), friendly()); err != nil {
+		if _, err := (Mesh{}).Render(meshtest.Paper(), meshtest.Friendly()); err != nil {
 			b.Fatal(err)
 		}
 	}

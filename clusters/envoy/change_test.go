@@ -6,15 +6,9 @@ import (
 
 	"github.com/meshbreach/meshbreach/attacker"
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/meshtest"
 	"github.com/meshbreach/meshbreach/clusters/workers"
 )
-
-// generous lets the thief do everything at the bank.
-func generous() clusters.Policy {
-	p := friendly()
-	p.Allow = append(p.Allow, clusters.Rule{From: []string{"thief"}, To: "bank"})
-	return p
-}
 
 func (b *bed) kept(t testing.TB, protocol, connection string) attacker.Knock {
 	if protocol == "tcp" {
@@ -34,23 +28,23 @@ func TestWhatIsOpenIsRefusedOnceARevocationHasSettled(t *testing.T) {
 		"tcp":          "tcp 0 closed",
 	} {
 		t.Run(protocol, func(t *testing.T) {
-			b.apply(t, generous())
-			k := b.kept(t, protocol, nonce())
-			if o := b.knock(t, "thief", k); !served(o) {
-				t.Fatal(says(o))
+			b.Apply(t, generous())
+			k := b.kept(t, protocol, meshtest.Nonce())
+			if o := b.Knock(t, "thief", k); !meshtest.Served(o) {
+				t.Fatal(meshtest.Says(o))
 			}
-			took := b.apply(t, friendly())
+			took := b.Apply(t, meshtest.Friendly())
 			t.Logf("settled after %s", took)
-			expect(t, b.knock(t, "thief", k), want)
+			expect(t, b.Knock(t, "thief", k), want)
 		})
 	}
 }
 
 func TestWithNothingOpenARevocationSettlesWithoutADrain(t *testing.T) {
 	b := shared(t)
-	b.apply(t, generous())
+	b.Apply(t, generous())
 	before := b.generation(t, "bank")
-	b.apply(t, friendly())
+	b.Apply(t, meshtest.Friendly())
 	if after := b.generation(t, "bank"); after != before {
 		t.Errorf("the chains were replaced: generation %d, before %d", after, before)
 	}
@@ -64,31 +58,20 @@ func (b *bed) generation(t testing.TB, name string) int {
 	return s.generation
 }
 
-func (b *bed) sidecar(t testing.TB, name string) *sidecar {
-	t.Helper()
-	for _, s := range b.mesh.stages[b.r().Name].sidecars {
-		if s.workload.Name == name {
-			return s
-		}
-	}
-	t.Fatalf("%s has no sidecar", name)
-	return nil
-}
-
 func TestAGrantCutsNobodyOff(t *testing.T) {
 	b := shared(t)
-	p := friendly()
+	p := meshtest.Friendly()
 	p.Allow[0].Methods, p.Allow[0].Paths = nil, nil
-	b.apply(t, p)
-	stream, line := b.kept(t, "http2-stream", nonce()), b.kept(t, "tcp", nonce())
+	b.Apply(t, p)
+	stream, line := b.kept(t, "http2-stream", meshtest.Nonce()), b.kept(t, "tcp", meshtest.Nonce())
 	for range 2 {
 		for _, k := range []attacker.Knock{stream, line} {
-			if o := b.knock(t, "web", k); !served(o) {
-				t.Fatalf("%s: %s", k.Protocol, says(o))
+			if o := b.Knock(t, "web", k); !meshtest.Served(o) {
+				t.Fatalf("%s: %s", k.Protocol, meshtest.Says(o))
 			}
 		}
 		p.Allow = append(p.Allow, clusters.Rule{From: []string{"thief"}, To: "bank"})
-		b.apply(t, p)
+		b.Apply(t, p)
 	}
 }
 
@@ -96,17 +79,17 @@ func TestKeptStreamsLiveOnUntilAPolicyDoesNotKeepThem(t *testing.T) {
 	b := shared(t)
 	for _, protocol := range []string{"http2-stream", "tcp"} {
 		t.Run(protocol, func(t *testing.T) {
-			b.apply(t, generous())
-			k := b.kept(t, protocol, nonce())
-			b.knock(t, "thief", k)
-			p := friendly()
+			b.Apply(t, generous())
+			k := b.kept(t, protocol, meshtest.Nonce())
+			b.Knock(t, "thief", k)
+			p := meshtest.Friendly()
 			p.Changes.KeepStreams = true
-			b.apply(t, p)
-			if o := b.knock(t, "thief", k); !served(o) {
-				t.Fatalf("it did not live on: %s", says(o))
+			b.Apply(t, p)
+			if o := b.Knock(t, "thief", k); !meshtest.Served(o) {
+				t.Fatalf("it did not live on: %s", meshtest.Says(o))
 			}
-			b.apply(t, friendly())
-			if o := b.knock(t, "thief", k); served(o) {
+			b.Apply(t, meshtest.Friendly())
+			if o := b.Knock(t, "thief", k); meshtest.Served(o) {
 				t.Error("it lives on under the policy that does not keep it")
 			}
 		})
@@ -115,48 +98,38 @@ func TestKeptStreamsLiveOnUntilAPolicyDoesNotKeepThem(t *testing.T) {
 
 func TestAConnectionEndsWithTheTrustThatLetItIn(t *testing.T) {
 	b := shared(t)
-	p := friendly()
+	p := meshtest.Friendly()
 	p.Trust.ExtraRoots = []string{"forged"}
-	b.apply(t, p)
-	k := b.present(t, &clusters.LeafRequest{Workload: b.workload(t, "web"), Forged: true}, "")
-	k.Connection = nonce()
-	if o := b.knock(t, "outsider", k); !served(o) {
-		t.Fatal(says(o))
+	b.Apply(t, p)
+	k := b.present(t, &clusters.LeafRequest{Workload: b.Workload(t, "web"), Forged: true}, "")
+	k.Connection = meshtest.Nonce()
+	if o := b.Knock(t, "outsider", k); !meshtest.Served(o) {
+		t.Fatal(meshtest.Says(o))
 	}
-	b.apply(t, friendly())
-	expect(t, b.knock(t, "outsider", k), "tcp 0 closed")
+	b.Apply(t, meshtest.Friendly())
+	expect(t, b.Knock(t, "outsider", k), "tcp 0 closed")
 	k.Connection = ""
-	expect(t, b.knock(t, "outsider", k), "tls 48 unknown_ca")
+	expect(t, b.Knock(t, "outsider", k), "tls 48 unknown_ca")
 }
 
 func TestAPlaintextConnectionEndsWithThePermissiveMode(t *testing.T) {
 	b := shared(t)
-	p := friendly()
+	p := meshtest.Friendly()
 	p.MTLS, p.Allow[0].From = clusters.Permissive, nil
-	b.apply(t, p)
+	b.Apply(t, p)
 	k := b.charge(t)
-	k.Connection = nonce()
-	if o := b.knock(t, "outsider", k); !served(o) {
-		t.Fatal(says(o))
+	k.Connection = meshtest.Nonce()
+	if o := b.Knock(t, "outsider", k); !meshtest.Served(o) {
+		t.Fatal(meshtest.Says(o))
 	}
 	p.MTLS = clusters.Strict
-	b.apply(t, p)
-	expect(t, b.knock(t, "outsider", k), "tcp 0 closed")
+	b.Apply(t, p)
+	expect(t, b.Knock(t, "outsider", k), "tcp 0 closed")
 }
 
 func TestAWithheldChangeSettlesAndChangesNothing(t *testing.T) {
 	b := shared(t)
-	b.apply(t, generous())
-	p := friendly()
-	p.Changes.Withhold = true
-	b.apply(t, p)
-	if o := b.knock(t, "thief", b.charge(t)); !served(o) {
-		t.Errorf("the withheld change took effect: %s", says(o))
-	}
-	b.apply(t, friendly())
-	if o := b.knock(t, "thief", b.charge(t)); served(o) {
-		t.Error("the change after the withheld one took no effect")
-	}
+	b.HoldsBack(t, generous(), meshtest.Friendly(), b.charge(t))
 }
 
 // Between the moment a change is asked for and the moment it has settled
@@ -165,19 +138,19 @@ func TestNoRequestIsServedAfterARevocationHasSettled(t *testing.T) {
 	b := shared(t)
 	var last, settled time.Duration
 	for range 5 {
-		b.apply(t, generous())
-		keep := b.kept(t, "http1", nonce())
-		b.knock(t, "thief", keep)
+		b.Apply(t, generous())
+		keep := b.kept(t, "http1", meshtest.Nonce())
+		b.Knock(t, "thief", keep)
 		ctx := limit(t)
-		rev, err := b.mesh.Apply(ctx, b.r(), friendly())
+		rev, err := b.mesh.Apply(ctx, b.Range(), meshtest.Friendly())
 		if err != nil {
 			t.Fatal(err)
 		}
 		done := make(chan error, 1)
-		go func() { done <- b.mesh.Settled(ctx, b.r(), rev) }()
+		go func() { done <- b.mesh.Settled(ctx, b.Range(), rev) }()
 		for waiting := true; waiting; {
 			for _, k := range []attacker.Knock{keep, b.charge(t)} {
-				if o := b.knock(t, "thief", k); served(o) {
+				if o := b.Knock(t, "thief", k); meshtest.Served(o) {
 					last = max(last, o.End.Sub(rev.Asked))
 				}
 			}
@@ -192,7 +165,7 @@ func TestNoRequestIsServedAfterARevocationHasSettled(t *testing.T) {
 		}
 		for range 5 {
 			for _, k := range []attacker.Knock{keep, b.charge(t)} {
-				if o := b.knock(t, "thief", k); served(o) {
+				if o := b.Knock(t, "thief", k); meshtest.Served(o) {
 					t.Fatal("served after the change had settled")
 				}
 			}
@@ -206,13 +179,13 @@ func TestNoRequestIsServedAfterARevocationHasSettled(t *testing.T) {
 func TestAnOpaqueConnectionIsCountedWhileRequestsComeAndGo(t *testing.T) {
 	b := shared(t)
 	ctx := limit(t)
-	b.apply(t, friendly())
-	load, err := b.sessions[b.r().Name+"/web"].StartPulse(ctx, attacker.Pulse{Rate: 100, Workers: 8, Fresh: 100, Knock: b.charge(t)})
+	b.Apply(t, meshtest.Friendly())
+	load, err := b.Session(b.Range(), "web").StartPulse(ctx, attacker.Pulse{Rate: 100, Workers: 8, Fresh: 100, Knock: b.charge(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o := b.knock(t, "web", b.kept(t, "tcp", nonce())); !served(o) {
-		t.Fatal(says(o))
+	if o := b.Knock(t, "web", b.kept(t, "tcp", meshtest.Nonce())); !meshtest.Served(o) {
+		t.Fatal(meshtest.Says(o))
 	}
 	for i := range 500 {
 		o, _, err := b.sidecar(t, "bank").open(ctx)
@@ -231,18 +204,18 @@ func TestAnOpaqueConnectionIsCountedWhileRequestsComeAndGo(t *testing.T) {
 // What is said of all workers is only seen when all are met.
 func TestFreshRequestsMeetEveryWorker(t *testing.T) {
 	b := shared(t)
-	b.apply(t, friendly())
+	b.Apply(t, meshtest.Friendly())
 	const of = `^listener\.0\.0\.0\.0_15006\.worker_\d+\.downstream_cx_total$`
-	count := func() map[string]int {
-		n, err := b.sidecar(t, "bank").admin.stats(limit(t), of)
+	count := func() map[string]uint64 {
+		n, err := b.sidecar(t, "bank").admin.main.Stats(limit(t), of)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return n.numbers
+		return n.Numbers
 	}
 	before := count()
 	for range 64 {
-		b.knock(t, "thief", b.charge(t))
+		b.Knock(t, "thief", b.charge(t))
 	}
 	after := count()
 	if len(after) != workers.Default {
@@ -257,11 +230,11 @@ func TestFreshRequestsMeetEveryWorker(t *testing.T) {
 
 func TestAStreamThatWasCutOffIsToldByTheSidecar(t *testing.T) {
 	b := shared(t)
-	b.apply(t, generous())
-	k := b.kept(t, "http2-stream", nonce())
-	o := b.knock(t, "thief", k)
-	b.apply(t, friendly())
-	s := b.evidence(t, "bank", o)
+	b.Apply(t, generous())
+	k := b.kept(t, "http2-stream", meshtest.Nonce())
+	o := b.Knock(t, "thief", k)
+	b.Apply(t, meshtest.Friendly())
+	s := b.Evidence(t, "bank", o)
 	if !s.Refused || s.Reason != "downstream_local_disconnect(filter_chain_is_being_removed)" {
 		t.Errorf("bank's sidecar says %+v", s)
 	}

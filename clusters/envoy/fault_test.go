@@ -1,60 +1,31 @@
 package envoy
 
 import (
-	"context"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/meshtest"
 )
-
-func (b *bed) unsettled(t testing.TB, p clusters.Policy, within time.Duration) error {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), within)
-	defer cancel()
-	rev, err := b.mesh.Apply(ctx, b.r(), p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b.mesh.Settled(ctx, b.r(), rev)
-}
-
-func wants(t testing.TB, err error, words ...string) {
-	t.Helper()
-	if err == nil {
-		t.Fatal("no error")
-	}
-	t.Log(err)
-	for _, w := range words {
-		if !strings.Contains(err.Error(), w) {
-			t.Errorf("%q is not in the error %q", w, err)
-		}
-	}
-}
 
 func TestAHungSidecarIsNotSettled(t *testing.T) {
 	b := shared(t)
-	b.apply(t, friendly())
-	bank := b.workload(t, "bank")
-	if err := b.Host.Fault(bank, clusters.PartProxy, clusters.FaultHang); err != nil {
-		t.Fatal(err)
-	}
-	// Nothing would change for it, so only a question can show that it hangs.
-	same := b.unsettled(t, friendly(), 300*time.Millisecond)
-	other := b.unsettled(t, generous(), 300*time.Millisecond)
-	if err := b.Host.Fault(bank, clusters.PartProxy, clusters.FaultResume); err != nil {
-		t.Fatal(err)
-	}
-	wants(t, same, "bank", "deadline exceeded", "an answer of its admin socket")
-	wants(t, other, "bank", "deadline exceeded", "acknowledgement of TypedExtensionConfig")
-	b.apply(t, friendly())
+	b.Apply(t, meshtest.Friendly())
+	var same, other error
+	b.Hung(t, "bank", func() {
+		// Nothing would change for it, so only a question can show that it hangs.
+		same = b.Unsettled(t, meshtest.Friendly(), 300*time.Millisecond)
+		other = b.Unsettled(t, generous(), 300*time.Millisecond)
+	})
+	meshtest.Wants(t, same, "bank", "deadline exceeded", "an answer of its admin socket")
+	meshtest.Wants(t, other, "bank", "deadline exceeded", "acknowledgement of TypedExtensionConfig")
+	b.Apply(t, meshtest.Friendly())
 }
 
 func TestARefusedConfigurationIsAnErrorInEnvoysWordsAtOnce(t *testing.T) {
 	b := shared(t)
-	b.apply(t, friendly())
-	st := b.mesh.stages[b.r().Name]
+	b.Apply(t, meshtest.Friendly())
+	st := b.mesh.stages[b.Range().Name]
 	st.mu.Lock()
 	good := st.r.Issuers
 	st.r.Issuers = map[string]clusters.Issuer{"main": {URL: "https://main.test", JWKS: "no key set"}}
@@ -63,23 +34,23 @@ func TestARefusedConfigurationIsAnErrorInEnvoysWordsAtOnce(t *testing.T) {
 	p := bound()
 	p.Tokens.Issuers = []string{"main"}
 	start := time.Now()
-	err := b.unsettled(t, p, 5*time.Second)
+	err := b.Unsettled(t, p, 5*time.Second)
 	took := time.Since(start)
 	st.mu.Lock()
 	st.r.Issuers = good
 	st.mu.Unlock()
 	b.retell(t)
-	wants(t, err, "bank", "refused TypedExtensionConfig", "jwks")
+	meshtest.Wants(t, err, "bank", "refused TypedExtensionConfig", "jwks")
 	if took > 2*time.Second {
 		t.Errorf("it took %s", took)
 	}
-	b.apply(t, friendly())
+	b.Apply(t, meshtest.Friendly())
 }
 
 // retell gives the sidecars the trust material of the stage.
 func (b *bed) retell(t testing.TB) {
 	t.Helper()
-	st := b.mesh.stages[b.r().Name]
+	st := b.mesh.stages[b.Range().Name]
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if err := st.deliver(limit(t), st.next().ID); err != nil {
@@ -89,30 +60,15 @@ func (b *bed) retell(t testing.TB) {
 
 func TestAPolicyThatCannotBeRenderedChangesNothing(t *testing.T) {
 	b := shared(t)
-	b.apply(t, friendly())
-	for _, p := range []clusters.Policy{
-		{Allow: []clusters.Rule{{From: []string{"nobody"}, To: "bank"}}},
-		{Allow: []clusters.Rule{{To: "bank"}}, Tokens: &clusters.Tokens{Issuers: []string{"nobody"}}},
-		{Trust: clusters.Trust{ExtraRoots: []string{"nobody"}}},
-	} {
-		_, err := b.mesh.Apply(limit(t), b.r(), p)
-		wants(t, err, "nobody")
-	}
-	if o := b.knock(t, "web", b.charge(t)); !served(o) {
-		t.Error(says(o))
+	b.Apply(t, meshtest.Friendly())
+	b.TakesNothingUnsaid(t)
+	if o := b.Knock(t, "web", b.charge(t)); !meshtest.Served(o) {
+		t.Error(meshtest.Says(o))
 	}
 }
 
 func TestAReplacedRevisionAndAnUnknownOneAreErrors(t *testing.T) {
-	b := shared(t)
-	ctx := limit(t)
-	old, err := b.mesh.Apply(ctx, b.r(), friendly())
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.apply(t, generous())
-	wants(t, b.mesh.Settled(ctx, b.r(), old), old.ID, "replaced")
-	wants(t, b.mesh.Settled(ctx, b.r(), clusters.Revision{ID: "x"}), "no revision")
+	shared(t).TakesNoOldRevision(t, meshtest.Friendly(), generous(), "no revision")
 }
 
 // A mesh of its own: a killed sidecar does not come back.
@@ -121,16 +77,16 @@ func TestAKilledSidecarIsAnErrorAndNothingOutlivesTheCluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("two ranges up in %s", b.up)
-	if err := b.Host.Fault(b.workload(t, "bank"), clusters.PartProxy, clusters.FaultKill); err != nil {
+	t.Logf("two ranges up in %s", b.Took)
+	if err := b.Host.Fault(b.Workload(t, "bank"), clusters.PartProxy, clusters.FaultKill); err != nil {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	wants(t, b.unsettled(t, friendly(), 5*time.Second), "bank", "it has ended")
+	meshtest.Wants(t, b.Unsettled(t, meshtest.Friendly(), 5*time.Second), "bank", "it has ended")
 	if took := time.Since(start); took > 2*time.Second {
 		t.Errorf("it took %s to see that the sidecar is dead", took)
 	}
-	if o := b.knock(t, "outsider", b.charge(t)); served(o) {
+	if o := b.Knock(t, "outsider", b.charge(t)); meshtest.Served(o) {
 		t.Error("without its sidecar the bank is open")
 	}
 	ctx := limit(t)

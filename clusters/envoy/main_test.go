@@ -2,52 +2,18 @@ package envoy
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"net"
+	"net/netip"
 	"os"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/meshbreach/meshbreach/attacker"
-	"github.com/meshbreach/meshbreach/attacker/app"
-	"github.com/meshbreach/meshbreach/attacker/session"
 	"github.com/meshbreach/meshbreach/clusters"
-	"github.com/meshbreach/meshbreach/clusters/local"
-	"github.com/meshbreach/meshbreach/clusters/programs"
+	"github.com/meshbreach/meshbreach/clusters/meshtest"
+	"github.com/meshbreach/meshbreach/clusters/ranges"
 )
 
-// The test binary is the harness and the probes as well.
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "-hide" {
-		os.Exit(probe())
-	}
-	os.Exit(local.Main(m.Run))
-}
-
-type stdio struct {
-	io.Reader
-	io.WriteCloser
-}
-
-func probe() int {
-	a, err := app.Start(nil, app.Options{})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	err = session.Serve(context.Background(), stdio{os.Stdin, os.Stdout}, session.Agent{
-		App:      a,
-		Foothold: attacker.Foothold{Dial: new(net.Dialer).DialContext, Now: time.Now, Kept: attacker.NewConnections()},
-	})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return 0
-}
+func TestMain(m *testing.M) { os.Exit(meshtest.Main(m)) }
 
 // program is where Envoy is, or the end of the test.
 func program(t testing.TB) string {
@@ -55,73 +21,66 @@ func program(t testing.TB) string {
 	if path := os.Getenv("MESHBREACH_ENVOY"); path != "" {
 		return path
 	}
-	found, err := programs.Find(t.Context(), "envoy", programs.Options{})
-	if err != nil {
-		t.Skipf("NOT TESTED against a real Envoy: %v", err)
-	}
-	return found.Path
+	return meshtest.Programs(t, "Envoy", Program)[Program]
 }
 
-// bed is a running mesh with one session for each workload.
+// bed is a running mesh with what is inside it.
 type bed struct {
-	*clusters.Cluster
-	mesh     *installed
-	sessions map[string]*session.Client
-	up       time.Duration // of the mesh alone
+	*meshtest.Bed
+	mesh *installed
 }
 
-// theBed is shared: a mesh takes a second to make. Tests leave it healthy.
-var theBed = struct {
-	sync.Mutex
-	made *bed
-}{}
+var theBed meshtest.Shared[*bed]
 
 func shared(t *testing.T) *bed {
 	t.Helper()
-	theBed.Lock()
-	defer theBed.Unlock()
-	if theBed.made == nil {
-		b, err := newBed(program(t), "shared", 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		theBed.made = b
-	}
-	return theBed.made
+	return theBed.Or(t, func() (*bed, error) { return newBed(program(t), "shared", 1) })
 }
 
+// act is for one act of a test.
+const act = 10 * time.Second
+
+func limit(t testing.TB) context.Context { return meshtest.Limit(t, act) }
+
 func newBed(envoy, name string, ranges int) (*bed, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	c, err := local.Provider{}.Up(ctx, clusters.Spec{Name: name, Ranges: ranges, Probe: "/proc/self/exe"})
+	b, err := meshtest.Options{
+		Mesh: Mesh{}, Release: clusters.Release{Programs: map[string]string{Program: envoy}},
+		Name: name, Ranges: ranges, Limit: 30 * time.Second, Patience: act,
+	}.Make()
 	if err != nil {
 		return nil, err
 	}
-	start := time.Now()
-	mesh, err := Mesh{}.Install(ctx, c, clusters.Release{Programs: map[string]string{Program: envoy}})
-	if err != nil {
-		return nil, errors.Join(err, c.Undo.Run(ctx))
+	return &bed{b, b.Mesh.(*installed)}, nil
+}
+
+func (b *bed) sidecar(t testing.TB, name string) *sidecar {
+	t.Helper()
+	s, ok := ranges.Of(b.Workload(t, name), b.mesh.stages[b.Range().Name].sidecars)
+	if !ok {
+		t.Fatalf("%s has no sidecar", name)
 	}
-	b := &bed{Cluster: c, mesh: mesh.(*installed), sessions: map[string]*session.Client{}, up: time.Since(start)}
-	for _, r := range c.Ranges {
-		for _, w := range r.Workloads {
-			stream, err := c.Host.Stream(w)
-			if err != nil {
-				return nil, err
-			}
-			s := session.Connect(stream)
-			if _, err := s.Hello(ctx); err != nil {
-				return nil, err
-			}
-			b.sessions[r.Name+"/"+w.Name] = s
-			if err := s.Serve(ctx, []attacker.Listen{
-				{Port: clusters.PortHTTP, Protocol: app.HTTP}, {Port: clusters.PortHealth, Protocol: app.HTTP},
-				{Port: clusters.PortAdmin, Protocol: app.HTTP}, {Port: clusters.PortTCP, Protocol: app.TCP},
-				{Port: clusters.PortOpaque, Protocol: app.TCP},
-			}); err != nil {
-				return nil, err
-			}
-		}
+	return s
+}
+
+// charge is the honest request to the bank's service, which has one address
+// for everybody.
+func (b *bed) charge(t testing.TB) attacker.Knock { return b.Charge(t, "web") }
+
+// generous lets the thief do everything at the bank.
+func generous() clusters.Policy { return meshtest.WithThief(meshtest.Friendly()) }
+
+// line is a line of opaque TCP to a port of the bank.
+func (b *bed) line(t testing.TB, port uint16, connection string) attacker.Knock {
+	return attacker.Knock{
+		Address:  netip.AddrPortFrom(b.Workload(t, "bank").Address, port).String(),
+		Protocol: "tcp", Connection: connection,
 	}
-	return b, nil
+}
+
+// expect fails unless the attempt was refused so.
+func expect(t testing.TB, o attacker.Observation, want string) {
+	t.Helper()
+	if meshtest.Says(o) != want {
+		t.Errorf("got %q, want %q", meshtest.Says(o), want)
+	}
 }

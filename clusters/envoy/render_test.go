@@ -5,57 +5,35 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"net/netip"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/meshtest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// paper is a range that exists only on paper.
-func paper() clusters.Range {
-	r := clusters.Range{
-		Name: "r1", TrustDomain: "r1.meshbreach.test",
-		Roots: map[string]string{"mesh": "(PEM of the mesh's root)\n", "forged": "(PEM of the attacker's root)\n"},
-		Issuers: map[string]clusters.Issuer{
-			"main":  {URL: "https://main.test", JWKS: `{"keys":[]}`},
-			"other": {URL: "https://other.test", JWKS: `{"keys":[]}`},
-		},
-	}
-	for i, m := range clusters.Cast() {
-		r.Workloads = append(r.Workloads, clusters.Workload{
-			Name: m.Name, Range: r.Name, TrustDomain: r.TrustDomain, Namespace: m.Namespace, Account: m.Account,
-			Meshed: m.Meshed, Address: netip.AddrFrom4([4]byte{10, 77, 1, byte(10 + i)}),
-		})
-	}
-	return r
-}
-
 // The golden files hold the bank's objects, and web's where they differ in kind.
 func TestRenderIsTheGoldenFile(t *testing.T) {
-	all := policies()
-	all["friendly"], all["tokens"] = friendly(), bound()
+	all := meshtest.Policies()
+	all["friendly"], all["tokens"] = meshtest.Friendly(), bound()
 	optional := bound()
 	optional.Tokens.Optional, optional.Tokens.IgnoreExpiry, optional.Tokens.Audience = true, true, ""
 	all["optional tokens"] = optional
-	trusting := friendly()
+	trusting := meshtest.Friendly()
 	trusting.Trust = clusters.Trust{AcceptExpired: true, AnyTrustDomain: true, ExtraRoots: []string{"forged"}}
 	all["trusting"] = trusting
-	uncertified := friendly()
+	uncertified := meshtest.Friendly()
 	uncertified.Trust.OptionalCertificate = true
 	all["optional certificate"] = uncertified
 	for name, p := range all {
 		t.Run(name, func(t *testing.T) {
-			objects, err := Mesh{}.Render(paper(), p)
+			objects, err := Mesh{}.Render(meshtest.Paper(), p)
 			if err != nil {
 				t.Fatal(err)
 			}
 			// Whole for one policy; for the others what a policy changes.
-			golden(t, name, text(objects, name == "friendly"))
+			meshtest.Golden(t, *update, "testdata/render", name, text(objects, name == "friendly"))
 		})
 	}
 }
@@ -97,31 +75,13 @@ func outline(listener []byte) []byte {
 	return out.Bytes()
 }
 
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	file := filepath.Join("testdata", "render", strings.ReplaceAll(name, " ", "-")+".golden")
-	if *update {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatalf("%v (run with -update)", err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s is not what is rendered; run with -update and look at the difference", file)
-	}
-}
-
 func TestRenderSaysTheSameTwiceAndNeverALeaf(t *testing.T) {
-	for name, p := range policies() {
-		first, err := Mesh{}.Render(paper(), p)
+	for name, p := range meshtest.Policies() {
+		first, err := Mesh{}.Render(meshtest.Paper(), p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		second, err := Mesh{}.Render(paper(), p)
+		second, err := Mesh{}.Render(meshtest.Paper(), p)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,16 +100,16 @@ func TestRenderSaysTheSameTwiceAndNeverALeaf(t *testing.T) {
 // would not be noticed.
 func TestChainsOfOneNameAreTheSameChain(t *testing.T) {
 	seen := map[string][]byte{}
-	all := policies()
-	all["friendly"] = friendly()
+	all := meshtest.Policies()
+	all["friendly"] = meshtest.Friendly()
 	for _, trust := range []clusters.Trust{{}, {OptionalCertificate: true}, {AcceptExpired: true}} {
 		for name, p := range all {
 			p.Trust = trust
-			w, err := paper().Workload("bank")
+			w, err := meshtest.Paper().Workload("bank")
 			if err != nil {
 				t.Fatal(err)
 			}
-			b := builder{r: paper(), p: p, w: w}
+			b := builder{r: meshtest.Paper(), p: p, w: w}
 			for _, c := range append(b.inbound().GetFilterChains(), b.outbound().GetFilterChains()...) {
 				body, err := stable(c)
 				if err != nil {

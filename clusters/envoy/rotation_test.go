@@ -7,16 +7,17 @@ import (
 
 	"github.com/meshbreach/meshbreach/attacker"
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/meshtest"
 )
 
 func (b *bed) rotate(t testing.TB, what clusters.Rotation) {
 	t.Helper()
 	ctx := limit(t)
-	rev, err := b.mesh.Authority(b.r()).Rotate(ctx, what)
+	rev, err := b.mesh.Authority(b.Range()).Rotate(ctx, what)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.mesh.Settled(ctx, b.r(), rev); err != nil {
+	if err := b.mesh.Settled(ctx, b.Range(), rev); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("%s settled after %s", what, time.Since(rev.Asked))
@@ -26,7 +27,7 @@ func (b *bed) rotate(t testing.TB, what clusters.Rotation) {
 func (b *bed) pulse(t testing.TB, during func()) attacker.PulseResult {
 	t.Helper()
 	ctx := limit(t)
-	p, err := b.sessions[b.r().Name+"/web"].StartPulse(ctx, attacker.Pulse{Rate: 100, Workers: 2, Fresh: 50, Knock: b.charge(t)})
+	p, err := b.Session(b.Range(), "web").StartPulse(ctx, attacker.Pulse{Rate: 100, Workers: 2, Fresh: 50, Knock: b.charge(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,9 +46,9 @@ var orderly = []clusters.Rotation{
 
 func TestARotationWithAnOverlapLosesNoHonestRequest(t *testing.T) {
 	b := shared(t)
-	b.apply(t, friendly())
+	b.Apply(t, meshtest.Friendly())
 	before := b.sidecar(t, "bank").revision(listenerVersion)
-	serial := b.evidence(t, "bank", b.knock(t, "web", b.charge(t))).Serial
+	serial := b.Evidence(t, "bank", b.Knock(t, "web", b.charge(t))).Serial
 	result := b.pulse(t, func() {
 		for _, what := range orderly {
 			b.rotate(t, what)
@@ -56,7 +57,7 @@ func TestARotationWithAnOverlapLosesNoHonestRequest(t *testing.T) {
 	if result.Lost != 0 || result.Served == 0 {
 		t.Errorf("%d of %d requests were lost: %+v", result.Lost, result.Requests, result.Losses)
 	}
-	if b.evidence(t, "bank", b.knock(t, "web", b.charge(t))).Serial == serial {
+	if b.Evidence(t, "bank", b.Knock(t, "web", b.charge(t))).Serial == serial {
 		t.Error("web still shows the leaf from before")
 	}
 	if after := b.sidecar(t, "bank").revision(listenerVersion); after != before {
@@ -72,24 +73,24 @@ func (s *sidecar) revision(kind int) string {
 
 func TestALeafOfADroppedRootIsRefused(t *testing.T) {
 	b := shared(t)
-	b.apply(t, friendly())
-	old := b.present(t, &clusters.LeafRequest{Workload: b.workload(t, "web")}, "")
+	b.Apply(t, meshtest.Friendly())
+	old := b.present(t, &clusters.LeafRequest{Workload: b.Workload(t, "web")}, "")
 	b.rotate(t, clusters.AddRoot)
 	b.rotate(t, clusters.UseRoot)
-	if o := b.knock(t, "outsider", old); !served(o) {
-		t.Errorf("within the overlap: %s", says(o))
+	if o := b.Knock(t, "outsider", old); !meshtest.Served(o) {
+		t.Errorf("within the overlap: %s", meshtest.Says(o))
 	}
 	b.rotate(t, clusters.DropRoot)
-	o := b.knock(t, "outsider", old)
+	o := b.Knock(t, "outsider", old)
 	expect(t, o, "tls 48 unknown_ca")
-	b.refusal(t, o, "tls", "unknown_ca")
+	b.Refusal(t, o, "tls", "unknown_ca")
 }
 
 func TestARootThatIsSwappedInOneStepLosesHonestRequests(t *testing.T) {
 	b := shared(t)
-	p := friendly()
+	p := meshtest.Friendly()
 	p.Changes.RootInOneStep = true
-	b.apply(t, p)
+	b.Apply(t, p)
 	result := b.pulse(t, func() {
 		for _, what := range []clusters.Rotation{clusters.AddRoot, clusters.UseRoot, clusters.DropRoot} {
 			b.rotate(t, what)
@@ -98,8 +99,8 @@ func TestARootThatIsSwappedInOneStepLosesHonestRequests(t *testing.T) {
 	if result.Lost == 0 {
 		t.Errorf("none of %d requests was lost", result.Requests)
 	}
-	if o := b.knock(t, "web", b.charge(t)); !served(o) {
-		t.Errorf("after the swap: %s", says(o))
+	if o := b.Knock(t, "web", b.charge(t)); !meshtest.Served(o) {
+		t.Errorf("after the swap: %s", meshtest.Says(o))
 	}
 }
 
@@ -107,7 +108,7 @@ func TestARootThatIsSwappedInOneStepLosesHonestRequests(t *testing.T) {
 func (b *bed) serialAfter(t testing.TB, old string) string {
 	t.Helper()
 	for ctx := limit(t); ctx.Err() == nil; clusters.Pause(ctx, pollEvery) {
-		if s := b.evidence(t, "bank", b.knock(t, "web", b.charge(t))).Serial; s != old {
+		if s := b.Evidence(t, "bank", b.Knock(t, "web", b.charge(t))).Serial; s != old {
 			return s
 		}
 	}
@@ -117,9 +118,9 @@ func (b *bed) serialAfter(t testing.TB, old string) string {
 
 func TestShortLeavesAreRenewedWithoutALoss(t *testing.T) {
 	b := shared(t)
-	p := friendly()
+	p := meshtest.Friendly()
 	p.Identity.Leaf = 2 * time.Second
-	b.apply(t, p)
+	b.Apply(t, p)
 	before := b.sidecar(t, "bank").revision(listenerVersion)
 	result := b.pulse(t, func() { b.serialAfter(t, b.serialAfter(t, b.serialAfter(t, ""))) })
 	if result.Lost != 0 {
@@ -128,7 +129,7 @@ func TestShortLeavesAreRenewedWithoutALoss(t *testing.T) {
 	if after := b.sidecar(t, "bank").revision(listenerVersion); after != before {
 		t.Errorf("a renewal changed the listeners: %s, before %s", after, before)
 	}
-	b.apply(t, friendly())
+	b.Apply(t, meshtest.Friendly())
 }
 
 func TestLeavesRunOutWhenNobodyRenewsThem(t *testing.T) {
@@ -138,25 +139,25 @@ func TestLeavesRunOutWhenNobodyRenewsThem(t *testing.T) {
 		"stopped authority": func(*clusters.Policy) { b.rotate(t, clusters.StopRenewal) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := friendly()
+			p := meshtest.Friendly()
 			p.Identity.Leaf = 2 * time.Second
-			b.apply(t, p)
+			b.Apply(t, p)
 			stop(&p)
-			b.apply(t, p)
+			b.Apply(t, p)
 			refused := attacker.Observation{}
 			for ctx := limit(t); refused.Refusal == nil; clusters.Pause(ctx, pollEvery) {
 				if ctx.Err() != nil {
 					t.Fatal("the leaf never ran out")
 				}
-				if o := b.knock(t, "web", b.charge(t)); !served(o) {
+				if o := b.Knock(t, "web", b.charge(t)); !meshtest.Served(o) {
 					refused = o
 				}
 			}
-			t.Logf("%s; web's sidecar: %s", says(refused), b.evidence(t, "web", refused).Reason)
+			t.Logf("%s; web's sidecar: %s", meshtest.Says(refused), b.Evidence(t, "web", refused).Reason)
 			b.rotate(t, clusters.StartRenewal)
-			b.apply(t, friendly())
-			if o := b.knock(t, "web", b.charge(t)); !served(o) {
-				t.Errorf("after the renewal: %s", says(o))
+			b.Apply(t, meshtest.Friendly())
+			if o := b.Knock(t, "web", b.charge(t)); !meshtest.Served(o) {
+				t.Errorf("after the renewal: %s", meshtest.Says(o))
 			}
 		})
 	}
@@ -164,9 +165,9 @@ func TestLeavesRunOutWhenNobodyRenewsThem(t *testing.T) {
 
 func TestTheDeliveredLeafIsTheOneInUse(t *testing.T) {
 	b := shared(t)
-	b.apply(t, friendly())
-	for _, w := range b.r().Workloads {
-		pair, err := b.mesh.Authority(b.r()).Delivered(context.Background(), w)
+	b.Apply(t, meshtest.Friendly())
+	for _, w := range b.Range().Workloads {
+		pair, err := b.mesh.Authority(b.Range()).Delivered(context.Background(), w)
 		if (err == nil) != w.Meshed {
 			t.Errorf("%s: meshed %v, error %v", w.Name, w.Meshed, err)
 		}

@@ -9,11 +9,12 @@ import (
 
 	"github.com/meshbreach/meshbreach/attacker"
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/meshtest"
 )
 
 // bound demands web's leaf and a token of web's.
 func bound() clusters.Policy {
-	p := friendly()
+	p := meshtest.Friendly()
 	p.Allow[0].Token = &clusters.Claim{Issuer: "main", Subject: "web"}
 	p.Tokens = &clusters.Tokens{Issuers: []string{"main", "other"}, Audience: "bank"}
 	return p
@@ -28,9 +29,9 @@ func (b *bed) bearing(t testing.TB, token string) attacker.Knock {
 func (b *bed) token(t testing.TB, q clusters.TokenRequest) string {
 	t.Helper()
 	if q.Subject.Name == "" {
-		q.Subject = b.workload(t, "web")
+		q.Subject = b.Workload(t, "web")
 	}
-	token, err := b.mesh.Authority(b.r()).Token(limit(t), q)
+	token, err := b.mesh.Authority(b.Range()).Token(limit(t), q)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +49,7 @@ func (b *bed) badTokens(t testing.TB) map[string]badToken {
 			"thief", good, "http 403 RBAC: access denied envoy@bank", denied,
 		},
 		"another's token": {
-			"web", b.token(t, clusters.TokenRequest{Subject: b.workload(t, "thief")}),
+			"web", b.token(t, clusters.TokenRequest{Subject: b.Workload(t, "thief")}),
 			"http 403 RBAC: access denied envoy@bank", denied,
 		},
 		"another trusted issuer": {
@@ -89,20 +90,20 @@ func (b *bed) badTokens(t testing.TB) map[string]badToken {
 
 func TestATokenIsRefusedForItsOwnReason(t *testing.T) {
 	b := shared(t)
-	b.apply(t, bound())
+	b.Apply(t, bound())
 	for name, c := range b.badTokens(t) {
 		t.Run(name, func(t *testing.T) {
-			o := b.knock(t, c.from, b.bearing(t, c.token))
+			o := b.Knock(t, c.from, b.bearing(t, c.token))
 			expect(t, o, c.want)
 			if c.reason != "" {
-				b.refusal(t, o, "http", c.reason)
+				b.Refusal(t, o, "http", c.reason)
 			}
 		})
 	}
 	t.Run("none", func(t *testing.T) {
-		o := b.knock(t, "web", b.charge(t))
+		o := b.Knock(t, "web", b.charge(t))
 		expect(t, o, "http 403 RBAC: access denied envoy@bank")
-		b.refusal(t, o, "http", denied)
+		b.Refusal(t, o, "http", denied)
 	})
 }
 
@@ -110,7 +111,7 @@ func TestATokenIsRefusedForItsOwnReason(t *testing.T) {
 // secret, as somebody makes it who knows nothing else.
 func (b *bed) confused(t testing.TB) string {
 	t.Helper()
-	issuer := b.r().Issuers["main"]
+	issuer := b.Range().Issuers["main"]
 	genuine, err := jwt.ParseSigned(b.token(t, clusters.TokenRequest{}), []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
 		t.Fatal(err)
@@ -143,22 +144,22 @@ func TestEveryWeakTokenPolicyOpensWhatItIsNamedFor(t *testing.T) {
 		"expiry":    {func(p *clusters.Policy) { p.Tokens.IgnoreExpiry = true }, b.token(t, clusters.TokenRequest{Expires: now.Add(-time.Hour), Starts: now.Add(-2 * time.Hour)})},
 		"audience":  {func(p *clusters.Policy) { p.Tokens.Audience = "" }, b.token(t, clusters.TokenRequest{Audience: "vault"})},
 		"issuer":    {func(p *clusters.Policy) { p.Allow[0].Token.Issuer = "" }, b.token(t, clusters.TokenRequest{Issuer: "other"})},
-		"subject":   {func(p *clusters.Policy) { p.Allow[0].Token.Subject = "" }, b.token(t, clusters.TokenRequest{Subject: b.workload(t, "thief")})},
+		"subject":   {func(p *clusters.Policy) { p.Allow[0].Token.Subject = "" }, b.token(t, clusters.TokenRequest{Subject: b.Workload(t, "thief")})},
 		"optional":  {func(p *clusters.Policy) { p.Tokens.Optional = true }, "a.b.c"},
 		"hmac":      {func(p *clusters.Policy) { p.Tokens.PublishHMACKey = true }, b.confused(t)},
 		"no check":  {func(p *clusters.Policy) { p.Tokens, p.Allow[0].Token = nil, nil }, "a.b.c"},
 		"elsewhere": {func(p *clusters.Policy) { p.Tokens.At, p.Allow[0].Token = []string{"web"}, nil }, "a.b.c"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b.apply(t, bound())
-			if o := b.knock(t, "web", b.bearing(t, c.token)); served(o) {
+			b.Apply(t, bound())
+			if o := b.Knock(t, "web", b.bearing(t, c.token)); meshtest.Served(o) {
 				t.Fatal("it is served without the weakening")
 			}
 			p := bound()
 			c.weaken(&p)
-			b.apply(t, p)
-			if o := b.knock(t, "web", b.bearing(t, c.token)); !served(o) {
-				t.Errorf("it is not served with the weakening: %s", says(o))
+			b.Apply(t, p)
+			if o := b.Knock(t, "web", b.bearing(t, c.token)); !meshtest.Served(o) {
+				t.Errorf("it is not served with the weakening: %s", meshtest.Says(o))
 			}
 		})
 	}
@@ -169,6 +170,6 @@ func TestATokenThatNobodyVerifiesDoesNotCount(t *testing.T) {
 	b := shared(t)
 	p := bound()
 	p.Tokens.At = []string{"web"}
-	b.apply(t, p)
-	expect(t, b.knock(t, "web", b.bearing(t, b.token(t, clusters.TokenRequest{}))), "http 403 RBAC: access denied envoy@bank")
+	b.Apply(t, p)
+	expect(t, b.Knock(t, "web", b.bearing(t, b.token(t, clusters.TokenRequest{}))), "http 403 RBAC: access denied envoy@bank")
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/attacker"
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/meshtest"
 )
 
 type badLeaf struct {
@@ -45,20 +46,20 @@ func (b *bed) present(t testing.TB, q *clusters.LeafRequest, version string) att
 	k := b.charge(t)
 	k.TLS = &attacker.TLS{MaxVersion: version}
 	if q != nil {
-		k.TLS.Leaf = b.leaf(t, *q)
+		k.TLS.Leaf = b.Leaf(t, *q)
 	}
 	return k
 }
 
 func TestEveryBadLeafIsRefusedForItsOwnReason(t *testing.T) {
 	b := shared(t)
-	b.apply(t, friendly())
-	for name, c := range badLeaves(b.workload(t, "web"), time.Now()) {
+	b.Apply(t, meshtest.Friendly())
+	for name, c := range badLeaves(b.Workload(t, "web"), time.Now()) {
 		for _, version := range []string{"1.2", ""} {
 			// From behind a sidecar the handshake passes through it untouched.
 			for _, from := range []string{"outsider", "thief"} {
 				t.Run(name+" "+version+" "+from, func(t *testing.T) {
-					o := b.knock(t, from, b.present(t, c.q, version))
+					o := b.Knock(t, from, b.present(t, c.q, version))
 					want := c.alert
 					if version == "1.2" && c.old != "" {
 						want = c.old
@@ -69,8 +70,8 @@ func TestEveryBadLeafIsRefusedForItsOwnReason(t *testing.T) {
 					if lost := from == "thief" && o.Refusal != nil && o.Refusal.Layer == attacker.LayerTCP; !lost {
 						expect(t, o, want)
 					}
-					s := b.refusal(t, o, "tls", c.reason)
-					if s.Source.Addr() != b.workload(t, from).Address || s.Raw == "" {
+					s := b.Refusal(t, o, "tls", c.reason)
+					if s.Source.Addr() != b.Workload(t, from).Address || s.Raw == "" {
 						t.Errorf("bank's sidecar says %+v", s)
 					}
 				})
@@ -82,22 +83,22 @@ func TestEveryBadLeafIsRefusedForItsOwnReason(t *testing.T) {
 func TestEveryBadLeafIsLetInByTheTrustThatOpensIt(t *testing.T) {
 	b := shared(t)
 	now := time.Now()
-	for name, c := range badLeaves(b.workload(t, "web"), now) {
+	for name, c := range badLeaves(b.Workload(t, "web"), now) {
 		t.Run(name, func(t *testing.T) {
-			p := friendly()
+			p := meshtest.Friendly()
 			p.Trust = c.opens
 			if c.q == nil {
 				p.Allow[0].From = nil // without a leaf there is no identity
 			}
-			b.apply(t, p)
-			for other, d := range badLeaves(b.workload(t, "web"), now) {
-				o := b.knock(t, "outsider", b.present(t, d.q, ""))
+			b.Apply(t, p)
+			for other, d := range badLeaves(b.Workload(t, "web"), now) {
+				o := b.Knock(t, "outsider", b.present(t, d.q, ""))
 				// Envoy cannot demand a trust domain of a certificate that is
 				// optional; the rules still do, where they name anybody.
 				same := other == name || d.opens.AcceptExpired && c.opens.AcceptExpired ||
 					c.opens.OptionalCertificate && d.opens.AnyTrustDomain
-				if served(o) != same {
-					t.Errorf("%s under %s: %s", other, name, says(o))
+				if meshtest.Served(o) != same {
+					t.Errorf("%s under %s: %s", other, name, meshtest.Says(o))
 				}
 			}
 		})
@@ -106,36 +107,36 @@ func TestEveryBadLeafIsLetInByTheTrustThatOpensIt(t *testing.T) {
 
 func TestAGenuineLeafIsServedFromAnywhereAndTheSignalSaysFromWhere(t *testing.T) {
 	b := shared(t)
-	b.apply(t, friendly())
-	web := b.workload(t, "web")
-	pair, err := b.mesh.Authority(b.r()).Delivered(limit(t), web)
+	b.Apply(t, meshtest.Friendly())
+	web := b.Workload(t, "web")
+	pair, err := b.mesh.Authority(b.Range()).Delivered(limit(t), web)
 	if err != nil {
 		t.Fatal(err)
 	}
-	honest := b.evidence(t, "bank", b.knock(t, "web", b.charge(t)))
+	honest := b.Evidence(t, "bank", b.Knock(t, "web", b.charge(t)))
 	k := b.charge(t)
 	k.TLS = &attacker.TLS{Leaf: &attacker.KeyPair{Chain: string(pair.Chain), Key: string(pair.Key)}}
-	o := b.knock(t, "outsider", k)
-	if !served(o) {
-		t.Fatal(says(o))
+	o := b.Knock(t, "outsider", k)
+	if !meshtest.Served(o) {
+		t.Fatal(meshtest.Says(o))
 	}
-	stolen := b.evidence(t, "bank", o)
+	stolen := b.Evidence(t, "bank", o)
 	if stolen.Serial != honest.Serial {
 		t.Errorf("the stolen leaf has serial %s, the honest one %s", stolen.Serial, honest.Serial)
 	}
-	if alerts := clusters.ForeignAddress([]clusters.Signal{honest, stolen}, b.r()); len(alerts) != 1 || alerts[0].Nonce != o.Nonce {
+	if alerts := clusters.ForeignAddress([]clusters.Signal{honest, stolen}, b.Range()); len(alerts) != 1 || alerts[0].Nonce != o.Nonce {
 		t.Errorf("the detector says %+v", alerts)
 	}
-	p := friendly()
+	p := meshtest.Friendly()
 	p.Logging.NoAddress = true
-	b.apply(t, p)
-	blind := b.evidence(t, "bank", b.knock(t, "outsider", k))
-	if blind.Source.IsValid() || len(clusters.ForeignAddress([]clusters.Signal{blind}, b.r())) != 0 {
+	b.Apply(t, p)
+	blind := b.Evidence(t, "bank", b.Knock(t, "outsider", k))
+	if blind.Source.IsValid() || len(clusters.ForeignAddress([]clusters.Signal{blind}, b.Range())) != 0 {
 		t.Errorf("an address is in the signal although the policy leaves it out: %+v", blind)
 	}
 	// What has no nonce is still joined by the address, without showing it.
-	o = b.knock(t, "outsider", b.charge(t))
-	if s := b.refusal(t, o, "tcp", noChain); s.Source.IsValid() {
+	o = b.Knock(t, "outsider", b.charge(t))
+	if s := b.Refusal(t, o, "tcp", noChain); s.Source.IsValid() {
 		t.Errorf("an address is in the signal: %+v", s)
 	}
 }
