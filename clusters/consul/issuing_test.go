@@ -13,7 +13,7 @@ import (
 // login asks for a token of an account and logs in with it.
 func (b *bed) login(t testing.TB, q clusters.AccountTokenRequest) error {
 	t.Helper()
-	token, _, err := b.mesh.AccountToken(limit(t), b.r(), q)
+	token, _, err := b.mesh.AccountToken(limit(t), b.Range(), q)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,23 +23,23 @@ func (b *bed) login(t testing.TB, q clusters.AccountTokenRequest) error {
 func (b *bed) loginWith(t testing.TB, token string) error {
 	t.Helper()
 	var out struct{ SecretID string }
-	in := map[string]string{"AuthMethod": b.mesh.Endpoint(b.r()).Method, "BearerToken": token}
-	return b.mesh.stages[b.r().Name].server.api.as(limit(t), "", http.MethodPost, "/v1/acl/login", in, &out)
+	in := map[string]string{"AuthMethod": b.mesh.Endpoint(b.Range()).Method, "BearerToken": token}
+	return b.mesh.stages[b.Range().Name].server.api.as(limit(t), "", http.MethodPost, "/v1/acl/login", in, &out)
 }
 
 // A login is held to the API's audience and to its token's end, and binds by
 // account name alone.
 func TestALoginIsHeldToTheAPIsAudienceAndItsEnd(t *testing.T) {
 	b := shared(t)
-	b.apply(t, friendly())
-	e := b.mesh.Endpoint(b.r())
+	b.Apply(t, friendly())
+	e := b.mesh.Endpoint(b.Range())
 	if e.Protocol != "consul" || e.Method != methodName || e.Platform == "" {
 		t.Errorf("%+v", e)
 	}
-	thief := b.workload(t, "thief")
+	thief := b.Workload(t, "thief")
 	for name, q := range map[string]clusters.AccountTokenRequest{
 		"own":             {Of: thief},
-		"other namespace": {Of: b.workload(t, "staging/web")},
+		"other namespace": {Of: b.Workload(t, "staging/web")},
 		"unbound":         {Of: thief, Form: clusters.FormUnbound},
 		"for the API":     {Of: thief, Audience: clusters.AudienceAPI},
 		"from a Secret":   {Of: thief, Form: clusters.FormLegacy},
@@ -59,15 +59,15 @@ func TestALoginIsHeldToTheAPIsAudienceAndItsEnd(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, _, err := b.mesh.AccountToken(limit(t), b.r(), clusters.AccountTokenRequest{Of: b.workload(t, "outsider")}); err == nil {
+	if _, _, err := b.mesh.AccountToken(limit(t), b.Range(), clusters.AccountTokenRequest{Of: b.Workload(t, "outsider")}); err == nil {
 		t.Error("a workload without an account got a token")
 	}
 }
 
 func TestATokenEndsWithItsPodAndWithItsAccount(t *testing.T) {
 	b := shared(t)
-	b.apply(t, friendly())
-	w := b.workload(t, "lookalike")
+	b.Apply(t, friendly())
+	w := b.Workload(t, "lookalike")
 	for _, c := range []struct {
 		what clusters.Life
 		form clusters.AccountForm
@@ -77,21 +77,21 @@ func TestATokenEndsWithItsPodAndWithItsAccount(t *testing.T) {
 		{clusters.LifePod, clusters.FormUnbound, true},
 		{clusters.LifeAccount, clusters.FormUnbound, false},
 	} {
-		token, _, err := b.mesh.AccountToken(limit(t), b.r(), clusters.AccountTokenRequest{Of: w, Form: c.form})
+		token, _, err := b.mesh.AccountToken(limit(t), b.Range(), clusters.AccountTokenRequest{Of: w, Form: c.form})
 		if err != nil {
 			t.Fatal(err)
 		}
-		rev, err := b.mesh.Delete(limit(t), b.r(), w, c.what)
+		rev, err := b.mesh.Delete(limit(t), b.Range(), w, c.what)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := b.mesh.Settled(limit(t), b.r(), rev); err != nil {
+		if err := b.mesh.Settled(limit(t), b.Range(), rev); err != nil {
 			t.Fatal(err)
 		}
-		if rev, err = b.mesh.Recreate(limit(t), b.r(), w, c.what); err != nil {
+		if rev, err = b.mesh.Recreate(limit(t), b.Range(), w, c.what); err != nil {
 			t.Fatal(err)
 		}
-		if err := b.mesh.Settled(limit(t), b.r(), rev); err != nil {
+		if err := b.mesh.Settled(limit(t), b.Range(), rev); err != nil {
 			t.Fatal(err)
 		}
 		err = b.loginWith(t, token)
@@ -107,11 +107,11 @@ func TestATokenEndsWithItsPodAndWithItsAccount(t *testing.T) {
 
 func TestALaxPlatformIsLaxUntilItIsNot(t *testing.T) {
 	b := shared(t)
-	w := b.workload(t, "lookalike")
+	w := b.Workload(t, "lookalike")
 	lax := friendly()
 	lax.Issuance = clusters.Issuance{OtherAudiences: true, MintTokens: true, Extended: true}
-	b.apply(t, lax)
-	if m := b.mesh.Endpoint(b.r()).Method; m != methodByKey {
+	b.Apply(t, lax)
+	if m := b.mesh.Endpoint(b.Range()).Method; m != methodByKey {
 		t.Errorf("method %s", m)
 	}
 	for name, q := range map[string]clusters.AccountTokenRequest{
@@ -124,7 +124,7 @@ func TestALaxPlatformIsLaxUntilItIsNot(t *testing.T) {
 		}
 	}
 	may := func() bool {
-		thief := b.workload(t, "thief")
+		thief := b.Workload(t, "thief")
 		yes, err := b.mesh.platform.api.Allowed(limit(t), thief.Namespace, thief.Account, "create", "serviceaccounts", "token")
 		if err != nil {
 			t.Fatal(err)
@@ -134,12 +134,12 @@ func TestALaxPlatformIsLaxUntilItIsNot(t *testing.T) {
 	if !may() {
 		t.Error("the thief may not create tokens")
 	}
-	b.apply(t, friendly())
+	b.Apply(t, friendly())
 	if err := b.login(t, clusters.AccountTokenRequest{Of: w, Audience: clusters.AudienceVault}); err == nil || may() {
 		t.Errorf("the mistake is not taken back: %v", err)
 	}
 	var review kubeapi.Review
-	token, source, err := b.mesh.AccountToken(limit(t), b.r(), clusters.AccountTokenRequest{Of: w})
+	token, source, err := b.mesh.AccountToken(limit(t), b.Range(), clusters.AccountTokenRequest{Of: w})
 	if err == nil {
 		review, err = b.mesh.platform.api.Review(limit(t), token, kubeapi.Issuer)
 	}

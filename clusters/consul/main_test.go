@@ -2,131 +2,53 @@ package consul
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"net"
+	"net/netip"
 	"os"
 	"os/exec"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/meshbreach/meshbreach/attacker"
-	"github.com/meshbreach/meshbreach/attacker/app"
-	"github.com/meshbreach/meshbreach/attacker/session"
 	"github.com/meshbreach/meshbreach/clusters"
-	"github.com/meshbreach/meshbreach/clusters/local"
-	"github.com/meshbreach/meshbreach/clusters/programs"
+	"github.com/meshbreach/meshbreach/clusters/meshtest"
+	"github.com/meshbreach/meshbreach/clusters/ranges"
 )
 
-// The test binary is the harness and the probes as well.
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "-hide" {
-		os.Exit(probe())
-	}
-	os.Exit(local.Main(m.Run))
-}
-
-type stdio struct {
-	io.Reader
-	io.WriteCloser
-}
-
-func probe() int {
-	a, err := app.Start(nil, app.Options{})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	err = session.Serve(context.Background(), stdio{os.Stdin, os.Stdout}, session.Agent{
-		App:      a,
-		Foothold: attacker.Foothold{Dial: new(net.Dialer).DialContext, Now: time.Now, Kept: attacker.NewConnections()},
-	})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return 0
-}
+func TestMain(m *testing.M) { os.Exit(meshtest.Main(m)) }
 
 // release is the programs on this machine, or the end of the test.
 func release(t testing.TB) clusters.Release {
 	t.Helper()
-	r := clusters.Release{Programs: map[string]string{}}
-	for _, name := range Programs() {
-		found, err := programs.Find(t.Context(), name, programs.Options{})
-		if err != nil {
-			t.Skipf("NOT TESTED against a real Consul: %v", err)
-		}
-		r.Programs[name] = found.Path
-	}
-	return r
+	return clusters.Release{Programs: meshtest.Programs(t, "Consul", Programs()...)}
 }
 
-// bed is a running mesh with one session for each workload.
+// bed is a running mesh with what is inside it.
 type bed struct {
-	*clusters.Cluster
-	mesh     *installed
-	sessions map[string]*session.Client
-	up       time.Duration // of the mesh alone
+	*meshtest.Bed
+	mesh *installed
 }
 
-// theBed is shared: a mesh takes a second to make. Tests leave it healthy.
-var theBed = struct {
-	sync.Mutex
-	made *bed
-}{}
+var theBed meshtest.Shared[*bed]
 
 func shared(t *testing.T) *bed {
 	t.Helper()
-	theBed.Lock()
-	defer theBed.Unlock()
-	if theBed.made == nil {
-		b, err := newBed(release(t), "shared", 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		theBed.made = b
-	}
-	return theBed.made
+	return theBed.Or(t, func() (*bed, error) { return newBed(release(t), "shared", 1) })
 }
 
+// act bounds one act of a test.
+const act = 20 * time.Second
+
+func limit(t testing.TB) context.Context { return meshtest.Limit(t, act) }
+
 func newBed(rel clusters.Release, name string, ranges int) (*bed, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	c, err := local.Provider{}.Up(ctx, clusters.Spec{Name: name, Ranges: ranges, Probe: "/proc/self/exe"})
+	b, err := meshtest.Options{
+		Mesh: Mesh{}, Release: rel, Name: name, Ranges: ranges, Limit: 20 * time.Second, Patience: act, Failed: keep,
+	}.Make()
 	if err != nil {
 		return nil, err
 	}
-	start := time.Now()
-	mesh, err := Mesh{}.Install(ctx, c, rel)
-	if err != nil {
-		keep(c)
-		return nil, errors.Join(err, c.Undo.Run(context.WithoutCancel(ctx)))
-	}
-	b := &bed{Cluster: c, mesh: mesh.(*installed), sessions: map[string]*session.Client{}, up: time.Since(start)}
-	for _, r := range c.Ranges {
-		for _, w := range r.Workloads {
-			stream, err := c.Host.Stream(w)
-			if err != nil {
-				return nil, err
-			}
-			s := session.Connect(stream)
-			if _, err := s.Hello(ctx); err != nil {
-				return nil, err
-			}
-			b.sessions[r.Name+"/"+w.Name] = s
-			if err := s.Serve(ctx, []attacker.Listen{
-				{Port: clusters.PortHTTP, Protocol: app.HTTP}, {Port: clusters.PortHealth, Protocol: app.HTTP},
-				{Port: clusters.PortAdmin, Protocol: app.HTTP}, {Port: clusters.PortTCP, Protocol: app.TCP},
-				{Port: clusters.PortOpaque, Protocol: app.TCP},
-			}); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return b, nil
+	return &bed{b, b.Mesh.(*installed)}, nil
 }
 
 // keep copies the logs of a mesh that could not be made to where
@@ -136,4 +58,48 @@ func keep(c *clusters.Cluster) {
 		out, err := exec.Command("sh", "-c", "cd "+c.Host.Scratch()+" && timeout 2 cp -r $(ls | grep -v sock) "+to+"; true").CombinedOutput()
 		fmt.Fprintln(os.Stderr, string(out), err)
 	}
+}
+
+func (b *bed) sidecar(t testing.TB, name string) *sidecar {
+	t.Helper()
+	s, ok := ranges.Of(b.Workload(t, name), b.mesh.stages[b.Range().Name].sidecars)
+	if !ok {
+		t.Fatalf("%s has no sidecar", name)
+	}
+	return s
+}
+
+// friendly lets web charge the bank and thief read its rates, and no more.
+func friendly() clusters.Policy {
+	return clusters.Policy{
+		MTLS:      clusters.Strict,
+		Plaintext: []int{clusters.PortHealth},
+		Allow: []clusters.Rule{
+			{From: []string{"web"}, To: "bank", Methods: []string{"POST"}, Paths: []string{"/v1/charge"}, Ports: []int{clusters.PortHTTP}},
+			{From: []string{"web", "thief"}, To: "bank", Methods: []string{"GET"}, Paths: []string{"/v1/rates"}, Ports: []int{clusters.PortHTTP}},
+			{From: []string{"web"}, To: "bank", Ports: []int{clusters.PortTCP}},
+		},
+	}
+}
+
+// generous lets the thief do everything at the bank.
+func generous() clusters.Policy { return meshtest.WithThief(friendly()) }
+
+// charge is the honest request to the bank's service, as a meshed caller makes it.
+func (b *bed) charge(t testing.TB) attacker.Knock {
+	return b.chargeAt(b.Workload(t, "bank").VIP)
+}
+
+func (b *bed) chargeAt(bank netip.Addr) attacker.Knock {
+	return attacker.Knock{
+		Address: netip.AddrPortFrom(bank, clusters.PortHTTP).String(),
+		Method:  "POST", Path: "/v1/charge", Host: "bank.prod",
+	}
+}
+
+// direct is the same request to the bank's own address, over TLS with a leaf.
+func (b *bed) direct(t testing.TB, leaf *attacker.KeyPair) attacker.Knock {
+	k := b.chargeAt(b.Workload(t, "bank").Address)
+	k.TLS = &attacker.TLS{Leaf: leaf}
+	return k
 }

@@ -6,31 +6,21 @@ import (
 	"flag"
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/authority"
+	"github.com/meshbreach/meshbreach/clusters/meshtest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
 // paper is a range that exists only on paper.
 func paper() clusters.Range {
-	r := clusters.Range{
-		Name: "r1",
-		Issuers: map[string]clusters.Issuer{
-			"main":  {URL: "https://main.test", JWKS: `{"keys":[]}`},
-			"other": {URL: "https://other.test", JWKS: `{"keys":[]}`},
-		},
-	}
-	for i, m := range clusters.Cast() {
-		r.Workloads = append(r.Workloads, clusters.Workload{
-			Name: m.Name, Range: r.Name, Namespace: m.Namespace, Account: m.Account, Meshed: m.Meshed,
-			Address: netip.AddrFrom4([4]byte{10, 77, 1, byte(10 + i)}), VIP: netip.AddrFrom4([4]byte{240, 0, 0, byte(1 + i)}),
-		})
+	r := meshtest.Paper()
+	for i := range r.Workloads {
+		r.Workloads[i].VIP = netip.AddrFrom4([4]byte{240, 0, 0, byte(1 + i)})
 	}
 	return rename(r, "one.consul")
 }
@@ -73,32 +63,12 @@ func TestRenderIsTheGoldenFile(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, name, objects)
+			var out bytes.Buffer
+			for _, o := range objects {
+				fmt.Fprintf(&out, "# %s %s\n%s\n", o.Kind, o.Name, o.Body)
+			}
+			meshtest.Golden(t, *update, "testdata", name, out.Bytes())
 		})
-	}
-}
-
-func golden(t *testing.T, name string, objects []clusters.Object) {
-	t.Helper()
-	var out bytes.Buffer
-	for _, o := range objects {
-		fmt.Fprintf(&out, "# %s %s\n%s\n", o.Kind, o.Name, o.Body)
-	}
-	path := filepath.Join("testdata", strings.ReplaceAll(name, " ", "-")+".golden")
-	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(out.Bytes(), want) {
-		t.Errorf("rendered:\n%s\nwant:\n%s", out.Bytes(), want)
 	}
 }
 

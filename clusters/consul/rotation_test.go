@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/meshtest"
 )
 
 // Consul spreads the new leaves over half a minute, so this one is asked for.
@@ -19,11 +20,11 @@ func TestARootIsChangedAndNoHonestRequestIsLost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.apply(t, friendly())
+	b.Apply(t, friendly())
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	web := b.workload(t, "web")
-	old := b.leaf(t, clusters.LeafRequest{Workload: web})
+	web := b.Workload(t, "web")
+	old := b.Leaf(t, clusters.LeafRequest{Workload: web})
 	load, stop := context.WithCancel(ctx)
 	var (
 		wg   sync.WaitGroup
@@ -32,21 +33,21 @@ func TestARootIsChangedAndNoHonestRequestIsLost(t *testing.T) {
 	wg.Go(func() {
 		for load.Err() == nil {
 			k := b.charge(t)
-			if k.Nonce = nonce(); made%2 == 0 {
+			if k.Nonce = meshtest.Nonce(); made%2 == 0 {
 				k.Connection = "kept"
 			}
-			o, err := b.sessions["r1/web"].Knock(ctx, k)
-			if made++; err != nil || !served(o) {
-				t.Errorf("request %d: %s, %v", made, says(o), err)
+			o, err := b.Session(b.Range(), "web").Knock(ctx, k)
+			if made++; err != nil || !meshtest.Served(o) {
+				t.Errorf("request %d: %s, %v", made, meshtest.Says(o), err)
 			}
 		}
 	})
 	for _, what := range []clusters.Rotation{clusters.AddRoot, clusters.UseRoot} {
-		rev, err := b.mesh.Authority(b.r()).Rotate(ctx, what)
+		rev, err := b.mesh.Authority(b.Range()).Rotate(ctx, what)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := b.mesh.Settled(ctx, b.r(), rev); what == clusters.UseRoot && err != nil {
+		if err := b.mesh.Settled(ctx, b.Range(), rev); what == clusters.UseRoot && err != nil {
 			t.Fatal(err)
 		}
 		t.Logf("%s settled after %s", what, time.Since(rev.Asked))
@@ -54,12 +55,12 @@ func TestARootIsChangedAndNoHonestRequestIsLost(t *testing.T) {
 	stop()
 	wg.Wait()
 	t.Logf("%d requests", made)
-	if o := b.knock(t, "outsider", b.direct(t, b.leaf(t, clusters.LeafRequest{Workload: web}))); !served(o) {
-		t.Errorf("a leaf of the new root: %s", says(o))
+	if o := b.Knock(t, "outsider", b.direct(t, b.Leaf(t, clusters.LeafRequest{Workload: web}))); !meshtest.Served(o) {
+		t.Errorf("a leaf of the new root: %s", meshtest.Says(o))
 	}
 	// The root that was in use stays trusted until it is pruned, after hours.
-	if o := b.knock(t, "outsider", b.direct(t, old)); !served(o) {
-		t.Errorf("a leaf of the old root: %s", says(o))
+	if o := b.Knock(t, "outsider", b.direct(t, old)); !meshtest.Served(o) {
+		t.Errorf("a leaf of the old root: %s", meshtest.Says(o))
 	}
 	if err := b.Undo.Run(limit(t)); err != nil {
 		t.Error(err)

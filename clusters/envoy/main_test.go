@@ -37,7 +37,7 @@ func shared(t *testing.T) *bed {
 	return theBed.Or(t, func() (*bed, error) { return newBed(program(t), "shared", 1) })
 }
 
-// act is for one act of a test.
+// act bounds one act of a test.
 const act = 10 * time.Second
 
 func limit(t testing.TB) context.Context { return meshtest.Limit(t, act) }

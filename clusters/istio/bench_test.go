@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/meshtest"
 )
 
 // BenchmarkUp is what a mesh of one range costs: time, and the memory of every
@@ -22,7 +23,7 @@ func BenchmarkUp(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.ReportMetric(bed.up.Seconds(), "up-s")
+		b.ReportMetric(bed.Took.Seconds(), "up-s")
 		for _, s := range bed.mesh.spent.list() {
 			b.Logf("%-12s %s", s.what, s.took.Round(time.Millisecond))
 		}
@@ -41,14 +42,14 @@ func BenchmarkSettle(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	open, shut := friendly(), friendly()
+	open, shut := meshtest.Friendly(), meshtest.Friendly()
 	open.Allow[0].From = []string{clusters.Anyone}
 	for i := 0; b.Loop(); i++ {
 		p := open
 		if i%2 == 0 {
 			p = shut
 		}
-		bed.apply(b, p)
+		bed.Apply(b, p)
 	}
 	if err := bed.Undo.Run(b.Context()); err != nil {
 		b.Fatal(err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/kubernetes"
+	"github.com/meshbreach/meshbreach/clusters/meshtest"
 )
 
 // The cluster that tests may use, and the probe's image that its nodes have.
@@ -53,8 +54,8 @@ func TestWithoutPodsOfIstiodThePolicyHoldsAndNoChangeArrives(t *testing.T) {
 		t.Skip("istiod is a process here: see the test that kills it")
 	}
 	b := shared(t)
-	b.apply(t, friendly())
-	d, ok := b.mesh.stages[b.r().Name].pilot.(*deployment)
+	b.Apply(t, meshtest.Friendly())
+	d, ok := b.mesh.stages[b.Range().Name].pilot.(*deployment)
 	if !ok {
 		t.Fatal("istiod is no deployment")
 	}
@@ -62,19 +63,19 @@ func TestWithoutPodsOfIstiodThePolicyHoldsAndNoChangeArrives(t *testing.T) {
 		t.Fatal(err)
 	}
 	for from, want := range map[string]string{"web": "served 200", "thief": "http 403 RBAC: access denied envoy"} {
-		if o := b.knock(t, from, b.charge(t, from)); says(o) != want {
-			t.Errorf("%s without istiod: %s", from, says(o))
+		if o := b.Knock(t, from, b.Charge(t, from)); meshtest.Says(o) != want {
+			t.Errorf("%s without istiod: %s", from, meshtest.Says(o))
 		}
 	}
 	start := time.Now()
-	wants(t, b.unsettled(t, generous(), 20*time.Second), "bank", "no change arrives any more", "is ready")
+	meshtest.Wants(t, b.Unsettled(t, generous(), 20*time.Second), "bank", "no change arrives any more", "is ready")
 	if took := time.Since(start); took > 10*time.Second {
 		t.Errorf("it took %s to see that istiod is away", took)
 	}
 	if err := d.roll(limit(t), d.plan, 1); err != nil {
 		t.Fatal(err)
 	}
-	b.apply(t, friendly())
+	b.Apply(t, meshtest.Friendly())
 }
 
 func TestAPolicyThatAsksForShortLivesIsRefusedOnPods(t *testing.T) {
@@ -82,11 +83,11 @@ func TestAPolicyThatAsksForShortLivesIsRefusedOnPods(t *testing.T) {
 		t.Skip("leaves live as long as a policy says here")
 	}
 	b := shared(t)
-	p := friendly()
+	p := meshtest.Friendly()
 	p.Identity.Leaf = 2 * time.Second
-	_, err := b.mesh.Apply(limit(t), b.r(), p)
-	wants(t, err, "set when a pod is made")
-	b.apply(t, friendly())
+	_, err := b.mesh.Apply(limit(t), b.Range(), p)
+	meshtest.Wants(t, err, "set when a pod is made")
+	b.Apply(t, meshtest.Friendly())
 	if slices.Contains(b.mesh.Capabilities(), clusters.CanShortLive) {
 		t.Error("the mesh says that it can do it")
 	}

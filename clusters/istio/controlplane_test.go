@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/meshtest"
 )
 
 func TestWhatIstiodSaysAtItsDoorsIsRead(t *testing.T) {
@@ -76,19 +77,19 @@ func TestIstiodShowsNothingThatAPolicyDoesNotAskFor(t *testing.T) {
 
 func TestTheProxiesComeBackToAnIstiodThatWasStartedAnew(t *testing.T) {
 	b := shared(t)
-	b.apply(t, friendly())
-	open := friendly()
+	b.Apply(t, meshtest.Friendly())
+	open := meshtest.Friendly()
 	open.Exposure.AnyDebug = true
-	for _, p := range []clusters.Policy{open, friendly()} {
+	for _, p := range []clusters.Policy{open, meshtest.Friendly()} {
 		began := time.Now()
-		took := b.apply(t, p)
+		took := b.Apply(t, p)
 		var marks []string
-		for _, w := range b.r().Workloads {
+		for _, w := range b.Range().Workloads {
 			if w.Meshed {
 				marks = append(marks, nodeMark(proxyID(w)))
 			}
 		}
-		found, err := b.mesh.Evidence(limit(t), b.r(), clusters.Query{Nonces: marks, Since: began, Want: func([]clusters.Signal) bool { return true }})
+		found, err := b.mesh.Evidence(limit(t), b.Range(), clusters.Query{Nonces: marks, Since: began, Want: func([]clusters.Signal) bool { return true }})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,32 +6,25 @@ import (
 	"flag"
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/meshtest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
 // paper is a range that exists only on paper.
 func paper() clusters.Range {
-	r := clusters.Range{
-		Name: "r1", TrustDomain: "r1.meshbreach.test",
-		Roots: map[string]string{"mesh": "(PEM of the mesh's root)\n", "forged": "(PEM of the attacker's root)\n"},
-		Issuers: map[string]clusters.Issuer{
-			"main":  {URL: "https://main.test", JWKS: `{"keys":[{"kty":"EC","crv":"P-256","kid":"k","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}`, PEM: "(the public key)\n"},
-			"other": {URL: "https://other.test", JWKS: `{"keys":[{"kty":"EC","crv":"P-256","kid":"o","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}`, PEM: "(the public key)\n"},
-		},
+	r := meshtest.Paper()
+	r.Issuers = map[string]clusters.Issuer{
+		"main":  {URL: "https://main.test", JWKS: `{"keys":[{"kty":"EC","crv":"P-256","kid":"k","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}`, PEM: "(the public key)\n"},
+		"other": {URL: "https://other.test", JWKS: `{"keys":[{"kty":"EC","crv":"P-256","kid":"o","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}`, PEM: "(the public key)\n"},
 	}
-	for i, m := range clusters.Cast() {
-		r.Workloads = append(r.Workloads, clusters.Workload{
-			Name: m.Name, Range: r.Name, TrustDomain: r.TrustDomain, Namespace: namespaceOf(r, m.Namespace), Account: m.Account,
-			Meshed: m.Meshed, Address: netip.AddrFrom4([4]byte{10, 77, 1, byte(10 + i)}),
-		})
+	for i, w := range r.Workloads {
+		r.Workloads[i].Namespace = namespaceOf(r, w.Namespace)
 	}
 	return r
 }
@@ -51,8 +44,8 @@ func bound() clusters.Policy {
 // papers are the policies that the golden files are of.
 func papers(t *testing.T) map[string]clusters.Policy {
 	t.Helper()
-	all := map[string]clusters.Policy{"nothing": {}, "open": {Open: true}, "friendly": friendly(), "tokens": bound()}
-	both := friendly()
+	all := map[string]clusters.Policy{"nothing": {}, "open": {Open: true}, "friendly": meshtest.Friendly(), "tokens": bound()}
+	both := meshtest.Friendly()
 	both.Allow = append(both.Allow, bound().Allow...)
 	both.Tokens = bound().Tokens
 	for _, w := range clusters.Weakenings() {
@@ -93,27 +86,9 @@ func TestRenderIsTheGoldenFile(t *testing.T) {
 				}
 			}
 			if out.Len() > 0 { // else it is none of Istio's objects that the mistake is made in
-				golden(t, name, out.Bytes())
+				meshtest.Golden(t, *update, "testdata/render", name, out.Bytes())
 			}
 		})
-	}
-}
-
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	file := filepath.Join("testdata", "render", strings.ReplaceAll(name, " ", "-")+".golden")
-	if *update {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatalf("%v (run with -update)", err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s is not what is rendered; run with -update and look at the difference", file)
 	}
 }
 
@@ -156,11 +131,11 @@ func TestEveryRuleHasAMarkOfItsOwn(t *testing.T) {
 
 func TestASaltChangesEveryMarkAndNothingElse(t *testing.T) {
 	r := paper()
-	plain, err := render(r, friendly(), "")
+	plain, err := render(r, meshtest.Friendly(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	salted, err := render(r, friendly(), "1")
+	salted, err := render(r, meshtest.Friendly(), "1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +143,7 @@ func TestASaltChangesEveryMarkAndNothingElse(t *testing.T) {
 		if !w.Meshed {
 			continue
 		}
-		a, b := wanted(r, friendly(), w, plain).mark, wanted(r, friendly(), w, salted).mark
+		a, b := wanted(r, meshtest.Friendly(), w, plain).mark, wanted(r, meshtest.Friendly(), w, salted).mark
 		if a == b || a == "" {
 			t.Errorf("%s: %s and %s", w.Name, a, b)
 		}

@@ -5,34 +5,35 @@ import (
 	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/meshtest"
 )
 
 // The honest are served while a root is replaced in three steps, and afterwards
 // nobody knows the old one any more.
 func TestARootIsReplacedWhileTheHonestAreServed(t *testing.T) {
 	b := shared(t)
-	b.apply(t, friendly())
-	before := b.mesh.stages[b.r().Name].ca.Bundle()
+	b.Apply(t, meshtest.Friendly())
+	before := b.mesh.stages[b.Range().Name].ca.Bundle()
 	for _, what := range []clusters.Rotation{clusters.RotateLeaf, clusters.RotateIssuer, clusters.AddRoot, clusters.UseRoot, clusters.DropRoot} {
 		ctx := limit(t)
-		rev, err := b.mesh.Authority(b.r()).Rotate(ctx, what)
+		rev, err := b.mesh.Authority(b.Range()).Rotate(ctx, what)
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
-		if err := b.mesh.Settled(ctx, b.r(), rev); err != nil {
+		if err := b.mesh.Settled(ctx, b.Range(), rev); err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
 		t.Logf("%s settled after %s", what, time.Since(rev.Asked).Round(time.Millisecond))
 		for from, want := range map[string]string{"web": "served 200", "thief": "http 403 RBAC: access denied envoy"} {
-			if o := b.knock(t, from, b.charge(t, from)); says(o) != want {
-				t.Errorf("%s after %s: %s", from, what, says(o))
+			if o := b.Knock(t, from, b.Charge(t, from)); meshtest.Says(o) != want {
+				t.Errorf("%s after %s: %s", from, what, meshtest.Says(o))
 			}
 		}
 	}
-	if equalSets(before, b.mesh.stages[b.r().Name].ca.Bundle()) {
+	if equalSets(before, b.mesh.stages[b.Range().Name].ca.Bundle()) {
 		t.Error("the root is the same")
 	}
-	pair, err := b.mesh.Authority(b.r()).Delivered(limit(t), b.workload(t, "web"))
+	pair, err := b.mesh.Authority(b.Range()).Delivered(limit(t), b.Workload(t, "web"))
 	if err != nil || !matching(pair) {
 		t.Errorf("the leaf and the key that were delivered: %v", err)
 	}
@@ -40,17 +41,17 @@ func TestARootIsReplacedWhileTheHonestAreServed(t *testing.T) {
 
 func TestAnAuthorityThatIsAwayComesBack(t *testing.T) {
 	b := shared(t)
-	b.apply(t, friendly())
+	b.Apply(t, meshtest.Friendly())
 	for _, what := range []clusters.Rotation{clusters.StopRenewal, clusters.StartRenewal} {
-		if _, err := b.mesh.Authority(b.r()).Rotate(limit(t), what); err != nil {
+		if _, err := b.mesh.Authority(b.Range()).Rotate(limit(t), what); err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
-		if o := b.knock(t, "web", b.charge(t, "web")); says(o) != "served 200" {
-			t.Errorf("after %s: %s", what, says(o))
+		if o := b.Knock(t, "web", b.Charge(t, "web")); meshtest.Says(o) != "served 200" {
+			t.Errorf("after %s: %s", what, meshtest.Says(o))
 		}
 	}
 	start := time.Now()
-	b.apply(t, generous())
+	b.Apply(t, generous())
 	t.Logf("a change settled %s after the authority was back", time.Since(start).Round(time.Millisecond))
-	b.apply(t, friendly())
+	b.Apply(t, meshtest.Friendly())
 }

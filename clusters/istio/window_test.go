@@ -8,6 +8,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/attacker"
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/meshtest"
 )
 
 // A windowCase is how the thief knocks on which mesh.
@@ -42,7 +43,7 @@ func BenchmarkWindow(b *testing.B) {
 			open := generous()
 			open.Allow[1].From = []string{clusters.Anyone}
 			for b.Loop() {
-				bed.apply(b, open)
+				bed.Apply(b, open)
 				w := bed.window(b, c.knock)
 				b.Logf("first denial %s, last leak %s, %d served after the change was asked for, %d of them after the first denial, settled %s",
 					w.denied.Round(time.Millisecond), w.leaked.Round(time.Millisecond), w.served, w.late, w.settled.Round(time.Millisecond))
@@ -72,19 +73,19 @@ func (b *bed) window(t testing.TB, how attacker.Knock) window {
 				return
 			default:
 			}
-			k := b.charge(t, "thief")
+			k := b.Charge(t, "thief")
 			k.Connection, k.Protocol = how.Connection, how.Protocol
 			if k.Protocol == "tcp" {
-				k.Address = netip.AddrPortFrom(b.workload(t, "bank").VIP, clusters.PortTCP).String()
+				k.Address = netip.AddrPortFrom(b.Workload(t, "bank").VIP, clusters.PortTCP).String()
 			}
-			seen = append(seen, b.knock(t, "thief", k))
+			seen = append(seen, b.Knock(t, "thief", k))
 		}
 	}()
 	ctx := limit(t)
 	clusters.Pause(ctx, 200*time.Millisecond)
-	rev, err := b.mesh.Apply(ctx, b.r(), friendly())
+	rev, err := b.mesh.Apply(ctx, b.Range(), meshtest.Friendly())
 	if err == nil {
-		err = b.mesh.Settled(ctx, b.r(), rev)
+		err = b.mesh.Settled(ctx, b.Range(), rev)
 	}
 	settled := time.Now()
 	clusters.Pause(ctx, 300*time.Millisecond)
