@@ -19,9 +19,9 @@ func TestUnderAMeshesOwnRulesTheVerdictsAreTheSame(t *testing.T) {
 	if _, err := exec.LookPath("iptables"); err != nil {
 		t.Skipf("NOT TESTED: %v", err)
 	}
-	for mesh, there := range map[string]func(*testing.T){"consul": onConsul, "istio": onIstio} {
+	for _, mesh := range []string{"consul", "istio"} {
 		t.Run(mesh, func(t *testing.T) {
-			there(t)
+			on(t, mesh)
 			o := options(t, mesh, "lateral/unauth-service", "lateral/plaintext-unmeshed", "token/jwt-absent-token")
 			own, ok := o.Mesh.(clusters.Redirecting)
 			if !ok {
