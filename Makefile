@@ -15,7 +15,7 @@ ENVOY  = envoy=$$(go run ./hack/program envoy) && MESHBREACH_ENVOY=$$envoy
 HAS_CC = printf '\043include <pthread.h>\n' | $$(go env CC) -fsyntax-only -x c - 2>/dev/null
 RACE   = $(shell $(HAS_CC) && echo -race)
 
-.PHONY: help build e2e test lint unit suite meshes bench fuzz generate clean
+.PHONY: help build e2e test lint unit suite meshes kind bench fuzz generate clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ suite: build ## the catalogue on no mesh at all, where every attack must win, an
 meshes: build ## tests that need the programs of Consul and Istio, which make e2e MESH=... gets
 	$(ENVOY) go test -count=1 -p 1 -timeout 20m ./clusters/consul ./clusters/istio
 	$(ENVOY) go test -count=1 -timeout 20m -run 'Consul|Istio|ItsServers|OwnRules' ./scenarios
+
+kind: build ## tests that make clusters of kind: an engine, and the images that hack/offline makes
+	go test -count=1 -p 1 -timeout 20m -run 'IsMadeUsedAndTakenAway|AKilledRun|FromARegistry|IsCancelled|CannotBeMade' ./clusters/kind ./cmd/meshbreach
 
 # Of the meshes' own benchmarks those of MESH. PROVIDER=kind makes a cluster each
 # time and measures only what depends on the place; BENCHTIME=1x does it once.

@@ -59,7 +59,7 @@ func (h *Host) pod(w clusters.Workload) *corev1.Pod {
 					corev1.ResourceMemory: resource.MustParse("24Mi"),
 				}},
 				SecurityContext: restricted(),
-				VolumeMounts: []corev1.VolumeMount{{Name: containerProbe, MountPath: folder}},
+				VolumeMounts:    []corev1.VolumeMount{{Name: containerProbe, MountPath: folder}},
 			}},
 			Volumes: []corev1.Volume{{Name: containerProbe, VolumeSource: corev1.VolumeSource{
 				EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory},
