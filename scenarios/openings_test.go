@@ -24,6 +24,7 @@ func TestAWeakeningOpensExactlyWhatDependsOnIt(t *testing.T) {
 		mesh = "envoy"
 	}
 	o := options(t, mesh)
+	o.Parallel = 4 // most of it is waiting
 	o.Scenarios = slices.DeleteFunc(o.Scenarios, func(s scenarios.Scenario) bool { return len(s.Attempts) == 0 })
 	opens, err := scenarios.Openings(t.Context(), o)
 	if err != nil {
