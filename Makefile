@@ -42,7 +42,7 @@ suite: build ## the catalogue on no mesh at all, where every attack must win, an
 
 meshes: build ## tests that need the programs of Consul and Istio, which make e2e MESH=... gets
 	$(ENVOY) go test -count=1 -p 1 -timeout 20m ./clusters/consul ./clusters/istio
-	$(ENVOY) go test -count=1 -timeout 20m -run 'Consul|Istio|ItsServers|OwnRules' ./scenarios
+	$(ENVOY) go test -count=1 -timeout 20m -run 'RealMesh|ItsControlPlane|OwnRules' ./scenarios
 
 kind: build ## tests that make clusters of kind: an engine, and the images that hack/offline makes
 	go test -count=1 -p 1 -timeout 20m -run 'IsMadeUsedAndTakenAway|AKilledRun|FromARegistry|IsCancelled|CannotBeMade' ./clusters/kind ./cmd/meshbreach
