@@ -9,43 +9,47 @@ import (
 	"charm.land/lipgloss/v2"
 )
 
-// A Difference is an attempt that two runs judged differently.
-type Difference struct {
+// A Pair is an attempt in two runs.
+type Pair struct {
 	Scenario, Attempt string
 	First, Second     *Attempt // nil where that run does not have it
-	// Flip says that both judged it and that their verdicts differ, or that one
-	// of them does not have it. The rest is explained: another refusal, or a
-	// place that cannot show it.
-	Flip bool
 }
 
-// A pair is an attempt in two runs.
-type pair struct {
-	scenario, attempt string
-	first, second     *Attempt
-}
-
-// pairs are the attempts of two runs, in the order of the first; what only the
+// Pairs are the attempts of two runs, in the order of the first; what only the
 // second has comes last.
-func pairs(first, second Run) []pair {
-	var out []pair
+func Pairs(first, second Run) []Pair {
+	var out []Pair
 	at := map[[2]string]int{}
 	for _, s := range first.Scenarios {
 		for i := range s.Attempts {
 			at[[2]string{s.ID, s.Attempts[i].ID}] = len(out)
-			out = append(out, pair{scenario: s.ID, attempt: s.Attempts[i].ID, first: &s.Attempts[i]})
+			out = append(out, Pair{Scenario: s.ID, Attempt: s.Attempts[i].ID, First: &s.Attempts[i]})
 		}
 	}
 	for _, s := range second.Scenarios {
 		for i := range s.Attempts {
 			if n, ok := at[[2]string{s.ID, s.Attempts[i].ID}]; ok {
-				out[n].second = &s.Attempts[i]
+				out[n].Second = &s.Attempts[i]
 				continue
 			}
-			out = append(out, pair{scenario: s.ID, attempt: s.Attempts[i].ID, second: &s.Attempts[i]})
+			out = append(out, Pair{Scenario: s.ID, Attempt: s.Attempts[i].ID, Second: &s.Attempts[i]})
 		}
 	}
 	return out
+}
+
+// Differs says that the runs do not say the same: another verdict, another
+// refusal, or something that one of them could not show or does not have.
+func (p Pair) Differs() bool { return word(p.First) != word(p.Second) }
+
+// Flips says that both judged it and that their verdicts differ, or that one of
+// them does not have it.
+func (p Pair) Flips() bool {
+	if p.First == nil || p.Second == nil {
+		return true
+	}
+	judged := concernOf(p.First.Outcome) != untried && concernOf(p.Second.Outcome) != untried
+	return judged && p.First.verdictAndOutcome() != p.Second.verdictAndOutcome()
 }
 
 // word is what a run says of an attempt.
@@ -56,59 +60,38 @@ func word(a *Attempt) string {
 	return strings.TrimSpace(a.verdictAndOutcome() + " " + a.refusal())
 }
 
-func (p pair) difference() (Difference, bool) {
-	d := Difference{Scenario: p.scenario, Attempt: p.attempt, First: p.first, Second: p.second}
-	if p.first == nil || p.second == nil {
-		d.Flip = true
-		return d, true
-	}
-	judged := concernOf(p.first.Outcome) != untried && concernOf(p.second.Outcome) != untried
-	d.Flip = judged && p.first.verdictAndOutcome() != p.second.verdictAndOutcome()
-	return d, word(p.first) != word(p.second)
-}
-
-// Compare lists the attempts that two runs judged differently, in the order of
-// the first run.
-func Compare(first, second Run) []Difference {
-	var out []Difference
-	for _, p := range pairs(first, second) {
-		if d, differs := p.difference(); differs {
-			out = append(out, d)
-		}
-	}
-	return out
-}
-
 // SideBySide writes the verdicts of two runs beside each other, and then, for
-// each that differs, what either run says about it.
-func SideBySide(w io.Writer, first, second Run, page Page) error {
+// each that differs, what either run says about it. It says how many flip.
+func SideBySide(w io.Writer, first, second Run, page Page) (flips int, err error) {
+	all := Pairs(first, second)
 	var b strings.Builder
-	b.WriteString(page.beside(first, second) + "\n\n")
-	differ := Compare(first, second)
-	for _, d := range differ {
-		head := d.Scenario + " " + d.Attempt
+	b.WriteString(page.beside(first, second, all) + "\n\n")
+	differ := 0
+	for _, p := range all {
+		if !p.Differs() {
+			continue
+		}
+		differ++
+		head := p.Scenario + " " + p.Attempt
 		switch {
-		case d.First == nil || d.Second == nil:
+		case p.First == nil || p.Second == nil:
 			head += ": only one run has it"
-		case d.Flip:
+		case p.Flips():
 			head += ": the verdict flips"
 		}
-		b.WriteString(page.bold().Render(clean(head)) + "\n")
-		page.paragraph(&b, 2, first.heading()+": "+told(d.First))
-		page.paragraph(&b, 2, second.heading()+": "+told(d.Second))
-	}
-	if len(differ) > 0 {
-		b.WriteString("\n")
-	}
-	flips := 0
-	for _, d := range differ {
-		if d.Flip {
+		if p.Flips() {
 			flips++
 		}
+		b.WriteString(page.bold().Render(clean(head)) + "\n")
+		page.paragraph(&b, 2, first.heading()+": "+told(p.First))
+		page.paragraph(&b, 2, second.heading()+": "+told(p.Second))
 	}
-	fmt.Fprintf(&b, "%d attempts, %d differ, %d of them in their verdict\n", len(pairs(first, second)), len(differ), flips)
-	_, err := io.WriteString(w, trimLines(b.String()))
-	return err
+	if differ > 0 {
+		b.WriteString("\n")
+	}
+	fmt.Fprintf(&b, "%d attempts, %d differ, %d of them in their verdict\n", len(all), differ, flips)
+	_, err = io.WriteString(w, trimLines(b.String()))
+	return flips, err
 }
 
 func told(a *Attempt) string {
@@ -119,25 +102,26 @@ func told(a *Attempt) string {
 }
 
 // beside is the table: a row an attempt, with a sign before what differs.
-func (p Page) beside(first, second Run) string {
+func (p Page) beside(first, second Run, all []Pair) string {
 	heads := []string{"", "ATTEMPT", strings.ToUpper(first.heading()), strings.ToUpper(second.heading())}
 	if heads[2] == heads[3] {
 		heads[2], heads[3] = heads[2]+" "+first.ID, heads[3]+" "+second.ID
 	}
 	var rows [][]cell
 	scenario := ""
-	for _, pair := range pairs(first, second) {
-		if pair.scenario != scenario {
-			scenario = pair.scenario
+	for _, pair := range all {
+		if pair.Scenario != scenario {
+			scenario = pair.Scenario
 			rows = append(rows, []cell{{}, {clean(scenario), "title"}, {}, {}})
 		}
 		sign := cell{}
-		if d, differs := pair.difference(); d.Flip {
+		switch {
+		case pair.Flips():
 			sign = cell{"!", "fail"}
-		} else if differs {
+		case pair.Differs():
 			sign = cell{"~", ""}
 		}
-		rows = append(rows, []cell{sign, {"  " + clean(pair.attempt), ""}, worded(pair.first), worded(pair.second)})
+		rows = append(rows, []cell{sign, {"  " + clean(pair.Attempt), ""}, worded(pair.First), worded(pair.Second)})
 	}
 	return p.lay(heads, rows, p.halves(rows))
 }

@@ -27,8 +27,9 @@ func later() Run {
 
 func TestVerdictsOfTwoRunsStandSideBySide(t *testing.T) {
 	var b bytes.Buffer
-	if err := SideBySide(&b, sample(), later(), Page{}); err != nil {
-		t.Fatal(err)
+	flips, err := SideBySide(&b, sample(), later(), Page{})
+	if err != nil || flips != 3 {
+		t.Fatalf("%d flip, %v", flips, err)
 	}
 	golden(t, "compare.txt", b.Bytes())
 }
@@ -51,14 +52,17 @@ func TestOnlyAVerdictThatBothGaveFlips(t *testing.T) {
 		"not in the second":     {run(judged), run(), 1, 1},
 		"not in the first":      {run(), run(judged), 1, 1},
 	} {
-		differ, flips := Compare(c.first, c.second), 0
-		for _, d := range differ {
-			if d.Flip {
+		differ, flips := 0, 0
+		for _, p := range Pairs(c.first, c.second) {
+			if p.Differs() {
+				differ++
+			}
+			if p.Flips() {
 				flips++
 			}
 		}
-		if len(differ) != c.differ || flips != c.flips {
-			t.Errorf("%s: %d differ and %d flip, want %d and %d", what, len(differ), flips, c.differ, c.flips)
+		if differ != c.differ || flips != c.flips {
+			t.Errorf("%s: %d differ and %d flip, want %d and %d", what, differ, flips, c.differ, c.flips)
 		}
 	}
 }

@@ -83,16 +83,6 @@ type journal struct {
 	size int
 }
 
-// lastWords are the end of what the proxy said, for errors.
-func (s *sidecar) lastWords() string {
-	const most = 600
-	said, err := os.ReadFile(s.file(fileJournal))
-	if err != nil || len(said) == 0 {
-		return ""
-	}
-	return "; its log ends: " + string(said[max(0, len(said)-most):])
-}
-
 func (j *journal) note(line []byte) {
 	if bytes.Contains(line, []byte("\tdebug\t")) || j.size+len(line) > journalLimit {
 		return

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/evidence"
 	"github.com/meshbreach/meshbreach/clusters/workers"
 )
 
@@ -120,7 +121,7 @@ func (s *sidecar) settle(ctx context.Context) error {
 		n, found, err := s.look(ctx, want)
 		switch {
 		case err != nil && s.process.Err() != nil:
-			return fmt.Errorf("settle the sidecar of %s: %w%s", s.workload.Name, s.process.Err(), s.lastWords())
+			return fmt.Errorf("settle the sidecar of %s: %w%s", s.workload.Name, s.process.Err(), evidence.LastWords(s.file(fileJournal)))
 		case err == nil && len(found) == 0:
 			if active.IsZero() {
 				active = time.Now()
@@ -137,7 +138,7 @@ func (s *sidecar) settle(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-s.process.Done():
-			return fmt.Errorf("settle the sidecar of %s: %w%s", s.workload.Name, s.process.Err(), s.lastWords())
+			return fmt.Errorf("settle the sidecar of %s: %w%s", s.workload.Name, s.process.Err(), evidence.LastWords(s.file(fileJournal)))
 		case <-ctx.Done():
 			return fmt.Errorf("settle the sidecar of %s: still missing: %s: %w", s.workload.Name,
 				strings.Join(missing, ", "), errors.Join(context.Cause(ctx), err))

@@ -16,8 +16,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,17 +40,19 @@ func docker(t *testing.T, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// A counter counts what is asked of a server, by paths that match. An engine that
-// has all the layers asks for no more than what a name stands for.
+// A counter counts which manifests are asked of a registry, by path. An engine
+// that has all the layers asks for no more than what a name stands for.
 type counter struct {
 	http.Handler
+	mu   sync.Mutex
 	seen map[string]int
-	of   *regexp.Regexp
 }
 
 func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && c.of.MatchString(r.URL.Path) {
+	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && strings.Contains(r.URL.Path, "/manifests/") {
+		c.mu.Lock()
 		c.seen[r.URL.Path]++
+		c.mu.Unlock()
 	}
 	c.Handler.ServeHTTP(w, r)
 }
@@ -59,12 +61,12 @@ func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // lets the engine forget that name.
 func pushed(t *testing.T, image, as string) string {
 	t.Helper()
+	t.Cleanup(func() { // also what the run pulled
+		_ = exec.CommandContext(context.WithoutCancel(t.Context()), "docker", "rmi", as).Run()
+	})
 	docker(t, "tag", image, as)
 	docker(t, "push", "--quiet", as)
 	docker(t, "rmi", as)
-	t.Cleanup(func() { // what the run pulled
-		_ = exec.CommandContext(context.WithoutCancel(t.Context()), "docker", "rmi", as).Run()
-	})
 	return as
 }
 
@@ -144,7 +146,7 @@ func TestAReleaseComesFromARegistryAndAChartRepository(t *testing.T) {
 	}
 	charts := chartRepository(t)
 	blobs := registry.WithBlobHandler(registry.NewDiskBlobHandler(t.TempDir()))
-	asked := &counter{registry.New(blobs, registry.Logger(log.New(io.Discard, "", 0))), map[string]int{}, regexp.MustCompile(`/manifests/`)}
+	asked := &counter{Handler: registry.New(blobs, registry.Logger(log.New(io.Discard, "", 0))), seen: map[string]int{}}
 	s := httptest.NewServer(asked)
 	t.Cleanup(s.Close)
 	host := strings.TrimPrefix(s.URL, "http://")
@@ -152,7 +154,9 @@ func TestAReleaseComesFromARegistryAndAChartRepository(t *testing.T) {
 	for _, part := range []string{"pilot", "proxyv2"} {
 		pushed(t, "localhost/istio/"+part+":"+mesh[0], host+"/hub/"+part+":"+ownRelease)
 	}
-	clear(asked.seen)
+	asked.mu.Lock()
+	clear(asked.seen) // what pushing asked for
+	asked.mu.Unlock()
 
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()

@@ -71,9 +71,5 @@ func TestWhatAKilledRunLeavesOnKindIsGoneAfterDown(t *testing.T) {
 
 func containers(t *testing.T) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "docker", "ps", "--all", "--format", "{{.Names}}").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(out)
+	return docker(t, "ps", "--all", "--format", "{{.Names}}")
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -82,13 +81,11 @@ it says what either run saw. The exit code is 1 when a verdict flips.`,
 				}
 			}
 			out := cmd.OutOrStdout()
-			if err := reports.SideBySide(out, runs[0], runs[1], reports.PageOf(out)); err != nil {
+			flips, err := reports.SideBySide(out, runs[0], runs[1], reports.PageOf(out))
+			if err != nil {
 				return err
 			}
-			if slices.ContainsFunc(reports.Compare(runs[0], runs[1]), func(d reports.Difference) bool { return d.Flip }) {
-				return ended(1)
-			}
-			return nil
+			return ended(min(flips, 1))
 		},
 	}
 }
