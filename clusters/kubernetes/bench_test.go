@@ -7,29 +7,6 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/kubernetes"
 )
 
-// What a kept relay saves: a call of the probe over it, beside an exec a call.
-
-func BenchmarkACallOverTheKeptRelay(b *testing.B) {
-	c, h := launched(b, b.Context())
-	client, _ := meet(b, b.Context(), h, member(b, c, "sink"))
-	for b.Loop() {
-		if _, err := client.Hello(b.Context()); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkAnExecACall(b *testing.B) {
-	c, h := launched(b, b.Context())
-	w := member(b, c, "sink")
-	for b.Loop() {
-		// The relay finds no input, and ends.
-		if _, err := h.Exec(b.Context(), w.Namespace, kubernetes.Pod(w), "probe", "/probe", "-relay", "/run/probe/probe.sock"); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
 func BenchmarkARangeOfPods(b *testing.B) {
 	o := kubernetes.Options{Config: config(b), Image: image(b)}
 	asked, gone := 0, time.Duration(0)
