@@ -2,14 +2,18 @@ package envoy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/authority"
 )
 
-// renewal gives a range new leaves at half of their lifetime.
+// renewal gives a range new leaves at half of the time that is left to them
+// when they are made: a certificate's end is cut down to a whole second, which
+// is much of a leaf of two.
 type renewal struct {
 	wake  chan struct{}
 	ended chan struct{}
@@ -27,7 +31,7 @@ func (n *renewal) reconsider() {
 	}
 }
 
-// run renews until the context ends.
+// renew renews until the context ends.
 func (st *stage) renew(ctx context.Context) {
 	defer close(st.renewal.ended)
 	for {
@@ -51,11 +55,19 @@ const rest = time.Hour
 func (st *stage) dueIn() time.Duration {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	p := st.policy.Identity
-	if p.NoRenewal {
+	if st.policy.Identity.NoRenewal {
 		return rest
 	}
-	return max(0, time.Until(st.issued.Add(half(p))))
+	return max(0, time.Until(st.due))
+}
+
+// timeLeft is how long a leaf is still taken.
+func timeLeft(p clusters.KeyPair) (time.Duration, error) {
+	pair, err := tls.X509KeyPair(p.Chain, p.Key)
+	if err != nil {
+		return 0, fmt.Errorf("read a leaf: %w", err)
+	}
+	return time.Until(pair.Leaf.NotAfter), nil
 }
 
 func half(p clusters.Lifetimes) time.Duration {
@@ -75,7 +87,7 @@ func (st *stage) renewNow(ctx context.Context) {
 	}
 	if err := st.issue(); err != nil {
 		// StartRenewal wakes the loop; until then there is nothing to do.
-		st.issued = time.Now()
+		st.due = time.Now().Add(half(st.policy.Identity))
 		if errors.Is(err, authority.ErrStopped) {
 			return
 		}

@@ -119,7 +119,7 @@ func (b *bed) serialAfter(t testing.TB, old string) string {
 func TestShortLeavesAreRenewedWithoutALoss(t *testing.T) {
 	b := shared(t)
 	p := meshtest.Friendly()
-	p.Identity.Leaf = 2 * time.Second
+	p.Identity.Leaf = 4 * time.Second // half a life is more than a busy machine stands still for
 	b.Apply(t, p)
 	before := b.sidecar(t, "bank").revision(listenerVersion)
 	result := b.pulse(t, func() { b.serialAfter(t, b.serialAfter(t, b.serialAfter(t, ""))) })

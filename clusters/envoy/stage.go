@@ -30,7 +30,7 @@ type stage struct {
 	revision int
 	known    map[string]kind // of the revisions
 	latest   string          // revision of the policy that was asked for last
-	issued   time.Time       // when the leaves in force were made
+	due      time.Time       // when the leaves in force are to be renewed
 }
 
 // kind is what a revision was.
@@ -112,16 +112,24 @@ func (s *sidecar) change(ctx context.Context, p clusters.Policy, revision string
 
 // issue makes a new leaf for every sidecar. Nothing is sent. st.mu is held.
 func (st *stage) issue() error {
+	var soonest time.Duration
 	for _, s := range st.sidecars {
 		pair, err := st.ca.Issue(s.workload, st.policy.Identity.Leaf)
 		if err != nil {
 			return err
 		}
+		left, err := timeLeft(pair)
+		if err != nil {
+			return err
+		}
+		if soonest == 0 || left < soonest {
+			soonest = left
+		}
 		s.mu.Lock()
 		s.leaf = pair
 		s.mu.Unlock()
 	}
-	st.issued = time.Now()
+	st.due = time.Now().Add(soonest / 2)
 	return nil
 }
 
