@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -129,8 +130,8 @@ func remove(ctx context.Context, name string) error {
 var ErrInUse = errors.New("a meshbreach that still runs is using it")
 
 // Down takes away what processes that were killed left behind. With a name it
-// is the cluster of that name, one that was kept included, or the run of that
-// name on a cluster that was kept. Without one it is every cluster that was
+// is the cluster of that name, one that was kept included, or else the run of
+// that name on clusters that were kept. Without one it is every cluster that was
 // not to be kept, and all runs on the others, as far as nobody uses them. Note
 // is told each thing that goes, and each that stays with the reason.
 func Down(ctx context.Context, name string, note func(string)) error {
@@ -141,10 +142,20 @@ func Down(ctx context.Context, name string, note func(string)) error {
 	if err != nil {
 		return err
 	}
+	if name != "" {
+		for _, c := range all {
+			if c.Name == name {
+				return c.down(ctx, note)
+			}
+		}
+		if was, err := deserted(name, note); was || err != nil {
+			return err
+		}
+	}
 	var errs []error
 	for _, c := range all {
 		switch {
-		case c.Name == name, name == "" && !c.Kept && !c.InUse:
+		case name == "" && !c.Kept && !c.InUse:
 			errs = append(errs, c.down(ctx, note))
 		case name == "" && c.InUse:
 			note(fmt.Sprintf("cluster %s stays: %v", c.Name, ErrInUse))
@@ -153,6 +164,22 @@ func Down(ctx context.Context, name string, note func(string)) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// deserted takes away the folder of a cluster that somebody else took away, or
+// that went with its engine, and says whether there was one. Only by name: it
+// may be of a cluster of an engine that is not asked now.
+func deserted(name string, note func(string)) (bool, error) {
+	dir, err := homeOf(prefix + name)
+	if err != nil || filepath.Base(dir) != prefix+name { // a path is no name
+		return false, err
+	}
+	h, err := enter(filepath.Join(dir, auditFile))
+	if err != nil || h == nil {
+		return false, err
+	}
+	note("removed the folder of cluster " + name + ", which is not there")
+	return true, errors.Join(h.remove(), h.leave())
 }
 
 // down takes the cluster away.

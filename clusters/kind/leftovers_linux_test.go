@@ -191,3 +191,37 @@ func containers(nodes map[string]map[string]any, removed chan<- string) http.Han
 	})
 	return m
 }
+
+func TestDownRemovesTheFolderOfAClusterThatWentWithItsEngine(t *testing.T) {
+	client(t)
+	serve(t, containers(nil, nil))
+	cache, cluster := t.TempDir(), name()
+	t.Setenv("XDG_CACHE_HOME", cache)
+	folder := func(name string) string {
+		dir := filepath.Join(cache, "meshbreach", "kind", name)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range []string{"audit.yaml", "kubeconfig"} {
+			if err := os.WriteFile(filepath.Join(dir, file), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return dir
+	}
+	gone, another := folder("meshbreach-"+cluster), folder("elsewhere/meshbreach-"+cluster)
+	for _, what := range []string{"", "x/../../elsewhere/meshbreach-" + cluster} {
+		if notes, err := kindDown(t, what); err != nil || len(notes) != 0 {
+			t.Errorf("down %q: %q, %v", what, notes, err)
+		}
+	}
+	if notes, err := kindDown(t, cluster); err != nil || len(notes) != 1 {
+		t.Errorf("%q, %v", notes, err)
+	}
+	if _, err := os.Stat(gone); !os.IsNotExist(err) {
+		t.Errorf("the folder is there: %v", err)
+	}
+	if _, err := os.Stat(another); err != nil {
+		t.Error(err)
+	}
+}
