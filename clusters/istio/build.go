@@ -31,23 +31,29 @@ func validatesOwn() []string {
 	return []string{"--mode", "validate", "--log-level", "error", "--config-yaml", configOwn}
 }
 
-// stockImage says whether the Envoy of an image of proxies is a stock build. Where
+// stockImage says whether the Envoy of the image of proxies is a stock build. Where
 // the image is says so of those that were made without a registry; any other is
-// asked, in a pod of its own.
-func (p *pods) stockImage(ctx context.Context) (bool, error) {
-	if p.hub == OfflineHub {
+// asked, once for all ranges, in a pod of the namespace of the first that wants
+// to know.
+func (g *ground) stockImage(ctx context.Context, namespace string) (bool, error) {
+	if g.hub == OfflineHub {
 		return true, nil
 	}
-	end, err := p.host.Once(ctx, rootNamespace(p.r), "whose-envoy", p.image("proxyv2"), append([]string{"envoy"}, validatesOwn()...)...)
-	switch {
-	case err != nil:
+	g.asking.Lock()
+	defer g.asking.Unlock()
+	if g.asked != nil {
+		return *g.asked, nil
+	}
+	end, err := g.host.Once(ctx, namespace, "whose-envoy", g.image("proxyv2"), append([]string{"envoy"}, validatesOwn()...)...)
+	stock := strings.Contains(end.Said, lacksOwn)
+	if err == nil && end.Code != 0 && !stock {
+		err = fmt.Errorf("exit code %d: %s", end.Code, end.Said)
+	}
+	if err != nil {
 		return false, fmt.Errorf("ask the proxies' image whether its Envoy is Istio's own build: %w", err)
-	case end.Code == 0:
-		return false, nil
-	case strings.Contains(end.Said, lacksOwn):
-		return true, nil
 	}
-	return false, fmt.Errorf("ask the proxies' image whether its Envoy is Istio's own build: exit code %d: %s", end.Code, end.Said)
+	g.asked = &stock
+	return stock, nil
 }
 
 // OwnBuild says whether an Envoy is Istio's own build, which has filters that

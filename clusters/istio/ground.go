@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/version"
@@ -34,6 +35,9 @@ type ground struct {
 	// lingers says that a container may be told to sleep before it ends, which
 	// clusters before Kubernetes 1.30 do not know.
 	lingers bool
+
+	asking sync.Mutex // held while the image of proxies is asked
+	asked  *bool      // whether its Envoy is a stock build, once it was
 }
 
 // The images of Istio's own, for charts that name none.

@@ -55,7 +55,7 @@ func (p *pods) deploy(ctx context.Context) error {
 	}
 	var g errgroup.Group
 	g.Go(func() (err error) {
-		p.stock, err = p.stockImage(ctx)
+		p.stock, err = p.stockImage(ctx, rootNamespace(p.r))
 		return err
 	})
 	for _, namespace := range meshedNamespaces(p.r) {
