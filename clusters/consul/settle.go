@@ -121,7 +121,7 @@ func (s *sidecar) settle(ctx context.Context) error {
 		n, found, err := s.look(ctx, want)
 		switch {
 		case err != nil && s.process.Err() != nil:
-			return fmt.Errorf("settle the sidecar of %s: %w%s", s.workload.Name, s.process.Err(), evidence.LastWords(s.file(fileJournal)))
+			return fmt.Errorf("settle the sidecar of %s: %w%s", s.workload.Name, s.process.Err(), s.lastWords())
 		case err == nil && len(found) == 0:
 			if active.IsZero() {
 				active = time.Now()
@@ -138,12 +138,18 @@ func (s *sidecar) settle(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-s.process.Done():
-			return fmt.Errorf("settle the sidecar of %s: %w%s", s.workload.Name, s.process.Err(), evidence.LastWords(s.file(fileJournal)))
+			return fmt.Errorf("settle the sidecar of %s: %w%s", s.workload.Name, s.process.Err(), s.lastWords())
 		case <-ctx.Done():
 			return fmt.Errorf("settle the sidecar of %s: still missing: %s: %w", s.workload.Name,
 				strings.Join(missing, ", "), errors.Join(context.Cause(ctx), err))
 		}
 	}
+}
+
+// lastWords are those of Envoy's log, and of what it and Consul said besides: a
+// proxy that aborts says why there.
+func (s *sidecar) lastWords() string {
+	return evidence.LastWords(s.file(fileJournal)) + evidence.LastWords(s.file(fileSaid))
 }
 
 func (s *sidecar) calmAt() uint64 {

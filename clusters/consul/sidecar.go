@@ -43,6 +43,7 @@ const (
 	fileFence   = "fence.sock" // answered by the workers
 	fileLog     = "envoy.pipe"
 	fileJournal = "envoy.log"
+	fileSaid    = "consul.log"
 	fileToken   = "token"
 	fileOwner   = "owner" // a token, while rules are written
 )
@@ -167,7 +168,7 @@ func (s *sidecar) start(ctx context.Context, in *installed, srv *server) (err er
 		return err
 	}
 	is := clusters.Sidecar{
-		Command: command, Dir: s.dir, Env: []string{"TMPDIR=" + s.dir}, Log: s.file("consul.log"),
+		Command: command, Dir: s.dir, Env: []string{"TMPDIR=" + s.dir}, Log: s.file(fileSaid),
 		Capture: clusters.Capture{
 			Inbound: portPublic, Outbound: portOutbound, Mark: mark, Services: virtualAddresses(),
 			Spare: spared(),

@@ -3,6 +3,7 @@ package evidence
 import (
 	"bytes"
 	"os"
+	"path/filepath"
 )
 
 // LastWords are the end of a program's log, for errors; empty when there is
@@ -13,5 +14,5 @@ func LastWords(path string) string {
 	if log = bytes.TrimSpace(log); err != nil || len(log) == 0 {
 		return ""
 	}
-	return "; its log ends: " + string(log[max(0, len(log)-most):])
+	return "; its " + filepath.Base(path) + " ends: " + string(log[max(0, len(log)-most):])
 }
