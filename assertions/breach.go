@@ -53,12 +53,16 @@ func breached(r Record, e evidence) (Finding, bool) {
 // that was under way only what was asked for after it had settled counts.
 func told(r Record, c Call, o attacker.Observation) (Finding, bool) {
 	b := r.Breach.Reply
-	if b == nil || !b.Proves(o, r.Target) || c.Change != nil && !c.Change.before(o.Start) {
+	if !r.byReply() || !b.Proves(o, r.Target) || c.Change != nil && !c.Change.before(o.Start) {
 		return Finding{}, false
 	}
 	return Finding{Verdict: Breached, Proof: "reply", Alert: alert(r, c),
 		Why: fmt.Sprintf("answered with %s, and the answer holds the canary of %s", replyText(o.Reply), b.canary(r.Target))}, true
 }
+
+// byReply says whether a reply can prove a breach. What was let in and would be
+// run proves nothing until it was seen to arrive.
+func (r Record) byReply() bool { return r.Breach.Reply != nil && !(r.Breach.Reply.Unrun && r.Runs) }
 
 // moment is when a try got what its receipt proves. What an authority issues is
 // good wherever it is shown: who asked for it while a change was under way

@@ -75,8 +75,10 @@ type Breach struct {
 	Route     string `json:"route,omitempty"`     // the path that was served
 	Method    string `json:"method,omitempty"`
 	Port      int    `json:"port,omitempty"`
+	// As is an account: the last part of an identity that the target believed.
+	As string `json:"as,omitempty"`
 	// Reply is for attempts that win by what they are told. No receipt counts
-	// then.
+	// then, unless the reply counts only where no receipt could be.
 	Reply *Told `json:"reply,omitempty"`
 }
 
@@ -86,6 +88,9 @@ type Told struct {
 	Status int    `json:"status,omitempty"` // HTTP status; 0 is any success
 	Holds  string `json:"holds"`            // cast name, target, or authority: whose canary
 	What   string `json:"what,omitempty"`   // config: a canary that is in the configuration of its proxy and in no other's; object: an object that the platform has taken
+	// Unrun: it counts only where nobody runs what the platform takes. Elsewhere
+	// it takes a receipt of what was run.
+	Unrun bool `json:"unrun,omitempty"`
 }
 
 // Proves says whether what an attempt saw meets the predicate; target is the
@@ -110,8 +115,9 @@ func (t Told) canary(target string) string {
 // that "target" stands for.
 func (b Breach) Proves(r attacker.Receipt, target string) bool {
 	path, _, _ := strings.Cut(r.Path, "?")
-	return b.Reply == nil && r.Workload == b.place(target) &&
+	return (b.Reply == nil || b.Reply.Unrun) && r.Workload == b.place(target) &&
 		(b.Route == "" || b.Route == path) &&
+		(b.As == "" || slices.ContainsFunc(r.Identity, func(id string) bool { return id[strings.LastIndex(id, "/")+1:] == b.As })) &&
 		(b.Method == "" || b.Method == r.Method) &&
 		(b.Port == 0 || b.Port == r.Port)
 }

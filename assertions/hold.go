@@ -41,7 +41,7 @@ func changed(r Record, e evidence) ([]attacker.Observation, *Finding) {
 			inside = inside || len(e.proofs(r, []attacker.Observation{o})) > 0
 			continue
 		case o.Refusal == nil && o.Start.After(r.Change.Settled):
-			f := unrefused(o)
+			f := unrefused(r, o)
 			return nil, &f
 		case o.Refusal == nil:
 			continue
@@ -79,14 +79,21 @@ func (e evidence) ended(o attacker.Observation) bool {
 		!slices.ContainsFunc(e.signals(o), func(s clusters.Signal) bool { return s.Refused })
 }
 
-func unrefused(o attacker.Observation) Finding {
+func unrefused(r Record, o attacker.Observation) Finding {
+	if b := r.Breach.Reply; b != nil && !r.byReply() && b.Proves(o, r.Target) {
+		f := inconclusive("taken by the platform (%s), and nothing that it ran was seen to arrive", replyText(o.Reply))
+		if o.Reply.Body != "" {
+			f.Why += ": it " + o.Reply.Body
+		}
+		return f
+	}
 	return inconclusive("answered, but neither a receipt nor the answer meets the breach predicate and nobody refused: %s", replyText(o.Reply))
 }
 
 // one judges a single try by the signal that joins it.
 func one(r Record, e evidence, o attacker.Observation) Finding {
 	if o.Refusal == nil {
-		return unrefused(o)
+		return unrefused(r, o)
 	}
 	seen := e.signals(o)
 	i := slices.IndexFunc(seen, func(s clusters.Signal) bool { return matches(r, s) })

@@ -17,6 +17,7 @@ type Record struct {
 	Weakened []string    `json:"weakened,omitempty"`
 	Expect   Expectation `json:"expect"`
 	Breach   Breach      `json:"breach"`
+	Runs     bool        `json:"runs,omitempty"`    // somebody runs what is submitted to the platform
 	Missing  []string    `json:"missing,omitempty"` // capabilities that the mesh lacks
 	Loot     []Loot      `json:"loot,omitempty"`
 

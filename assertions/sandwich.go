@@ -66,7 +66,7 @@ func served(r Record, e evidence, c Call) (got []attacker.Receipt, why string, b
 		switch {
 		case o.Reply == nil:
 			return nil, "no answer was seen", nil
-		case !ok && c.Role == RoleTwin && r.Breach.Reply != nil:
+		case !ok && c.Role == RoleTwin && r.byReply():
 			continue // it asked an interface that writes no receipts, as the attempt did
 		case !ok:
 			return nil, "answered, but the target has no receipt", nil

@@ -57,6 +57,16 @@ type Authority struct {
 	// Nodes are the names that the cast members' proxies go by at the control
 	// plane, by name.
 	Nodes map[string]string `json:"nodes,omitempty"`
+	// Kubelet is what runs the pods that are submitted to the platform; nil
+	// where nobody does.
+	Kubelet *Kubelet `json:"kubelet,omitempty"`
+}
+
+// A Kubelet is what a pod has to say so that it is run, and is of the mesh.
+type Kubelet struct {
+	Image  string            `json:"image"`            // of the probe, which is its entry point
+	Pull   string            `json:"pull"`             // when nodes pull it: Never or IfNotPresent
+	Labels map[string]string `json:"labels,omitempty"` // by which a pod asks for the mesh's proxy
 }
 
 // An Attack is one hostile technique. Make one with New.

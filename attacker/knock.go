@@ -25,6 +25,10 @@ type TLS struct {
 	MaxVersion string   `json:"maxVersion,omitempty"` // "1.2" or ""
 }
 
+// FlagOnce is the flag with which a probe makes one knock, written as JSON, and
+// ends.
+const FlagOnce = "once"
+
 // A Listen is a port that a probe serves. What arrives there is answered with
 // 200 and leaves a receipt; nothing is verified.
 type Listen struct {

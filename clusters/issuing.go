@@ -33,6 +33,16 @@ type Endpoint struct {
 	// Nodes are the names that the cast members' proxies go by at the control
 	// plane, by cast name.
 	Nodes map[string]string
+	// Kubelet is what runs the pods that are submitted to the platform; nil
+	// where nobody does.
+	Kubelet *Kubelet
+}
+
+// A Kubelet is what a pod has to say so that it is run, and is of the mesh.
+type Kubelet struct {
+	Image  string            // of the probe, which is its entry point
+	Pull   string            // when nodes pull it: Never or IfNotPresent
+	Labels map[string]string // by which a pod asks for the mesh's proxy
 }
 
 // Issuing is an Installed whose workloads ask a certificate authority.

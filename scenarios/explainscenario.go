@@ -98,7 +98,7 @@ func (p *prose) steps(s Scenario, when string, steps []Step) {
 
 // breach is the predicate in words.
 func breach(b assertions.Breach) string {
-	if t := b.Reply; t != nil {
+	if t := b.Reply; t != nil && !t.Unrun {
 		return "a reply that holds " + canary(*t)
 	}
 	out := "a receipt at " + cmp.Or(b.ReceiptAt, "target")
@@ -107,6 +107,12 @@ func breach(b assertions.Breach) string {
 	}
 	if b.Port != 0 {
 		out += fmt.Sprintf(" on port %d", b.Port)
+	}
+	if b.As != "" {
+		out += " from account " + b.As
+	}
+	if t := b.Reply; t != nil {
+		out += "; where nobody runs what is submitted, a reply that holds " + canary(*t)
 	}
 	return out
 }

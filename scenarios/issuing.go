@@ -28,8 +28,14 @@ func (p *player) authority() *attacker.Authority {
 	if e.Identity != "" {
 		out.Identities[clusters.AuthorityName] = e.Identity
 	}
-	out.Doors, out.Nodes = e.Doors, e.Nodes
+	out.Doors, out.Nodes, out.Kubelet = e.Doors, e.Nodes, (*attacker.Kubelet)(e.Kubelet)
 	return out
+}
+
+// runs says whether somebody runs what is submitted to the platform.
+func (p *player) runs() bool {
+	a := p.authority()
+	return a != nil && a.Kubelet != nil
 }
 
 // accountToken fills in a token of a workload's account.

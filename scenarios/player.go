@@ -140,7 +140,7 @@ func (p *player) attempt(ctx context.Context, s Scenario, a Attempt, weaken []st
 	e, told := a.Expect[mesh]
 	rec := assertions.Record{
 		Scenario: s.ID, Attempt: a.ID, Mesh: mesh, Target: s.Cast.Target, Weakened: weaken,
-		Expect: e.Expectation, Breach: a.breach(), Tries: assertions.Call{Role: assertions.RoleAttempt, From: s.from(a), Attack: a.Attack},
+		Expect: e.Expectation, Breach: a.breach(), Runs: p.runs(), Tries: assertions.Call{Role: assertions.RoleAttempt, From: s.from(a), Attack: a.Attack},
 	}
 	if !told {
 		rec.Expect = assertions.Expectation{Verdict: assertions.Unsupported, Because: "the scenario says nothing of mesh " + mesh}

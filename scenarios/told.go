@@ -21,6 +21,9 @@ func (p *player) canaries() map[string][]string {
 // told checks a breach that a reply proves.
 func (l *linter) told(at trail, a Attempt) {
 	b := a.Breach
+	if b != nil && b.As != "" {
+		l.known(at.at("as"), "account", b.As, accounts()...)
+	}
 	if b == nil || b.Reply == nil {
 		return
 	}
@@ -29,12 +32,26 @@ func (l *linter) told(at trail, a Attempt) {
 	if b.Reply.What != "" {
 		l.known(at.at("what"), "kind of canary", b.Reply.What, clusters.CanaryConfig, clusters.CanaryObject)
 	}
-	if b.ReceiptAt != "" || b.Route != "" || b.Method != "" || b.Port != 0 {
-		l.say(at, "a breach is proven by a reply or by a receipt: beside reply nothing else is looked at")
+	switch alone := b.ReceiptAt == "" && b.Route == "" && b.Method == "" && b.Port == 0 && b.As == ""; {
+	case !b.Reply.Unrun && !alone:
+		l.say(at, "a breach is proven by a reply or by a receipt: beside reply nothing else is looked at, unless it is unrun")
+	case b.Reply.Unrun && alone:
+		l.say(at.at("unrun"), "what proves a breach where it is run? Name the receipt beside reply")
+	case b.Reply.Unrun && a.With["request"] == nil:
+		l.say(at.at("unrun"), "it leaves no receipt anywhere without a request")
 	}
 	if a.Attack != "" && !slices.Contains(searching(), a.Attack) {
 		l.say(at, "%s does not search what it is answered, so no reply of it holds anything", a.Attack)
 	}
+}
+
+// accounts are those that something in a range may run as.
+func accounts() []string {
+	out := []string{"default"}
+	for _, m := range clusters.Cast() {
+		out = append(out, m.Account)
+	}
+	return out
 }
 
 // searching are the attacks that look for canaries.

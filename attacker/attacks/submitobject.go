@@ -40,6 +40,9 @@ type SubmitObject struct {
 	// In names the cast member whose pod gets a container or a command, or whose
 	// namespace gets labels.
 	In string `json:"in,omitempty"`
+	// Request is what the container, or that of the pod, asks of the target and
+	// then ends, where somebody runs it. Empty: nobody is to run it.
+	Request Request `json:"request,omitempty"`
 	// Name is that of a webhook's configuration, with blanks as in
 	// read-interface. Its webhook is called injector.meshbreach.test.
 	Name string `json:"name,omitempty"`
@@ -59,6 +62,7 @@ func (p *SubmitObject) Check() error {
 		refuse(!pod && p.Object != SubmitNamespace && len(p.Labels) > 0, "labels are for a pod or a namespace"),
 		refuse(!pod && p.Account != "", "account is for a pod"),
 		refuse(!pod && p.Bare, "bare is for a pod"),
+		refuse(!pod && p.Object != SubmitContainer && p.Request != "", "request is for a pod or a container"),
 		refuse((pod || webhook) == (p.In != ""), "in names whose pod or namespace it is; a new pod and a webhook are nobody's"),
 		refuse(webhook != (p.Name != "") || webhook != (len(p.Change) > 0), "name and change are for a webhook, which takes both"),
 		checkBlanks(p.Name),
@@ -73,8 +77,11 @@ with annotations and labels of the attacker's choice and under an account of his
 choice, a container that joins another's pod, a command in it, another setting of
 the webhook that puts proxies into pods, or labels of a namespace. It has won when
 the API answers with the object as it was asked for and with an identity that the
-API gave it. A pod that was made is deleted again, and labels are taken away; no
-scheduler has the pod. A container that joined a pod stays for as long as the pod.`,
+API gave it. Where nodes run what the API has taken, a pod or a container may be
+told to make one call of the target, which is waited for. A pod that was made is
+deleted again, and labels are taken away; one that is to call nobody has a
+scheduler that nobody is. A container that joined a pod stays for as long as the
+pod, at an end.`,
 		func(ctx context.Context, f attacker.Foothold, t attacker.Target, nonce func() string, p SubmitObject, emit func(attacker.Observation)) error {
 			n := nonce()
 			k, err := p.request(n, t)
@@ -85,12 +92,14 @@ scheduler has the pod. A container that joined a pod stays for as long as the po
 			if o.Reply != nil && p.taken(answer, k.Body) {
 				o.Reply.Holds = []string{p.owner() + "/object"}
 			}
-			emit(o)
-			if o.Refusal == nil {
-				// The attempt may have been told to stop, and it leaves nothing.
-				return p.undo(context.WithoutCancel(ctx), f, k, objectName(n))
+			if o.Refusal != nil {
+				emit(o)
+				return nil
 			}
-			return nil
+			err = p.await(ctx, f, t, k, &o)
+			emit(o)
+			// The attempt may have been told to stop, and it leaves nothing.
+			return errors.Join(err, p.undo(context.WithoutCancel(ctx), f, k, objectName(n)))
 		})
 }
 
@@ -140,7 +149,7 @@ func (p SubmitObject) request(nonce string, t attacker.Target) (attacker.Knock, 
 	if err != nil {
 		return k, err
 	}
-	body, err := p.body(objectName(nonce), t)
+	body, err := p.body(nonce, t)
 	if err != nil || body == nil {
 		return k, err
 	}

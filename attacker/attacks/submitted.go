@@ -15,6 +15,9 @@ import (
 // hook is the one webhook of a configuration.
 const hook = "injector.meshbreach.test"
 
+// pathContainers is where a pod is given containers, below its own path.
+const pathContainers = "/ephemeralcontainers"
+
 // path is where the object is asked for.
 func (p SubmitObject) path(t attacker.Target) (string, error) {
 	if p.Object == SubmitWebhook {
@@ -41,16 +44,15 @@ func (p SubmitObject) path(t attacker.Target) (string, error) {
 	if p.Object == SubmitCommand {
 		return path + "/" + name + "/exec?command=id&stdout=true", nil
 	}
-	return path + "/" + name + "/ephemeralcontainers", nil
+	return path + "/" + name + pathContainers, nil
 }
 
 // body is the object, or what is to change in it; nil for a command.
-func (p SubmitObject) body(name string, t attacker.Target) (any, error) {
+func (p SubmitObject) body(nonce string, t attacker.Target) (any, error) {
 	switch p.Object {
 	case SubmitContainer:
-		return map[string]any{"spec": map[string]any{"ephemeralContainers": []any{
-			map[string]any{"name": name, "image": "none", "imagePullPolicy": "Never"},
-		}}}, nil
+		c, err := p.container(objectName(nonce), nonce, t)
+		return map[string]any{"spec": map[string]any{"ephemeralContainers": []any{c}}}, err
 	case SubmitWebhook:
 		change := maps.Clone(p.Change)
 		change["name"] = hook
@@ -61,7 +63,7 @@ func (p SubmitObject) body(name string, t attacker.Target) (any, error) {
 		return nil, nil
 	case "", SubmitPod:
 	}
-	return p.pod(name, t)
+	return p.pod(nonce, t)
 }
 
 // account is what the pod's account is called.
@@ -75,25 +77,25 @@ func (p SubmitObject) account(t attacker.Target) (string, error) {
 	return nameOf(t, p.Account, "account")
 }
 
-// pod is one that no scheduler has, and that a cluster which looks at pods
-// closely would run.
-func (p SubmitObject) pod(name string, t attacker.Target) (any, error) {
+// pod is one that a cluster which looks at pods closely would run. No scheduler
+// has it, unless it is to run.
+func (p SubmitObject) pod(nonce string, t attacker.Target) (any, error) {
 	account, err := p.account(t)
 	if err != nil {
 		return nil, err
 	}
+	c, err := p.container(containerApp, nonce, t)
+	if err != nil {
+		return nil, err
+	}
+	spec := map[string]any{
+		"schedulerName": "meshbreach.test/nobody", "serviceAccountName": account, "automountServiceAccountToken": false,
+		"terminationGracePeriodSeconds": 0, "containers": []any{c},
+	}
 	return map[string]any{
 		"apiVersion": "v1", "kind": "Pod",
-		"metadata": map[string]any{"name": name, "annotations": p.Annotations, "labels": p.Labels},
-		"spec": map[string]any{
-			"schedulerName": "meshbreach.test/nobody", "serviceAccountName": account, "automountServiceAccountToken": false,
-			"terminationGracePeriodSeconds": 0,
-			"securityContext":               map[string]any{"runAsNonRoot": true, "seccompProfile": map[string]any{"type": "RuntimeDefault"}},
-			"containers": []any{map[string]any{
-				"name": "app", "image": "none", "imagePullPolicy": "Never",
-				"securityContext": map[string]any{"allowPrivilegeEscalation": false, "capabilities": map[string]any{"drop": []string{"ALL"}}},
-			}},
-		},
+		"metadata": map[string]any{"name": objectName(nonce), "annotations": p.Annotations, "labels": p.schedule(spec, t)},
+		"spec":     spec,
 	}, nil
 }
 
@@ -147,7 +149,7 @@ func (p SubmitObject) undo(ctx context.Context, f attacker.Foothold, made attack
 	add(&k, "user-agent", "meshbreach/tidy")
 	switch {
 	case p.pods():
-		k.Method, k.Path, k.Body = "DELETE", made.Path+"/"+name+"?gracePeriodSeconds=0", ""
+		k.Method, k.Path, k.Body = "DELETE", made.Path+"/"+name, ""
 		delete(k.Headers, "content-type")
 	case p.Object == SubmitNamespace:
 		none := map[string]any{}

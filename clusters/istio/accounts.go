@@ -27,6 +27,12 @@ func (p *pods) endpoint() string { return p.api443 }
 
 func (p *pods) issuer() string { return p.ground.issuer }
 
+// kubelet runs what asks for the range's own istiod by a label.
+func (p *pods) kubelet() *clusters.Kubelet {
+	image, pull := p.host.Probe()
+	return &clusters.Kubelet{Image: image, Pull: string(pull), Labels: p.asks()}
+}
+
 // understudy is a pod of the same account that is made to have tokens bound to
 // it and to be deleted. To delete the workload's own would end its probe, and
 // with it all that was seen.

@@ -77,7 +77,7 @@ func (in *installed) Endpoint(r clusters.Range) clusters.Endpoint {
 	}
 	return clusters.Endpoint{
 		Protocol: "istio", Cluster: clusterID, Address: st.pilot.endpoint(), ServerName: pilotName(st.r), Platform: st.platform.endpoint(),
-		Identity: controlIdentity(st.r), Doors: doors(st.pilot), Nodes: nodes(st.r),
+		Identity: controlIdentity(st.r), Doors: doors(st.pilot), Nodes: nodes(st.r), Kubelet: st.platform.kubelet(),
 	}
 }
 

@@ -227,6 +227,8 @@ func (m *machine) endpoint() string { return m.address(kubeapi.Port) }
 
 func (m *machine) issuer() string { return kubeapi.Issuer }
 
+func (m *machine) kubelet() *clusters.Kubelet { return nil }
+
 func (m *machine) bound(_ context.Context, w clusters.Workload) (kubeapi.Pod, error) {
 	return m.pod(w), nil
 }

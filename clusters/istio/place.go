@@ -80,6 +80,8 @@ type platform interface {
 	endpoint() string
 	// issuer is the iss claim of its tokens, and the audience of its own.
 	issuer() string
+	// kubelet is what runs submitted pods; nil where nobody does.
+	kubelet() *clusters.Kubelet
 	// bound is the pod that tokens of a workload's account are bound to.
 	bound(ctx context.Context, w clusters.Workload) (kubeapi.Pod, error)
 	legacyToken(ctx context.Context, w clusters.Workload) (string, error)

@@ -3,6 +3,7 @@ package istio
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"time"
 
@@ -118,12 +119,15 @@ func (p *pods) dress(w clusters.Workload, pod *corev1.Pod) {
 	if pod.Labels == nil {
 		pod.Labels = map[string]string{}
 	}
-	pod.Labels["istio.io/rev"] = revision(p.r)
+	maps.Copy(pod.Labels, p.asks())
 	pod.Annotations["sidecar.istio.io/bootstrapOverride"] = nameBootstrap
 	if p.renewable(w) {
 		pod.Annotations["inject.istio.io/templates"] = templateSidecar + "," + templateRenewable
 	}
 }
+
+// asks are the labels by which a pod asks for a proxy.
+func (p *pods) asks() map[string]string { return map[string]string{"istio.io/rev": revision(p.r)} }
 
 // revision is the name by which pods ask for a range's istiod.
 func revision(r clusters.Range) string { return r.Name }

@@ -34,13 +34,18 @@ func (h *Host) account(w clusters.Workload) *corev1.ServiceAccount {
 	return &corev1.ServiceAccount{ObjectMeta: m, AutomountServiceAccountToken: ptr.To(false)}
 }
 
+// Probe is the reference of the probe's image, and when nodes pull it.
+func (h *Host) Probe() (image string, pull corev1.PullPolicy) {
+	if h.nodes != nil { // whose owner has put it there
+		return h.image, corev1.PullNever
+	}
+	return h.image, corev1.PullIfNotPresent
+}
+
 // pod is a workload's, as level "restricted" of Pod Security wants it. A probe
 // that ends is not started again: it would have forgotten its receipts.
 func (h *Host) pod(w clusters.Workload) *corev1.Pod {
-	pull := corev1.PullIfNotPresent
-	if h.nodes != nil { // whose owner has put it there
-		pull = corev1.PullNever
-	}
+	image, pull := h.Probe()
 	return &corev1.Pod{
 		ObjectMeta: h.meta(w, Pod(w)),
 		Spec: corev1.PodSpec{
@@ -50,7 +55,7 @@ func (h *Host) pod(w clusters.Workload) *corev1.Pod {
 			RestartPolicy:                 corev1.RestartPolicyNever,
 			TerminationGracePeriodSeconds: ptr.To(int64(1)), // with 0 it would be gone from the API before it has ended
 			Containers: []corev1.Container{{
-				Name: containerProbe, Image: h.image, ImagePullPolicy: pull,
+				Name: containerProbe, Image: image, ImagePullPolicy: pull,
 				Command: []string{imageProgram, "-serve", socket},
 				// So that a pod's status says why its probe ended.
 				TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,

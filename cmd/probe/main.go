@@ -4,7 +4,8 @@
 //
 // In a container it is the first process: with -serve it holds all state and
 // takes one session at a time on a unix socket, and a second one, started with
-// -relay, joins that socket to its own standard input and output.
+// -relay, joins that socket to its own standard input and output. With -once it
+// makes one knock and ends, as whoever puts it into a pod wants it to.
 package main
 
 import (
@@ -39,11 +40,12 @@ func main() {
 	flag.Var(&hide, "hide", "folder that this process must not see (repeatable; Linux)")
 	socket := flag.String("serve", "", "unix socket to take sessions on, one at a time, instead of standard input and output")
 	relayed := flag.String("relay", "", "unix socket of a probe to join to standard input and output, and nothing else")
+	knock := flag.String(attacker.FlagOnce, "", "one knock to make, as JSON, and nothing else; the exit code is 0 when it was served")
 	restricted := flag.Bool(restrictedFlag, false, "set by the probe itself, when it has given up what it must not have")
 	flag.Parse()
 	log.SetFlags(log.Ltime | log.Lmicroseconds)
 	log.SetPrefix("probe: ")
-	if !*restricted && *relayed == "" {
+	if !*restricted && *relayed == "" && *knock == "" {
 		if err := restrict(hide, *socket); err != nil {
 			log.Fatal(err)
 		}
@@ -51,15 +53,18 @@ func main() {
 	runtime.UnlockOSThread()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *socket, *relayed); err != nil {
+	if err := run(ctx, *socket, *relayed, *knock); err != nil {
 		stop()
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, socket, relayed string) error {
-	if relayed != "" {
+func run(ctx context.Context, socket, relayed, knock string) error {
+	switch {
+	case relayed != "":
 		return relay(ctx, relayed, standard())
+	case knock != "":
+		return once(ctx, knock, attacker.Foothold{})
 	}
 	target, err := app.Start(nil, app.Options{Log: log.Default()})
 	if err != nil {

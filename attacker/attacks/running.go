@@ -1,0 +1,157 @@
+package attacks
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"github.com/meshbreach/meshbreach/attacker"
+)
+
+// containerApp is the one container of a pod that is submitted.
+const containerApp = "app"
+
+// kubelet is what runs what is submitted; nil where it runs nowhere.
+func (p SubmitObject) kubelet(t attacker.Target) *attacker.Kubelet {
+	if p.Request == "" || t.Authority == nil {
+		return nil
+	}
+	return t.Authority.Kubelet
+}
+
+// container is the probe, which makes one call and ends, as level "restricted"
+// of Pod Security wants it. What runs nowhere has an image that nobody has.
+func (p SubmitObject) container(name, nonce string, t attacker.Target) (map[string]any, error) {
+	out := map[string]any{
+		"name": name, "image": "none", "imagePullPolicy": "Never",
+		"securityContext": map[string]any{
+			"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "runAsNonRoot": true,
+			"capabilities": map[string]any{"drop": []string{"ALL"}}, "seccompProfile": map[string]any{"type": "RuntimeDefault"},
+		},
+	}
+	k := p.kubelet(t)
+	if k == nil {
+		return out, nil
+	}
+	call, err := json.Marshal(Call{Request: p.Request}.knock(nonce, t, HTTP1))
+	if err != nil {
+		return nil, err
+	}
+	out["image"], out["imagePullPolicy"] = k.Image, k.Pull
+	out["args"] = []string{"-" + attacker.FlagOnce, string(call)}
+	out["terminationMessagePolicy"] = "FallbackToLogsOnError" // so that the status says why it was not served
+	return out, nil
+}
+
+// schedule lets a pod run, once, where somebody runs pods. It returns the pod's
+// labels.
+func (p SubmitObject) schedule(spec map[string]any, t attacker.Target) map[string]string {
+	k := p.kubelet(t)
+	if k == nil {
+		return p.Labels
+	}
+	delete(spec, "schedulerName")
+	spec["restartPolicy"], spec["enableServiceLinks"] = "Never", false
+	spec["terminationGracePeriodSeconds"] = 1 // with 0 it would be gone from the API before it has ended
+	labels := maps.Clone(k.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	maps.Copy(labels, p.Labels)
+	return labels
+}
+
+const (
+	// runLimit is how long a container may take to start, behind a proxy that
+	// starts before it, and to make its call.
+	runLimit  = 45 * time.Second
+	lookEvery = 100 * time.Millisecond
+)
+
+// await returns when the container that was submitted has ended, and adds to
+// the reply how. A pod with a proxy does not end by itself. The user agent is
+// that of a program: looking is no part of the attempt.
+func (p SubmitObject) await(ctx context.Context, f attacker.Foothold, t attacker.Target, made attacker.Knock, o *attacker.Observation) error {
+	if p.kubelet(t) == nil {
+		return nil
+	}
+	k := made
+	k.Method, k.Body, k.Headers = "GET", "", maps.Clone(made.Headers)
+	add(&k, "user-agent", "meshbreach/look")
+	delete(k.Headers, "content-type")
+	name, container := objectName(made.Nonce), containerApp
+	k.Path += "/" + name
+	if p.Object == SubmitContainer {
+		k.Path, container = strings.TrimSuffix(made.Path, pathContainers), name
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, runLimit, fmt.Errorf("it has not ended within %s", runLimit))
+	defer cancel()
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		answer, seen := f.Fetch(ctx, k)
+		now := stateOf(answer, container)
+		switch r := seen.Refusal; {
+		case r != nil && r.Layer == attacker.LayerHTTP && r.Code < 500:
+			return fmt.Errorf("look at what was submitted at %s: %d %s", k.Path, r.Code, r.Text)
+		case now.Terminated != nil:
+			o.End, o.Reply.Body = seen.End, now.String()
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for what was submitted at %s, which %s: %w", k.Path, now, context.Cause(ctx))
+		}
+	}
+}
+
+// A containerState is a container's, as the API has it.
+type containerState struct {
+	Waiting    *struct{ Reason, Message string }
+	Running    *struct{}
+	Terminated *struct {
+		ExitCode        int
+		Reason, Message string
+	}
+}
+
+// stateOf is the state of a pod's container.
+func stateOf(pod []byte, name string) containerState {
+	type containers []struct {
+		Name  string
+		State containerState
+	}
+	var read struct {
+		Status struct{ ContainerStatuses, EphemeralContainerStatuses containers }
+	}
+	_ = json.Unmarshal(pod, &read) // what is no pod has no state
+	for _, c := range append(read.Status.ContainerStatuses, read.Status.EphemeralContainerStatuses...) {
+		if c.Name == name {
+			return c.State
+		}
+	}
+	return containerState{}
+}
+
+// longestSaid bounds what is kept of what a container said, in bytes.
+const longestSaid = 200
+
+func (s containerState) String() string {
+	switch {
+	case s.Terminated != nil && s.Terminated.ExitCode == 0:
+		return "ended after its call was served"
+	case s.Terminated != nil:
+		said := strings.TrimSpace(cmp.Or(s.Terminated.Message, s.Terminated.Reason))
+		return fmt.Sprintf("ended with code %d: %s", s.Terminated.ExitCode, said[max(0, len(said)-longestSaid):])
+	case s.Running != nil:
+		return "runs"
+	case s.Waiting != nil:
+		return strings.TrimSpace("waits: " + s.Waiting.Reason + " " + s.Waiting.Message)
+	}
+	return "has no state"
+}
