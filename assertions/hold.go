@@ -80,7 +80,7 @@ func (e evidence) ended(o attacker.Observation) bool {
 }
 
 func unrefused(r Record, o attacker.Observation) Finding {
-	if b := r.Breach.Reply; b != nil && !r.byReply() && b.Proves(o, r.Target) {
+	if b := r.Breach.Reply; b != nil && b.Proves(o, r.Target) { // and still no breach
 		f := inconclusive("taken by the platform (%s), and nothing that it ran was seen to arrive", replyText(o.Reply))
 		if o.Reply.Body != "" {
 			f.Why += ": it " + o.Reply.Body

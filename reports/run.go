@@ -96,6 +96,7 @@ type Trial struct {
 	Verdict string          `json:"verdict"`
 	Opened  bool            `json:"opened"`
 	Why     string          `json:"why"`
+	Proof   string          `json:"proof,omitempty"` // receipt, proxy-log or reply
 	Record  json.RawMessage `json:"record,omitempty"`
 }
 

@@ -122,7 +122,7 @@ func (t tried) report() reports.Attempt {
 	for _, tr := range t.trials {
 		got := assertions.Judge(tr.record)
 		opened := assertions.Opened(tr.record, got)
-		out.Mutants = append(out.Mutants, reports.Trial{Weaken: tr.weaken, Verdict: string(got.Verdict), Opened: opened, Why: got.Why, Record: encode(tr.record)})
+		out.Mutants = append(out.Mutants, reports.Trial{Weaken: tr.weaken, Verdict: string(got.Verdict), Opened: opened, Why: got.Why, Proof: got.Proof, Record: encode(tr.record)})
 	}
 	return withMutants(out)
 }

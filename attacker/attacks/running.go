@@ -92,13 +92,15 @@ func (p SubmitObject) await(ctx context.Context, f attacker.Foothold, t attacker
 	defer cancel()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	for {
+	for now := (containerState{}); ; {
 		answer, seen := f.Fetch(ctx, k)
-		now := stateOf(answer, container)
 		switch r := seen.Refusal; {
-		case r != nil && r.Layer == attacker.LayerHTTP && r.Code < 500:
+		case r == nil:
+			now = stateOf(answer, container)
+		case r.Layer == attacker.LayerHTTP && r.Code < 500:
 			return fmt.Errorf("look at what was submitted at %s: %d %s", k.Path, r.Code, r.Text)
-		case now.Terminated != nil:
+		}
+		if now.Terminated != nil {
 			o.End, o.Reply.Body = seen.End, now.String()
 			return nil
 		}
