@@ -45,7 +45,7 @@ meshes: build ## tests that need the programs of Consul and Istio, which make e2
 	$(ENVOY) go test -count=1 -timeout 20m -run 'RealMesh|ItsControlPlane|OwnRules' ./scenarios
 
 kind: build ## tests that make clusters of kind: an engine, and the images that hack/offline makes
-	go test -count=1 -p 1 -timeout 20m -run 'IsMadeUsedAndTakenAway|AKilledRun|FromARegistry|IsCancelled|CannotBeMade' ./clusters/kind ./cmd/meshbreach
+	go test -count=1 -p 1 -timeout 20m -run 'IsMadeUsedAndTakenAway|AKilledRun|FromARegistry|IsCancelled|CannotBeMade|LeavesAReceipt' ./clusters/kind ./cmd/meshbreach
 
 # Of the meshes' own benchmarks those of MESH. PROVIDER=kind makes a cluster each
 # time and measures only what depends on the place; BENCHTIME=1x does it once.

@@ -2,7 +2,9 @@ package scenarios
 
 import (
 	"slices"
+	"strings"
 
+	"github.com/meshbreach/meshbreach/assertions"
 	"github.com/meshbreach/meshbreach/attacker"
 	"github.com/meshbreach/meshbreach/clusters"
 )
@@ -26,6 +28,17 @@ func (p *player) lacking(policy clusters.Policy, a Attempt) []string {
 		out = append(out, string(clusters.CanAudit)+": the platform's log is not ours, and its refusals are seen there alone")
 	}
 	return out
+}
+
+// unprovable says whether what is missing leaves nothing that could be proven.
+// Without the platform's log none of its refusals is, but what it let in and
+// ran leaves a receipt.
+func unprovable(r assertions.Record) bool {
+	b := r.Breach.Reply
+	leaves := r.Runs && b != nil && b.Unrun
+	return slices.ContainsFunc(r.Missing, func(what string) bool {
+		return !leaves || !strings.HasPrefix(what, string(clusters.CanAudit))
+	})
 }
 
 // foretold says whether an attempt needs an account token with a life that the

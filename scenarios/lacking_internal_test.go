@@ -38,3 +38,28 @@ func TestARefusalOfThePlatformTakesThePlatformsLog(t *testing.T) {
 		}
 	}
 }
+
+// Without the platform's log nothing that it refused can be called blocked, but
+// what it let in and ran is a breach by its receipt.
+func TestWithoutThePlatformsLogOnlyWhatLeavesAReceiptIsTried(t *testing.T) {
+	log, short := string(clusters.CanAudit)+": not ours", string(clusters.CanShortLive)+": set when a workload starts"
+	unrun, plain := &assertions.Told{Holds: "thief", Unrun: true}, &assertions.Told{Holds: "thief"}
+	for _, c := range []struct {
+		name    string
+		missing []string
+		reply   *assertions.Told
+		runs    bool
+		want    bool
+	}{
+		{"nothing is missing", nil, plain, true, false},
+		{"the log, and it is run", []string{log}, unrun, true, false},
+		{"the log, and nobody runs it", []string{log}, unrun, false, true},
+		{"the log, and the reply would be the proof", []string{log}, plain, true, true},
+		{"the log, and a receipt would be the proof of what runs by itself", []string{log}, nil, true, true},
+		{"something else as well", []string{short, log}, unrun, true, true},
+	} {
+		if got := unprovable(assertions.Record{Missing: c.missing, Runs: c.runs, Breach: assertions.Breach{Reply: c.reply}}); got != c.want {
+			t.Errorf("%s: %t", c.name, got)
+		}
+	}
+}

@@ -153,9 +153,10 @@ func (p *player) attempt(ctx context.Context, s Scenario, a Attempt, weaken []st
 		rec.Fault = err.Error()
 		return rec
 	}
-	if rec.Missing = p.lacking(policy, a); len(rec.Missing) > 0 {
+	if rec.Missing = p.lacking(policy, a); unprovable(rec) {
 		return rec
 	}
+	sandwiched = sandwiched && len(rec.Missing) == 0 // or else it cannot be called blocked
 	// What is withheld is a change; there has to be something to change from.
 	policy.Changes.Withhold = false
 	change := p.apply(ctx, s, policy)

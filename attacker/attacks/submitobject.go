@@ -77,11 +77,10 @@ with annotations and labels of the attacker's choice and under an account of his
 choice, a container that joins another's pod, a command in it, another setting of
 the webhook that puts proxies into pods, or labels of a namespace. It has won when
 the API answers with the object as it was asked for and with an identity that the
-API gave it. Where nodes run what the API has taken, a pod or a container may be
-told to make one call of the target, which is waited for. A pod that was made is
-deleted again, and labels are taken away; one that is to call nobody has a
-scheduler that nobody is. A container that joined a pod stays for as long as the
-pod, at an end.`,
+API gave it; where nodes run what the API takes, and a pod or a container is to
+make a call of the target, when that call arrives. A pod that was made is deleted
+again once it has called, and labels are taken away; no scheduler has a pod that
+is to call nobody. A container that joined a pod stays for as long as the pod.`,
 		func(ctx context.Context, f attacker.Foothold, t attacker.Target, nonce func() string, p SubmitObject, emit func(attacker.Observation)) error {
 			n := nonce()
 			k, err := p.request(n, t)
