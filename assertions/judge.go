@@ -45,7 +45,7 @@ func verdict(r Record) Finding {
 		return Finding{Verdict: Unsupported, Why: r.Expect.Because}
 	}
 	if len(r.Missing) > 0 {
-		return Finding{Verdict: Unsupported, Why: fmt.Sprintf("the mesh lacks %v", r.Missing)}
+		return lacking(r)
 	}
 	if why := untried(r); why != "" {
 		return inconclusive("%s", why)
@@ -57,6 +57,23 @@ func verdict(r Record) Finding {
 		return f
 	}
 	return held(r, e)
+}
+
+// lacking judges a record of where not all can be shown. What was tried all the
+// same was refused, or it was let in and cannot be told.
+func lacking(r Record) Finding {
+	f := Finding{Verdict: Unsupported, Why: fmt.Sprintf("the mesh lacks %v", r.Missing)}
+	for _, o := range r.Tries.Observations {
+		switch {
+		case o.Refusal != nil:
+			f.Why += fmt.Sprintf("; the attacker saw %s %d", o.Refusal.Layer, o.Refusal.Code)
+		case r.Tries.Error != "":
+			return inconclusive("%s; %s", unrefused(r, o).Why, r.Tries.Error)
+		default:
+			return unrefused(r, o)
+		}
+	}
+	return f
 }
 
 func inconclusive(format string, args ...any) Finding {

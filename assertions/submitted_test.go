@@ -90,6 +90,18 @@ func submitted() []trial {
 			assertions.Inconclusive, assertions.Unjudged, "twin before the attempt: answered, but the target has no receipt"},
 		{"where nobody runs it the twin's reply is enough", unlet, func(r *assertions.Record) { r.Runs, r.Receipts = false, r.Receipts[:2] },
 			assertions.Blocked, assertions.Pass, "refused by platform"},
+		{"what admission refuses where its log is not ours is not judged", unlet, func(r *assertions.Record) { r.Missing, r.Before, r.After = []string{"platform-log"}, nil, nil },
+			assertions.Unsupported, assertions.NotApplicable, "the mesh lacks [platform-log]; the attacker saw http 403"},
+		{"what arrives where the log is not ours is a breach", ran, func(r *assertions.Record) { r.Missing, r.Before, r.After = []string{"platform-log"}, nil, nil },
+			assertions.Breached, assertions.Fail, "receipt 9"},
+		{"what is let in there and does not arrive cannot be told", ran, func(r *assertions.Record) {
+			unseen(r)
+			r.Missing, r.Before, r.After = []string{"platform-log"}, nil, nil
+		}, assertions.Inconclusive, assertions.Unjudged, "nothing that it ran was seen to arrive"},
+		{"nor can what is let in there and does not end", ran, func(r *assertions.Record) {
+			unseen(r)
+			r.Missing, r.Tries.Error = []string{"platform-log"}, "it has not ended"
+		}, assertions.Inconclusive, assertions.Unjudged, "; it has not ended"},
 		{"what was refused and arrived all the same is a breach", unlet, func(r *assertions.Record) { r.Receipts = append(r.Receipts, ran().Receipts[3]) },
 			assertions.Breached, assertions.Fail, "receipt 9"},
 	}
