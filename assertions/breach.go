@@ -62,7 +62,7 @@ func told(r Record, c Call, o attacker.Observation) (Finding, bool) {
 
 // byReply says whether a reply can prove a breach. What was let in and would be
 // run proves nothing until it was seen to arrive.
-func (r Record) byReply() bool { return r.Breach.Reply != nil && !(r.Breach.Reply.Unrun && r.Runs) }
+func (r Record) byReply() bool { return r.Breach.Reply != nil && (!r.Breach.Reply.Unrun || !r.Runs) }
 
 // moment is when a try got what its receipt proves. What an authority issues is
 // good wherever it is shown: who asked for it while a change was under way

@@ -92,7 +92,7 @@ func markUntried(b *strings.Builder, run Run) {
 	if len(rows) == 0 {
 		return
 	}
-	b.WriteString("### Not tried\n\n")
+	b.WriteString("### Not judged\n\n")
 	for _, r := range rows {
 		fmt.Fprintf(b, "- %s: %s: %s\n", code(r.name()), mark(r.Verdict), mark(r.Why))
 	}

@@ -136,7 +136,7 @@ func (p Page) untried(b *strings.Builder, run Run) {
 	if len(rows) == 0 {
 		return
 	}
-	b.WriteString(p.bold().Render("Not tried") + "\n\n")
+	b.WriteString(p.bold().Render("Not judged") + "\n\n")
 	for _, r := range rows {
 		p.paragraph(b, 2, r.name()+": "+r.Verdict+": "+r.Why)
 	}

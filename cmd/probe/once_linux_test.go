@@ -111,7 +111,7 @@ func TestAKnockThatNobodyAnswersIsGivenUp(t *testing.T) {
 func TestWhatIsNoKnockIsNotMade(t *testing.T) {
 	for text, want := range map[string]string{
 		"{":                         "read the knock",
-		`{"addres": "127.0.0.1:1"}`: "unknown field",
+		`{"places": "127.0.0.1:1"}`: "unknown field",
 		`{"address": "bank"}`:       "is not host:port",
 	} {
 		if err := once(within(t), text, attacker.Foothold{}); err == nil || !strings.Contains(err.Error(), want) {
