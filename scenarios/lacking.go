@@ -6,6 +6,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/assertions"
 	"github.com/meshbreach/meshbreach/attacker"
+	"github.com/meshbreach/meshbreach/attacker/attacks"
 	"github.com/meshbreach/meshbreach/clusters"
 )
 
@@ -27,6 +28,9 @@ func (p *player) lacking(policy clusters.Policy, a Attempt) []string {
 	if a.Expect[p.opts.Mesh.Name()].By == clusters.PlatformName && !slices.Contains(able, clusters.CanAudit) {
 		out = append(out, string(clusters.CanAudit)+": the platform's log is not ours, and its refusals are seen there alone")
 	}
+	if pod, ok := decoded(a).(*attacks.SubmitObject); ok && pod.Proxied && !p.runs() {
+		out = append(out, "injector: no node runs pods here, and nothing puts proxies into them")
+	}
 	return out
 }
 
@@ -44,22 +48,28 @@ func unprovable(r assertions.Record) bool {
 // foretold says whether an attempt needs an account token with a life that the
 // platform would not grant.
 func foretold(a Attempt) bool {
-	attack, ok := known(a.Attack)
-	if !ok {
-		return false
-	}
-	raw, err := params(a.With)
-	if err != nil {
-		return false // whoever makes the attempt will see why
-	}
-	decoded, err := attack.Decode(raw)
-	if err != nil {
-		return false
-	}
-	holder, ok := decoded.(attacker.Holder)
+	holder, ok := decoded(a).(attacker.Holder)
 	if !ok {
 		return false
 	}
 	_, tokens := holder.Holds()
 	return slices.ContainsFunc(tokens, func(t *attacker.Token) bool { return t.Kind == kindAccount && t.Expires != 0 })
+}
+
+// decoded are an attempt's parameters; nil where they cannot be read, which
+// whoever makes the attempt will see.
+func decoded(a Attempt) any {
+	attack, ok := known(a.Attack)
+	if !ok {
+		return nil
+	}
+	raw, err := params(a.With)
+	if err != nil {
+		return nil
+	}
+	out, err := attack.Decode(raw)
+	if err != nil {
+		return nil
+	}
+	return out
 }

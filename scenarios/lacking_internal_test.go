@@ -63,3 +63,31 @@ func TestWithoutThePlatformsLogOnlyWhatLeavesAReceiptIsTried(t *testing.T) {
 		}
 	}
 }
+
+// running is a mesh of which a test looks at who runs pods.
+type running struct {
+	here
+	kubelet *clusters.Kubelet
+}
+
+func (r running) Endpoint(clusters.Range) clusters.Endpoint {
+	return clusters.Endpoint{Kubelet: r.kubelet}
+}
+
+func TestAPodThatAsksForAProxyTakesAPlaceThatInjectsThem(t *testing.T) {
+	for _, c := range []struct {
+		with    map[string]any
+		kubelet *clusters.Kubelet
+		want    bool
+	}{
+		{map[string]any{"proxied": true}, nil, true},
+		{map[string]any{"proxied": true}, &clusters.Kubelet{}, false},
+		{map[string]any{"bare": true}, nil, false},
+	} {
+		p := &player{stage: &stage{mesh: running{kubelet: c.kubelet}}, opts: Options{Mesh: named{}}}
+		lacks := p.lacking(clusters.Policy{}, Attempt{Attack: "submit-object", With: c.with})
+		if got := len(lacks) == 1 && strings.HasPrefix(lacks[0], "injector: "); got != c.want || len(lacks) > 1 {
+			t.Errorf("%v, pods run by %v: lacking %q", c.with, c.kubelet, lacks)
+		}
+	}
+}

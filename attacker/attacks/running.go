@@ -23,6 +23,20 @@ func (p SubmitObject) kubelet(t attacker.Target) *attacker.Kubelet {
 	return t.Authority.Kubelet
 }
 
+// asks are a pod's labels: its own, and where it asks for a proxy those of the
+// mesh's own pods.
+func (p SubmitObject) asks(t attacker.Target) map[string]string {
+	if p.kubelet(t) == nil && (!p.Proxied || t.Authority == nil || t.Authority.Kubelet == nil) {
+		return p.Labels
+	}
+	labels := maps.Clone(t.Authority.Kubelet.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	maps.Copy(labels, p.Labels)
+	return labels
+}
+
 // container is the probe, which makes one call and ends, as level "restricted"
 // of Pod Security wants it. What runs nowhere has an image that nobody has.
 func (p SubmitObject) container(name, nonce string, t attacker.Target) (map[string]any, error) {
@@ -47,25 +61,20 @@ func (p SubmitObject) container(name, nonce string, t attacker.Target) (map[stri
 	return out, nil
 }
 
-// schedule lets a pod run, once, where somebody runs pods. It returns the pod's
-// labels.
-func (p SubmitObject) schedule(spec map[string]any, t attacker.Target) map[string]string {
-	k := p.kubelet(t)
-	if k == nil {
-		return p.Labels
+// schedule lets a pod run, once, where somebody runs pods.
+func (p SubmitObject) schedule(spec map[string]any, t attacker.Target) {
+	if p.kubelet(t) == nil {
+		return
 	}
 	delete(spec, "schedulerName")
 	spec["restartPolicy"], spec["enableServiceLinks"] = "Never", false
 	spec["terminationGracePeriodSeconds"] = 1 // with 0 it would be gone from the API before it has ended
-	labels := maps.Clone(k.Labels)
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	maps.Copy(labels, p.Labels)
-	return labels
 }
 
 const (
+	// injectLimit is how long the platform may wait for what puts proxies into
+	// pods, which is 10 s, and then answer.
+	injectLimit = 15 * time.Second
 	// runLimit is how long a container may take to start, behind a proxy that
 	// starts before it, and to make its call.
 	runLimit  = 45 * time.Second

@@ -34,6 +34,9 @@ type SubmitObject struct {
 	// Bare says that a pod to which something on the way has added a container
 	// is not as it was asked for: it has a proxy after all.
 	Bare bool `json:"bare,omitempty"`
+	// Proxied says that a pod asks for the mesh's proxy, as the mesh's own pods
+	// do; unless it is bare, it is as it was asked for once it has one.
+	Proxied bool `json:"proxied,omitempty"`
 	// Account names a cast member whose account a pod runs as, or is default;
 	// the owner's of the token when empty.
 	Account string `json:"account,omitempty"`
@@ -61,7 +64,7 @@ func (p *SubmitObject) Check() error {
 		refuse(!pod && len(p.Annotations) > 0, "annotations are for a pod"),
 		refuse(!pod && p.Object != SubmitNamespace && len(p.Labels) > 0, "labels are for a pod or a namespace"),
 		refuse(!pod && p.Account != "", "account is for a pod"),
-		refuse(!pod && p.Bare, "bare is for a pod"),
+		refuse(!pod && (p.Bare || p.Proxied), "bare and proxied are for a pod"),
 		refuse(!pod && p.Object != SubmitContainer && p.Request != "", "request is for a pod or a container"),
 		refuse((pod || webhook) == (p.In != ""), "in names whose pod or namespace it is; a new pod and a webhook are nobody's"),
 		refuse(webhook != (p.Name != "") || webhook != (len(p.Change) > 0), "name and change are for a webhook, which takes both"),
@@ -74,7 +77,7 @@ func submitObject() attacker.Attack {
 	return attacker.New("submit-object", "Submit an object to the platform",
 		`Asks the platform's API, with a token of an account, to make something: a pod
 with annotations and labels of the attacker's choice and under an account of his
-choice, a container that joins another's pod, a command in it, another setting of
+choice, which may ask for the mesh's proxy, a container that joins another's pod, a command in it, another setting of
 the webhook that puts proxies into pods, or labels of a namespace. It has won when
 the API answers with the object as it was asked for and with an identity that the
 API gave it; where nodes run what the API takes, and a pod or a container is to
@@ -142,6 +145,9 @@ func (p SubmitObject) request(nonce string, t attacker.Target) (attacker.Knock, 
 		Nonce: nonce, Address: at, Protocol: attacker.ProtocolHTTP2, Method: "POST",
 		Headers: map[string][]string{"user-agent": {nonce}, "content-type": {"application/json"}},
 		TLS:     &attacker.TLS{ServerName: "kubernetes.default.svc", ALPN: []string{"h2"}},
+	}
+	if p.Proxied {
+		k.Timeout = attacker.Duration(injectLimit)
 	}
 	authorize(&k, token)
 	k.Path, err = p.path(t)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -163,12 +164,49 @@ func TestSubmissionsThatMakeNoSenseAreRefused(t *testing.T) {
 		`{"object": "command", "in": "web", "annotations": {"a": "b"}}`: "annotations are for a pod",
 		`{"object": "command", "in": "web", "labels": {"a": "b"}}`:      "labels are for a pod or a namespace",
 		`{"object": "command", "in": "web", "account": "web"}`:          "account is for a pod",
-		`{"object": "command", "in": "web", "bare": true}`:              "bare is for a pod",
+		`{"object": "command", "in": "web", "bare": true}`:              "bare and proxied are for a pod",
+		`{"object": "namespace", "in": "web", "proxied": true}`:         "bare and proxied are for a pod",
 		`{"object": "webhook", "name": "a"}`:                            "name and change are for a webhook",
 		`{"name": "{web.shoe}"}`:                                        "the word behind the dot",
 	} {
 		if _, err := attack(t, "submit-object").Decode(json.RawMessage(params)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v instead of %q", params, err, want)
 		}
+	}
+}
+
+// A pod asks for a proxy with the labels that the platform names, and whether it
+// was given one decides what was won.
+func TestAPodThatAsksForAProxyIsAsItWasAskedForOnlyWithOne(t *testing.T) {
+	token := &attacker.Token{Of: "thief", Held: "held"}
+	for name, c := range map[string]struct {
+		bare, injects bool
+		holds         []string
+	}{
+		"given one":                   {false, true, []string{"thief/object"}},
+		"given none":                  {false, false, nil},
+		"given none, and wanted none": {true, false, []string{"thief/object"}},
+		"given one all the same":      {true, true, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked := any(nil)
+			p := &platform{alter: func(o map[string]any) {
+				asked = o["metadata"].(map[string]any)["labels"]
+				if spec := o["spec"].(map[string]any); c.injects {
+					spec["initContainers"] = []any{map[string]any{"name": "proxy"}}
+				}
+			}}
+			target := p.target(t)
+			target.Authority.Kubelet = &attacker.Kubelet{Image: "probe:1", Labels: map[string]string{"istio.io/rev": "r1"}}
+			params := attacks.SubmitObject{Token: token, Proxied: true, Bare: c.bare, Labels: map[string]string{"app": "x"}}
+			o := only(t, attackertest.Run(t, attack(t, "submit-object"), attackertest.Outside(t), target, params))
+			mustHold(t, o, c.holds...)
+			if want := map[string]any{"istio.io/rev": "r1", "app": "x"}; !reflect.DeepEqual(asked, want) {
+				t.Errorf("asked with the labels %v", asked)
+			}
+			if len(p.pods) > 0 {
+				t.Errorf("left: %v", p.pods)
+			}
+		})
 	}
 }

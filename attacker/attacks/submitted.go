@@ -92,9 +92,10 @@ func (p SubmitObject) pod(nonce string, t attacker.Target) (any, error) {
 		"schedulerName": "meshbreach.test/nobody", "serviceAccountName": account, "automountServiceAccountToken": false,
 		"terminationGracePeriodSeconds": 0, "containers": []any{c},
 	}
+	p.schedule(spec, t)
 	return map[string]any{
 		"apiVersion": "v1", "kind": "Pod",
-		"metadata": map[string]any{"name": objectName(nonce), "annotations": p.Annotations, "labels": p.schedule(spec, t)},
+		"metadata": map[string]any{"name": objectName(nonce), "annotations": p.Annotations, "labels": p.asks(t)},
 		"spec":     spec,
 	}, nil
 }
@@ -108,7 +109,8 @@ func (p SubmitObject) taken(answer []byte, asked string) bool {
 	}
 	meta, _ := got["metadata"].(map[string]any)
 	uid, _ := meta["uid"].(string)
-	return uid != "" && has(got, sent) && (!p.Bare || containers(got) == containers(sent))
+	with := containers(got) > containers(sent)
+	return uid != "" && has(got, sent) && !(p.Bare && with) && (p.Bare || !p.Proxied || with)
 }
 
 // containers counts those of a pod.

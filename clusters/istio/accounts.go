@@ -25,6 +25,12 @@ import (
 
 func (p *pods) endpoint() string { return p.api443 }
 
+// injectors are istiod's webhook, as the charts make it. It is the range's own,
+// and istiod keeps its certificate in it, which stays.
+func (p *pods) injectors(ctx context.Context, failOpen bool) error {
+	return p.pilot.failOpen(ctx, failOpen)
+}
+
 func (p *pods) issuer() string { return p.ground.issuer }
 
 // kubelet runs what asks for the range's own istiod by a label.

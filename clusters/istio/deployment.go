@@ -110,6 +110,37 @@ func (d *deployment) hang(ctx context.Context, yes bool) error {
 	return d.in.host.Deployed(ctx, d.namespace(), d.name())
 }
 
+// failOpen sets what the API does with pods that ask for a proxy while istiod is
+// away.
+func (d *deployment) failOpen(ctx context.Context, yes bool) error {
+	d.mu.Lock()
+	pl := d.plan
+	d.mu.Unlock()
+	objects, err := d.render(ctx, pl, 1)
+	if err != nil {
+		return err
+	}
+	found := false
+	for _, o := range objects {
+		if o["kind"] != "MutatingWebhookConfiguration" {
+			continue
+		}
+		hooks, _ := o["webhooks"].([]any)
+		for _, h := range hooks {
+			if h, ok := h.(map[string]any); ok {
+				h["failurePolicy"], found = failurePolicy(yes), true
+			}
+		}
+		if err := d.in.host.Apply(ctx, o); err != nil {
+			return err
+		}
+	}
+	if !found {
+		return fmt.Errorf("the chart %s has no webhook that puts proxies into pods", chartPilot)
+	}
+	return nil
+}
+
 func (d *deployment) roll(ctx context.Context, pl plan, replicas int) error {
 	objects, err := d.render(ctx, pl, replicas)
 	if err != nil {

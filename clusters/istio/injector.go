@@ -38,9 +38,21 @@ const (
 	awayInjector = "failed calling webhook \"" + nameInjector + "\""
 )
 
+func failurePolicy(open bool) string {
+	if open {
+		return "Ignore"
+	}
+	return "Fail"
+}
+
 // renewInjector makes the stand-in's configuration anew: an account that may
 // has set what no applying takes back.
 func (st *stage) renewInjector(ctx context.Context, w clusters.Workload, want clusters.Admission) error {
+	// First the range's own: the API sees changes of one kind in their order, so
+	// that what it decides of the stand-in says that it knows both.
+	if err := st.platform.injectors(ctx, want.FailOpen); err != nil {
+		return err
+	}
 	o := injector(w, st.gate.run, st.name, want.FailOpen)
 	if err := st.api.Delete(ctx, o); err != nil || !want.Pipeline {
 		return err
@@ -52,15 +64,11 @@ func (st *stage) renewInjector(ctx context.Context, w clusters.Workload, want cl
 // others on this cluster may need. It looks at pods of the range that ask for it
 // by label, and its service is not there: the injector is away for good.
 func injector(w clusters.Workload, run, in string, failOpen bool) kubeapi.Object {
-	policy := "Fail"
-	if failOpen {
-		policy = "Ignore"
-	}
 	return kubeapi.Object{
 		"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
 		"metadata": map[string]any{"name": injectorName(w), "labels": map[string]string{labelRun: run}},
 		"webhooks": []any{map[string]any{
-			"name": nameInjector, "failurePolicy": policy, "sideEffects": "None", "admissionReviewVersions": []string{"v1"},
+			"name": nameInjector, "failurePolicy": failurePolicy(failOpen), "sideEffects": "None", "admissionReviewVersions": []string{"v1"},
 			"clientConfig":      map[string]any{"service": map[string]any{"namespace": w.Namespace, "name": "injector", "path": "/inject"}},
 			"namespaceSelector": map[string]any{"matchLabels": map[string]string{labelRange: in}},
 			"objectSelector":    map[string]any{"matchLabels": map[string]string{labelProxy: proxyWanted}},

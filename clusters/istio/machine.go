@@ -229,6 +229,9 @@ func (m *machine) issuer() string { return kubeapi.Issuer }
 
 func (m *machine) kubelet() *clusters.Kubelet { return nil }
 
+// injectors: there are none.
+func (m *machine) injectors(context.Context, bool) error { return nil }
+
 func (m *machine) bound(_ context.Context, w clusters.Workload) (kubeapi.Pod, error) {
 	return m.pod(w), nil
 }

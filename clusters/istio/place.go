@@ -82,6 +82,9 @@ type platform interface {
 	issuer() string
 	// kubelet is what runs submitted pods; nil where nobody does.
 	kubelet() *clusters.Kubelet
+	// injectors says whether pods that ask for a proxy are let in without one
+	// while the range's own injector is away.
+	injectors(ctx context.Context, failOpen bool) error
 	// bound is the pod that tokens of a workload's account are bound to.
 	bound(ctx context.Context, w clusters.Workload) (kubeapi.Pod, error)
 	legacyToken(ctx context.Context, w clusters.Workload) (string, error)
