@@ -45,12 +45,15 @@ const (
 
 // An Expectation is what a scenario says a mesh does about an attempt.
 type Expectation struct {
-	Verdict Verdict           `json:"verdict"`
-	By      string            `json:"by,omitempty"`     // target or source: whose proxy refuses; authority or platform; peer: whoever is at the address
-	Layer   string            `json:"layer,omitempty"`  // tls, tcp, http, grpc or ca
-	Reason  string            `json:"reason,omitempty"` // exactly as the signal's
-	Code    int               `json:"code,omitempty"`   // HTTP status that the attacker must have seen; 0 is any
-	Gap     bool              `json:"gap,omitempty"`    // breached by design; Alert must say so
+	Verdict Verdict `json:"verdict"`
+	By      string  `json:"by,omitempty"`     // target or source: whose proxy refuses; authority or platform; peer: whoever is at the address
+	Layer   string  `json:"layer,omitempty"`  // tls, tcp, http, grpc or ca
+	Reason  string  `json:"reason,omitempty"` // exactly as the signal's
+	Code    int     `json:"code,omitempty"`   // HTTP status that the attacker must have seen; 0 is any
+	// After says that the refusal comes after the attempt was answered, so that
+	// the attacker sees none of it and the authority's own word is the evidence.
+	After   bool              `json:"after,omitempty"`
+	Gap     bool              `json:"gap,omitempty"` // breached by design; Alert must say so
 	Alert   string            `json:"alert,omitempty"`
 	Within  attacker.Duration `json:"within,omitempty"` // of the alert; 2 s when zero
 	Silent  bool              `json:"silent,omitempty"` // no detector can see this gap; Because says why

@@ -92,7 +92,10 @@ func unrefused(r Record, o attacker.Observation) Finding {
 
 // one judges a single try by the signal that joins it.
 func one(r Record, e evidence, o attacker.Observation) Finding {
-	if o.Refusal == nil {
+	switch {
+	case o.Refusal == nil && r.Expect.After && o.Reply != nil:
+		return afterwards(r, e, o)
+	case o.Refusal == nil:
 		return unrefused(r, o)
 	}
 	seen := e.signals(o)
@@ -125,15 +128,24 @@ func one(r Record, e evidence, o attacker.Observation) Finding {
 func named(r Record, e evidence, o attacker.Observation, s clusters.Signal) Finding {
 	f := Finding{Verdict: Blocked, By: s.Workload, Layer: s.Layer, Reason: s.Reason, Proof: "proxy-log",
 		Why: fmt.Sprintf("refused by %s: %s %s; the attacker saw %s", s.Workload, s.Layer, s.Reason, refusalText(*o.Refusal))}
+	if f = yetArrived(r, e, o, f); f.Verdict != Blocked {
+		return f
+	}
+	if r.Expect.Code != 0 && o.Refusal.Code != r.Expect.Code {
+		f.Verdict, f.Why = Misblocked, f.Why+fmt.Sprintf(", not %d", r.Expect.Code)
+	}
+	return f
+}
+
+// yetArrived takes a hold back where a breach would lie although the receipt
+// does not meet the predicate.
+func yetArrived(r Record, e evidence, o attacker.Observation, f Finding) Finding {
 	for _, x := range e.receipts[o.Nonce] {
 		if x.Workload == r.Breach.place(r.Target) {
 			f.Verdict, f.Proof = Inconclusive, ""
 			f.Why += fmt.Sprintf("; yet it arrived, receipt %d at %s: %s %s", x.Seq, x.Workload, orRaw(x.Method), x.Path)
 			return f
 		}
-	}
-	if r.Expect.Code != 0 && o.Refusal.Code != r.Expect.Code {
-		f.Verdict, f.Why = Misblocked, f.Why+fmt.Sprintf(", not %d", r.Expect.Code)
 	}
 	return f
 }

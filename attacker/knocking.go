@@ -26,6 +26,10 @@ const (
 	HeaderSeq    = "x-meshbreach-seq"    // reply: the number of its receipt
 )
 
+// PathRedirect is where an application sends its caller on to the address that
+// its query names as "to".
+const PathRedirect = "/v1/redirect"
+
 // The words of the line protocol: the client says "NONCE <nonce>\n", the
 // target leaves a receipt and says "OK <epoch> <nonce>\n".
 const (

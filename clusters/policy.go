@@ -26,6 +26,7 @@ type Policy struct {
 	Issuance  Issuance  `json:"issuance,omitzero"`
 	Exposure  Exposure  `json:"exposure,omitzero"`
 	Admission Admission `json:"admission,omitzero"`
+	Fetching  Fetching  `json:"fetching,omitzero"`
 }
 
 // A Rule allows requests. Empty lists mean "any".

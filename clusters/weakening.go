@@ -78,7 +78,7 @@ func (p Policy) Clone() Policy {
 
 // Weakenings is every known mistake, by name.
 func Weakenings() []Weakening {
-	all := slices.Concat(callerMistakes(), requestMistakes(), tokenMistakes(), trustMistakes(), changeMistakes(), issuanceMistakes(), exposureMistakes(), admissionMistakes())
+	all := slices.Concat(callerMistakes(), requestMistakes(), tokenMistakes(), trustMistakes(), changeMistakes(), issuanceMistakes(), exposureMistakes(), admissionMistakes(), fetchingMistakes())
 	slices.SortFunc(all, func(a, b Weakening) int { return cmp.Compare(a.Name, b.Name) })
 	return all
 }

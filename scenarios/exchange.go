@@ -17,10 +17,15 @@ import (
 type use struct {
 	role, from, attack string
 	with               map[string]any
+	shows              string // where alone a receipt shows its effect; anywhere when empty
 }
 
-// call makes one use of an attack and waits for its end.
+// call makes one use of an attack and waits for its end, or for its effect
+// where the attack lasts.
 func (p *player) call(ctx context.Context, target string, u use) (assertions.Call, []assertions.Loot) {
+	if lasting(u.attack, u.with) {
+		return p.awaited(ctx, target, u)
+	}
 	c := assertions.Call{Role: u.role, From: u.from, Attack: u.attack}
 	running, loot, err := p.start(ctx, target, u, func(o attacker.Observation) { c.Observations = append(c.Observations, o) })
 	if err == nil {

@@ -131,6 +131,9 @@ func switches(p clusters.Policy) []string {
 	add(p.Admission.Debug, "An ordinary account may debug pods.")
 	add(p.Admission.FailOpen, "A pod that asks for a proxy is let in without one while the injector is away.")
 	add(p.Admission.Injector, "An ordinary account may change what puts proxies into pods.")
+	add(p.Fetching.Tenant, "An ordinary account may say, in its own namespace, where the keys of an issuer are.")
+	add(p.Fetching.Issuer != "", "The control plane fetches from the address of "+p.Fetching.Issuer+" though it is private.")
+	add(p.Fetching.Private, "The control plane fetches from every private address that is not link-local.")
 	return out
 }
 

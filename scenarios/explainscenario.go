@@ -128,6 +128,8 @@ func expectation(e assertions.Expectation) string {
 			out += " within " + time.Duration(e.Within).String()
 		}
 		return because(out, e.Because)
+	case e.After:
+		return e.String() + ", after the attempt was answered"
 	case e.Verdict == assertions.Blocked && e.Code != 0:
 		return fmt.Sprintf("%s, HTTP %d", e.String(), e.Code)
 	}

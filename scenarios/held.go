@@ -19,9 +19,9 @@ type held struct {
 	changed chan struct{}
 }
 
-func (p *player) hold(ctx context.Context, s Scenario, u use) *held {
+func (p *player) hold(ctx context.Context, target string, u use) *held {
 	h := &held{call: assertions.Call{Role: u.role, From: u.from, Attack: u.attack}, changed: make(chan struct{}, 1)}
-	running, loot, err := p.start(ctx, s.Cast.Target, u, func(o attacker.Observation) {
+	running, loot, err := p.start(ctx, target, u, func(o attacker.Observation) {
 		h.mu.Lock()
 		h.call.Observations = append(h.call.Observations, o)
 		h.mu.Unlock()

@@ -150,6 +150,9 @@ func (l *linter) expectation(at trail, e assertions.Expectation) {
 		if e.Reason == "" {
 			l.say(at.at("blocked"), "blocked names no reason: a refusal for any other reason proves nothing")
 		}
+		if e.After && (e.By != clusters.AuthorityName || e.Code != 0) {
+			l.say(at.at("blocked"), "after is for what the authority refuses when the attacker was answered already, who therefore sees no code of it")
+		}
 	case assertions.Breached:
 		if e.Gap && !e.Silent {
 			l.known(at.at("gap", "alert"), "alert", e.Alert, alerts()...)

@@ -165,10 +165,10 @@ func (p *player) attempt(ctx context.Context, s Scenario, a Attempt, weaken []st
 		return rec // no proxy is known to hold the policy that was to be tried
 	}
 	honest := s.honest()
-	control := use{assertions.RoleControl, s.Cast.Friend, honest.Attack, honest.With}
+	control := use{role: assertions.RoleControl, from: s.Cast.Friend, attack: honest.Attack, with: honest.With}
 	fence := control
 	fence.role = assertions.RoleFence
-	twin := use{assertions.RoleTwin, s.from(a), a.Attack, s.twin(a)}
+	twin := use{role: assertions.RoleTwin, from: s.from(a), attack: a.Attack, with: s.twin(a)}
 	if sandwiched {
 		p.load(ctx, s, a, policy)
 		rec.Before = p.calls(ctx, s, control, twin)
@@ -177,7 +177,7 @@ func (p *player) attempt(ctx context.Context, s Scenario, a Attempt, weaken []st
 	if len(a.Steps) > 0 {
 		p.through(ctx, s, a, weaken, &rec)
 	} else {
-		rec.Tries, rec.Loot = p.call(ctx, s.Cast.Target, use{assertions.RoleAttempt, s.from(a), a.Attack, a.With})
+		rec.Tries, rec.Loot = p.call(ctx, s.Cast.Target, s.use(a))
 	}
 	p.meddle(ctx, AfterAttempt)
 	p.restore(ctx, s, a, weaken, &rec)

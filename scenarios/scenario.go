@@ -93,6 +93,7 @@ type expectForms struct {
 		Layer  string `json:"layer"`
 		Reason string `json:"reason"`
 		Code   int    `json:"code"`
+		After  bool   `json:"after"`
 	} `json:"blocked"`
 	Gap *struct {
 		Alert   string            `json:"alert"`
@@ -118,7 +119,7 @@ func (e *Expect) UnmarshalYAML(read func(any) error) error {
 	}
 	switch {
 	case f.Blocked != nil:
-		e.Expectation = assertions.Expectation{Verdict: assertions.Blocked, By: f.Blocked.By, Layer: f.Blocked.Layer, Reason: f.Blocked.Reason, Code: f.Blocked.Code}
+		e.Expectation = assertions.Expectation{Verdict: assertions.Blocked, By: f.Blocked.By, Layer: f.Blocked.Layer, Reason: f.Blocked.Reason, Code: f.Blocked.Code, After: f.Blocked.After}
 	case f.Gap != nil:
 		e.Expectation = assertions.Expectation{Verdict: assertions.Breached, Gap: true, Alert: f.Gap.Alert, Within: f.Gap.Within, Silent: f.Gap.Silent, Because: f.Gap.Because}
 	case f.Breached != "":
@@ -159,6 +160,15 @@ func (a Attempt) breach() assertions.Breach {
 		return *a.Breach
 	}
 	return assertions.Breach{}
+}
+
+// use is the attempt itself.
+func (s Scenario) use(a Attempt) use {
+	shows := a.breach().ReceiptAt
+	if shows == "" || shows == "target" {
+		shows = s.Cast.Target
+	}
+	return use{role: assertions.RoleAttempt, from: s.from(a), attack: a.Attack, with: a.With, shows: shows}
 }
 
 // twin is the attempt with the hostile part made benign; nil where it has none.

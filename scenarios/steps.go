@@ -26,11 +26,11 @@ func (p *player) through(ctx context.Context, s Scenario, a Attempt, weaken []st
 		}
 		hold(ctx, loadBefore)
 	}
-	u := use{assertions.RoleAttempt, s.from(a), a.Attack, a.With}
+	u := s.use(a)
 	lasting := a.Attack != "" && lasts(a)
 	var h *held
 	if lasting {
-		h = p.hold(ctx, s, u)
+		h = p.hold(ctx, s.Cast.Target, u)
 		h.wait(ctx, 3, time.Time{})
 	}
 	change := p.steps(ctx, s, a, a.Steps, weaken)
@@ -201,12 +201,15 @@ func (p *player) restore(ctx context.Context, s Scenario, a Attempt, weaken []st
 }
 
 // lasts says whether an attempt runs until it is stopped.
-func lasts(a Attempt) bool {
-	attack, ok := known(a.Attack)
+func lasts(a Attempt) bool { return lasting(a.Attack, a.With) }
+
+// lasting says whether a use of an attack does.
+func lasting(name string, with map[string]any) bool {
+	attack, ok := known(name)
 	if !ok {
 		return false
 	}
-	raw, err := params(a.With)
+	raw, err := params(with)
 	if err != nil {
 		return false
 	}

@@ -127,14 +127,28 @@ func (a *App) answer(w http.ResponseWriter, r *http.Request, number int) {
 	// An attacker's body may be long or never end: read what is reasonable.
 	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, mostBody))
 	header[attacker.HeaderSeq] = []string{strconv.FormatUint(a.book.write(receipt), 10)}
+	if to := r.URL.Query().Get("to"); r.URL.Path == attacker.PathRedirect && to != "" {
+		header.Set("Location", to)
+		w.WriteHeader(http.StatusFound)
+		return
+	}
 	_, _ = io.WriteString(w, "ok\n")
+}
+
+// nonce is what joins a request with its receipt. Who fetches an address for
+// somebody else has it in the query alone.
+func nonce(r *http.Request) string {
+	if named := r.Header.Get(attacker.HeaderNonce); named != "" {
+		return named
+	}
+	return r.URL.Query().Get("nonce")
 }
 
 // receipt is what is remembered of a request. Its headers are not: they may
 // hold a token.
 func (a *App) receipt(r *http.Request, number int) attacker.Receipt {
 	return attacker.Receipt{
-		Nonce:    r.Header.Get(attacker.HeaderNonce),
+		Nonce:    nonce(r),
 		Port:     number,
 		Protocol: r.Proto,
 		TLS:      r.TLS != nil,

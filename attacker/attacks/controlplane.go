@@ -52,7 +52,7 @@ func identity(t attacker.Target, name string) (string, error) {
 var blank = regexp.MustCompile(`\{([^{}.]+)\.([^{}.]+)\}`)
 
 // blanks are the words that may stand behind the dot.
-func blanks() []string { return []string{"namespace", "account", "proxy"} }
+func blanks() []string { return []string{"namespace", "account", "proxy", "address"} }
 
 // checkBlanks refuses what nobody could fill in.
 func checkBlanks(path string) error {
@@ -88,6 +88,10 @@ func nameOf(t attacker.Target, member, what string) (string, error) {
 		return account, nil
 	case what == "proxy" && len(parts) == 4:
 		return parts[2], nil
+	case what == "address" && len(parts) == 4:
+		return parts[1], nil
+	case what == "address" && member == t.Workload:
+		return t.Address, nil // who has no proxy has none of another kind
 	}
 	return "", fmt.Errorf("nobody knows the %s of %q", what, member)
 }

@@ -10,8 +10,8 @@ import (
 
 // ReadInterface has the parameters of read-interface.
 type ReadInterface struct {
-	// Request may have blanks, {bank.namespace}, {bank.account} and
-	// {bank.proxy}, which are filled in with what the range calls them.
+	// Request may have blanks, {bank.namespace}, {bank.account}, {bank.proxy} and
+	// {bank.address}, which are filled in with what the range calls them.
 	Call
 	// Door is the address of the control plane that is asked; the target's own,
 	// at Port, when empty.

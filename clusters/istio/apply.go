@@ -44,7 +44,7 @@ func (st *stage) Apply(ctx context.Context, p clusters.Policy) (clusters.Revisio
 	if err := st.write(ctx, objects); err != nil {
 		return clusters.Revision{}, err
 	}
-	before, issued, exposed := st.policy.Identity, st.policy.Issuance, st.policy.Exposure
+	before := st.policy
 	st.policy, st.latest, st.calm = p, rev.ID, false
 	st.known[rev.ID] = applied
 	if p.Changes.Withhold {
@@ -55,19 +55,19 @@ func (st *stage) Apply(ctx context.Context, p clusters.Policy) (clusters.Revisio
 	if err := st.hang(ctx, false); err != nil {
 		return clusters.Revision{}, err
 	}
-	if err := st.grant(ctx, issued); err != nil {
+	if err := st.grant(ctx, before.Issuance); err != nil {
 		return clusters.Revision{}, err
 	}
 	if err := st.admit(ctx); err != nil {
 		return clusters.Revision{}, err
 	}
-	if err := st.reopen(ctx, issued, exposed); err != nil {
+	if err := st.reopen(ctx, before); err != nil {
 		return clusters.Revision{}, err
 	}
 	for _, s := range st.sidecars {
 		s.expect(wanted(st.r, p, s.workload, objects))
 	}
-	if before != p.Identity && st.running {
+	if before.Identity != p.Identity && st.running {
 		return rev, st.renew(ctx)
 	}
 	return rev, nil

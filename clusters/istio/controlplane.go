@@ -22,6 +22,7 @@ func (p plan) env(r clusters.Range, issuer string) map[string]string {
 	env := pilotEnv(r, p.issuance, issuer)
 	env["ENABLE_DEBUG_ENDPOINT_AUTH"] = strconv.FormatBool(!p.exposure.AnyDebug)
 	env["PILOT_ENABLE_XDS_IDENTITY_CHECK"] = strconv.FormatBool(!p.exposure.AnyNode)
+	env["BLOCKED_CIDRS_IN_JWKS_URIS"] = strings.Join(p.blocked, ",")
 	env["ENABLE_XDS_API_GENERATOR_AUTH"] = strconv.FormatBool(!p.exposure.AnyConfig)
 	return env
 }
@@ -43,14 +44,19 @@ func startedWith(e clusters.Exposure) clusters.Exposure {
 
 // reopen makes istiod decide and show as a policy says, by starting it anew
 // where it has to. st.mu is held, and st.policy is the policy.
-func (st *stage) reopen(ctx context.Context, issued clusters.Issuance, exposed clusters.Exposure) error {
-	now := st.policy
+func (st *stage) reopen(ctx context.Context, before clusters.Policy) error {
+	now, issued, exposed := st.policy, before.Issuance, before.Exposure
+	if before.Fetching.Tenant != now.Fetching.Tenant {
+		if err := st.tenant(ctx, now.Fetching.Tenant); err != nil {
+			return err
+		}
+	}
 	if exposed.ViewServices != now.Exposure.ViewServices {
 		if err := st.view(ctx, now.Exposure.ViewServices); err != nil {
 			return err
 		}
 	}
-	if st.running && (started(issued) != started(now.Issuance) || startedWith(exposed) != startedWith(now.Exposure)) {
+	if st.running && (started(issued) != started(now.Issuance) || startedWith(exposed) != startedWith(now.Exposure) || fetches(before.Fetching) != fetches(now.Fetching)) {
 		st.awaited = time.Now()
 		if err := st.restartPilot(ctx); err != nil {
 			return err

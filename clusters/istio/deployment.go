@@ -231,7 +231,7 @@ func adjust(o kubeapi.Object, pl plan, replicas int, lingers bool) error {
 // sum names a plan without telling any of it.
 func (p plan) sum() string {
 	h := sha256.New()
-	said, _ := json.Marshal([]any{started(p.issuance), startedWith(p.exposure)}) // plain values cannot fail
+	said, _ := json.Marshal([]any{started(p.issuance), startedWith(p.exposure), p.blocked}) // plain values cannot fail
 	for _, part := range [][]byte{p.keys.Cert, p.keys.Key, p.keys.Chain, p.keys.Roots, said} {
 		fmt.Fprintln(h, len(part))
 		h.Write(part)

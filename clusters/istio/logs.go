@@ -20,6 +20,7 @@ func (st *stage) follow(ctx context.Context) {
 		st.pilot.follow(ctx, func(line []byte) {
 			note(st.store, parseAuthority, line)
 			note(st.store, parseDoors, line)
+			note(st.store, parseFetches, line)
 		})
 	})
 	for _, s := range st.sidecars {

@@ -69,7 +69,11 @@ func (m Mesh) proxyConfig() map[string]any {
 // plan is what istiod has to be started with now. st.mu is held.
 func (st *stage) plan() (plan, error) {
 	keys, err := st.ca.Signing()
-	return plan{keys, st.policy.Issuance, st.policy.Exposure}, err
+	if err != nil {
+		return plan{}, err
+	}
+	blocked, err := blocked(st.r, st.policy.Fetching)
+	return plan{keys, st.policy.Issuance, st.policy.Exposure, blocked}, err
 }
 
 // restartPilot replaces istiod. The sidecars keep what they have, and their

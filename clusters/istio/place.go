@@ -36,6 +36,7 @@ type plan struct {
 	keys     authority.Signing
 	issuance clusters.Issuance
 	exposure clusters.Exposure
+	blocked  []string // networks that nothing is fetched from
 }
 
 // A pilot is the istiod of a range.
