@@ -159,7 +159,7 @@ func check(t *testing.T, cases []trial) {
 // trials are those of all tables.
 func trials() []trial {
 	var out []trial
-	for _, table := range [][]trial{breaches(), enclosures(), refusals(), joins(), changes(), retries(), gaps(), disturbances(), others(), replies()} {
+	for _, table := range [][]trial{breaches(), enclosures(), refusals(), joins(), changes(), retries(), gaps(), disturbances(), others(), replies(), afterwards()} {
 		out = append(out, table...)
 	}
 	return out

@@ -107,15 +107,13 @@ func (st *stage) tenant(ctx context.Context, want bool) error {
 	}
 }
 
-// What istiod writes when it has fetched no keys from where it was told to: the
-// address as it was told, quoted, and why.
-const (
-	saidUnfetched = "Failed to fetch public key from jwks URI "
-	saidBlocked   = " blocked: "
-)
+// saidUnfetched begins what istiod writes when it has fetched no keys from where
+// it was told to: the address as it was told, quoted, and why.
+const saidUnfetched = "Failed to fetch public key from jwks URI "
 
-// ranged is a network, which is another in every range.
-var ranged = regexp.MustCompile(`\s*\b[0-9a-f.:]+/\d+$`)
+// saidBlocked is why, where it is istiod that did not want to. It is the end of
+// the line, which no answer of whoever was asked can be: those are quoted.
+var saidBlocked = regexp.MustCompile(`: dial tcp \S+: connection to \S+ \(resolved IP \S+\) blocked: (.+) [0-9a-f.:]+/\d+$`)
 
 // parseFetches reads a line of istiod's log; false for one that is not about an
 // address that keys were to come from. Only what istiod itself did not want is
@@ -142,11 +140,11 @@ func parseFetches(line []byte, seen time.Time) (evidence.Record, bool, error) {
 		Seen: seen, Workload: clusters.AuthorityName, Inbound: true, Layer: "tcp", Nonce: u.Query().Get("nonce"), Path: u.Path,
 		Raw: text[:min(len(text), rawLimit)],
 	}
-	_, s.Reason, s.Refused = strings.Cut(text[len(quoted):], saidBlocked)
-	if s.Refused {
-		s.Reason = ranged.ReplaceAllString(s.Reason, "")
+	why := text[len(quoted):]
+	if m := saidBlocked.FindStringSubmatch(why); m != nil {
+		s.Refused, s.Reason = true, m[1]
 	} else {
-		s.Reason = text[strings.LastIndex(text, ": ")+len(": "):]
+		s.Reason = strings.TrimSpace(why[strings.LastIndex(why, ":")+1:])
 	}
 	s.At, err = time.Parse(time.RFC3339Nano, parts[0])
 	return evidence.Record{Signal: s}, err == nil, err
