@@ -1,6 +1,7 @@
 package scenarios_test
 
 import (
+	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
@@ -150,6 +151,22 @@ func undisturbed(a scenarios.Attempt) bool {
 		}
 	}
 	return false
+}
+
+// A control plane that does as it is told would ask the node that it runs on,
+// which is nobody's to attack: Amazon's, Google's and Azure's, their other ones
+// for IPv6, tasks and machines, and Alibaba's.
+func TestNoAttemptNamesWhereARealNodeAnswersForItself(t *testing.T) {
+	for _, s := range catalogue(t) {
+		for _, a := range s.Attempts {
+			said := fmt.Sprint(a.With, a.Twin, s.Twin)
+			for _, at := range []string{"169.254.169.", "169.254.170.", "fd00:ec2", "metadata.google", "168.63.129.16", "100.100.100.200"} {
+				if strings.Contains(said, at) {
+					t.Errorf("%s %s names %s", s.ID, a.ID, at)
+				}
+			}
+		}
+	}
 }
 
 func TestEveryScenarioIsMappedAndSourced(t *testing.T) {

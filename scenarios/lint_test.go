@@ -65,6 +65,8 @@ func TestAMistakeIsSaidOnceAtItsPlace(t *testing.T) {
 		{"a field of a form", "blocked: {by", "blocked: {yb", `21:17: unknown field "yb" (did you mean "by"?)`},
 		{"a side", "by: target", "by: taregt", `21:21: unknown side "taregt" (did you mean "target"?)`},
 		{"a refusal for any reason", ", reason: denied", "", "21:16: blocked names no reason: a refusal for any other reason proves nothing"},
+		{"a refusal that nobody but the authority can tell of", "reason: denied}", "reason: denied, after: true}",
+			"21:16: after is for what the authority refuses when the attacker was answered already, who therefore sees no code of it"},
 		{"an alert", "none: breached", "none: {gap: {alert: identity-at-foreign-addresz}}",
 			`19:25: unknown alert "identity-at-foreign-addresz" (did you mean "identity-at-foreign-address"?)`},
 		{"a mesh", "    envoy:", "    envyo:", "11:7: attempt \"once\" says nothing of mesh envoy\n20:5: unknown mesh \"envyo\" (did you mean \"envoy\"?)\n22:7: attempt \"again\" says nothing of mesh envoy"},

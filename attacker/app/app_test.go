@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -180,4 +181,42 @@ func FuzzForwarded(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Who fetches an address for somebody else can be made to send no header, and
+// goes where it is led.
+func TestWhoOnlyFetchesAnAddressLeavesAReceiptAndIsLedOn(t *testing.T) {
+	a := start(t, Options{}, attacker.Listen{Protocol: HTTP}, attacker.Listen{Protocol: HTTP})
+	address := func(i int) string { return fmt.Sprintf("http://127.0.0.1:%d", a.Ports()[i]) }
+	fetch := func(at string) string {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, at, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		if resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: status %d", at, resp.StatusCode)
+		}
+		return resp.Request.URL.Host
+	}
+	to := address(1) + "/keys?nonce=n-1"
+	if got := fetch(address(0) + attacker.PathRedirect + "?" + url.Values{"nonce": {"n-1"}, "to": {to}}.Encode()); "http://"+got != address(1) {
+		t.Errorf("led to %s", got)
+	}
+	// Elsewhere the same query means nothing, as does none.
+	fetch(address(0) + "/v1/charge?to=" + url.QueryEscape(to))
+	fetch(address(0) + attacker.PathRedirect)
+	var got []string
+	for _, r := range a.Receipts(0, 0).Items {
+		path, _, _ := strings.Cut(r.Path, "?")
+		got = append(got, r.Nonce+" "+path)
+	}
+	if want := []string{"n-1 " + attacker.PathRedirect, "n-1 /keys", " /v1/charge", " " + attacker.PathRedirect}; !slices.Equal(got, want) {
+		t.Errorf("receipts %q instead of %q", got, want)
+	}
 }

@@ -167,6 +167,10 @@ func TestSubmissionsThatMakeNoSenseAreRefused(t *testing.T) {
 		`{"object": "command", "in": "web", "bare": true}`:              "bare and proxied are for a pod",
 		`{"object": "namespace", "in": "web", "proxied": true}`:         "bare and proxied are for a pod",
 		`{"object": "webhook", "name": "a"}`:                            "name and change are for a webhook",
+		`{"object": "request-authentication"}`:                          "keys is for a request-authentication",
+		`{"keys": "http://{bank.address}/"}`:                            "keys is for a request-authentication",
+		`{"by": "http://{bank.address}/"}`:                              "by is for a request-authentication",
+		`{"object": "request-authentication", "keys": "{web.shoe}"}`:    "the word behind the dot",
 		`{"name": "{web.shoe}"}`:                                        "the word behind the dot",
 	} {
 		if _, err := attack(t, "submit-object").Decode(json.RawMessage(params)); err == nil || !strings.Contains(err.Error(), want) {

@@ -79,6 +79,8 @@ func TestWhatConsulCannotSayIsRefusedAndNotLeftOut(t *testing.T) {
 		"optional-client-certificate": true, "trust-forged-root": true,
 		// Nothing is submitted to its platform.
 		"admission-audit-only": true, "debug-for-workloads": true, "injector-fails-open": true, "injector-for-workloads": true,
+		// Its servers fetch no keys.
+		"fetch-from-private-addresses": true,
 		// No request says how long, for whom, or in whose name.
 		"believe-node-name": true, "debug-for-everybody": true, "lead-to-proxy-admin": true,
 		"plaintext-xds": true, "policies-for-every-proxy": true, "view-for-workloads": true,

@@ -29,6 +29,7 @@ func unsayable(p clusters.Policy) error {
 		{p.Issuance.Forwarded, "a header about a certificate is believed", "the server reads none"},
 		{p.Issuance.Impersonation, "a workload asks for others", "the server has no such field"},
 		{p.Exposure != clusters.Exposure{}, "its administration is shown", "no setting of Consul's for it is rendered"},
+		{p.Fetching != clusters.Fetching{}, "somebody's issuer is fetched from", "its proxies fetch the keys of issuers themselves, and its servers none"},
 		{p.Admission != clusters.Admission{}, "objects are submitted to the platform", "its admission is not arranged for here"},
 		{p.Issuance.LongLives, "long lives are granted", "a request says nothing of its life"},
 	} {
