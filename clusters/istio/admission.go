@@ -13,8 +13,9 @@ import (
 
 // gate is what a range's API was last made to let in.
 type gate struct {
-	run string
-	now clusters.Admission
+	run    string
+	now    clusters.Admission
+	tenant bool // it lets a tenant name issuers
 }
 
 // admit makes the API let in what the policy says. It returns when the API

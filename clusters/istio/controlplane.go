@@ -46,10 +46,8 @@ func startedWith(e clusters.Exposure) clusters.Exposure {
 // where it has to. st.mu is held, and st.policy is the policy.
 func (st *stage) reopen(ctx context.Context, before clusters.Policy) error {
 	now, issued, exposed := st.policy, before.Issuance, before.Exposure
-	if before.Fetching.Tenant != now.Fetching.Tenant {
-		if err := st.tenant(ctx, now.Fetching.Tenant); err != nil {
-			return err
-		}
+	if err := st.tenant(ctx, now.Fetching.Tenant); err != nil {
+		return err
 	}
 	if exposed.ViewServices != now.Exposure.ViewServices {
 		if err := st.view(ctx, now.Exposure.ViewServices); err != nil {

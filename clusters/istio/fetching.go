@@ -82,6 +82,9 @@ func fetches(f clusters.Fetching) clusters.Fetching {
 // tenant gives and takes the right to say, in the own namespace, where the keys
 // of an issuer are. It returns when the API decides so. st.mu is held.
 func (st *stage) tenant(ctx context.Context, want bool) error {
+	if st.gate.tenant == want {
+		return nil
+	}
 	w, err := st.r.Workload(minter)
 	if err != nil {
 		return err
@@ -99,6 +102,7 @@ func (st *stage) tenant(ctx context.Context, want bool) error {
 	for {
 		is, err := st.api.Permitted(ctx, w.Namespace, w.Account, map[string]any{"namespace": w.Namespace, "verb": "create", "group": group, "resource": kinds})
 		if err == nil && is == want {
+			st.gate.tenant = want
 			return nil
 		}
 		if !clusters.Pause(ctx, st.place.pace(0)) {
