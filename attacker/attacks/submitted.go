@@ -161,8 +161,14 @@ func (p SubmitObject) taken(answer []byte, asked string) bool {
 	}
 	meta, _ := got["metadata"].(map[string]any)
 	uid, _ := meta["uid"].(string)
-	with := containers(got) > containers(sent)
-	return uid != "" && has(got, sent) && !(p.Bare && with) && (p.Bare || !p.Proxied || with)
+	if uid == "" || !has(got, sent) {
+		return false
+	}
+	proxied := containers(got) > containers(sent)
+	if p.Bare {
+		return !proxied
+	}
+	return proxied || !p.Proxied
 }
 
 // containers counts those of a pod.

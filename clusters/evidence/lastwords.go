@@ -8,7 +8,7 @@ import (
 
 // fatal marks, in a log of Envoy's, the first line of why it ends by itself. A
 // long list of addresses follows it.
-var fatal = []byte("[critical]")
+const fatal = "[critical]"
 
 // LastWords are the end of a program's log, for errors, from where it says what
 // is the matter; empty when there is none. No program that meshes run logs a
@@ -20,7 +20,7 @@ func LastWords(path string) string {
 		return ""
 	}
 	end := log[max(0, len(log)-most):]
-	if i := bytes.Index(log, fatal); i >= 0 {
+	if i := bytes.Index(log, []byte(fatal)); i >= 0 {
 		end = log[i:min(len(log), i+most)]
 	}
 	return "; its " + filepath.Base(path) + " ends: " + string(end)
