@@ -102,7 +102,7 @@ func TestALossSaysWhenAndWhyAndNamesNoToken(t *testing.T) {
 		_, _ = io.WriteString(c, "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
 	})
 	for _, address := range []string{addr, "127.0.0.1:1"} {
-		p := attacker.StartPulse(t.Context(), attacker.Foothold{}, attacker.Pulse{Rate: 1000, Limit: attacker.Duration(200 * time.Millisecond), Knock: attacker.Knock{
+		p := attacker.StartPulse(t.Context(), attacker.Foothold{}, attacker.Pulse{Rate: 1000, Limit: attacker.Duration(time.Second), Knock: attacker.Knock{
 			Nonce: "p", Address: address, Path: "/?access_token=very-secret-token", Headers: map[string][]string{"authorization": {"Bearer very-secret-token"}},
 		}})
 		<-p.Done()
