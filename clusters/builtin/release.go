@@ -57,7 +57,7 @@ func (s Search) Release(ctx context.Context, mesh string) (clusters.Release, err
 			return clusters.Release{}, err
 		}
 		if i == 0 {
-			r = clusters.Release{Version: f.Version, Programs: map[string]string{}}
+			r = clusters.Release{Version: f.Version, Programs: map[string]string{}, Note: s.Note}
 		}
 		r.Programs[name] = f.Path
 		if name == envoy.Program {

@@ -20,6 +20,7 @@ import (
 type installed struct {
 	mesh     Mesh
 	programs map[string]string
+	note     func(string) // may be nil
 	host     host
 	platform *platform
 	stages   // fixed once Install has returned
@@ -44,7 +45,7 @@ var _ clusters.Installed = (*installed)(nil)
 // started beside the servers, where their Namespace is RANGE-NAMESPACE. What it
 // starts ends with the cluster.
 func (m Mesh) Install(ctx context.Context, c *clusters.Cluster, rel clusters.Release) (clusters.Installed, error) {
-	in := &installed{mesh: m, programs: rel.Programs, stages: stages{}}
+	in := &installed{mesh: m, programs: rel.Programs, note: rel.Note, stages: stages{}}
 	for _, name := range Programs() {
 		if in.programs[name] == "" {
 			return nil, fmt.Errorf("install consul: the release names no program %s", name)
@@ -137,7 +138,11 @@ func (in *installed) open(ctx context.Context, r clusters.Range, issuers *author
 	if err := g.Wait(); err != nil {
 		return st, err
 	}
-	return st, st.Settled(ctx, rev)
+	err = st.Settled(ctx, rev)
+	if st.revived(ctx, in) {
+		err = st.Settled(ctx, rev)
+	}
+	return st, err
 }
 
 // rename gives a range Consul's trust domain and identities, and the namespaces
