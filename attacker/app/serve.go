@@ -81,7 +81,7 @@ func (a *App) serveHTTP(p *port) {
 	p.http = &http.Server{
 		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.answer(w, r, number) }),
 		Protocols:         protocols,
-		TLSConfig:         a.secure,
+		TLSConfig:         a.secure.Clone(), // the server writes into it
 		ErrorLog:          a.log,
 		ReadHeaderTimeout: sniffLimit,
 		// One connection of HTTP/2 carries what many of HTTP/1.1 would.
