@@ -118,15 +118,15 @@ func (t Told) canary(target string) string {
 // that "target" stands for.
 func (b Breach) Proves(r attacker.Receipt, target string) bool {
 	path, _, _ := strings.Cut(r.Path, "?")
-	return (b.Reply == nil || b.Reply.Unrun) && r.Workload == b.place(target) &&
+	return (b.Reply == nil || b.Reply.Unrun) && r.Workload == b.Place(target) &&
 		(b.Route == "" || b.Route == path) &&
 		(b.As == "" || slices.ContainsFunc(r.Identity, func(id string) bool { return id[strings.LastIndex(id, "/")+1:] == b.As })) &&
 		(b.Method == "" || b.Method == r.Method) &&
 		(b.Port == 0 || b.Port == r.Port)
 }
 
-// place is the cast name of where the receipt would lie.
-func (b Breach) place(target string) string {
+// Place is the cast name of where the receipt would lie.
+func (b Breach) Place(target string) string {
 	if b.ReceiptAt == "" || b.ReceiptAt == "target" {
 		return target
 	}

@@ -141,7 +141,7 @@ func named(r Record, e evidence, o attacker.Observation, s clusters.Signal) Find
 // does not meet the predicate.
 func yetArrived(r Record, e evidence, o attacker.Observation, f Finding) Finding {
 	for _, x := range e.receipts[o.Nonce] {
-		if x.Workload == r.Breach.place(r.Target) {
+		if x.Workload == r.Breach.Place(r.Target) {
 			f.Verdict, f.Proof = Inconclusive, ""
 			f.Why += fmt.Sprintf("; yet it arrived, receipt %d at %s: %s %s", x.Seq, x.Workload, orRaw(x.Method), x.Path)
 			return f

@@ -125,10 +125,10 @@ func (r Record) fenced(before, after []attacker.Receipt) string {
 		case x.Seq <= was.Seq:
 			return fmt.Sprintf("the call after the attempt has receipt %d at %s, the one before has %d", x.Seq, x.Workload, was.Seq)
 		}
-		there = there || x.Workload == r.Breach.place(r.Target)
+		there = there || x.Workload == r.Breach.Place(r.Target)
 	}
 	if !there {
-		return fmt.Sprintf("a breach would lie at %s, and no honest call reached it on both sides of the attempt", r.Breach.place(r.Target))
+		return fmt.Sprintf("a breach would lie at %s, and no honest call reached it on both sides of the attempt", r.Breach.Place(r.Target))
 	}
 	return ""
 }

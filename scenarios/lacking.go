@@ -28,7 +28,7 @@ func (p *player) lacking(policy clusters.Policy, a Attempt) []string {
 	if a.Expect[p.opts.Mesh.Name()].By == clusters.PlatformName && !slices.Contains(able, clusters.CanAudit) {
 		out = append(out, string(clusters.CanAudit)+": the platform's log is not ours, and its refusals are seen there alone")
 	}
-	if pod, ok := decoded(a).(*attacks.SubmitObject); ok && pod.Proxied && !p.runs() {
+	if pod, ok := decoded(a.Attack, a.With).(*attacks.SubmitObject); ok && pod.Proxied && !p.runs() {
 		out = append(out, "injector: no node runs pods here, and nothing puts proxies into them")
 	}
 	return out
@@ -48,7 +48,7 @@ func unprovable(r assertions.Record) bool {
 // foretold says whether an attempt needs an account token with a life that the
 // platform would not grant.
 func foretold(a Attempt) bool {
-	holder, ok := decoded(a).(attacker.Holder)
+	holder, ok := decoded(a.Attack, a.With).(attacker.Holder)
 	if !ok {
 		return false
 	}
@@ -56,14 +56,14 @@ func foretold(a Attempt) bool {
 	return slices.ContainsFunc(tokens, func(t *attacker.Token) bool { return t.Kind == kindAccount && t.Expires != 0 })
 }
 
-// decoded are an attempt's parameters; nil where they cannot be read, which
-// whoever makes the attempt will see.
-func decoded(a Attempt) any {
-	attack, ok := known(a.Attack)
+// decoded are the parameters of a use of an attack; nil where they cannot be
+// read, which whoever makes the attempt will see.
+func decoded(name string, with map[string]any) any {
+	attack, ok := known(name)
 	if !ok {
 		return nil
 	}
-	raw, err := params(a.With)
+	raw, err := params(with)
 	if err != nil {
 		return nil
 	}

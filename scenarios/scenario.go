@@ -164,11 +164,7 @@ func (a Attempt) breach() assertions.Breach {
 
 // use is the attempt itself.
 func (s Scenario) use(a Attempt) use {
-	shows := a.breach().ReceiptAt
-	if shows == "" || shows == "target" {
-		shows = s.Cast.Target
-	}
-	return use{role: assertions.RoleAttempt, from: s.from(a), attack: a.Attack, with: a.With, shows: shows}
+	return use{role: assertions.RoleAttempt, from: s.from(a), attack: a.Attack, with: a.With, shows: a.breach().Place(s.Cast.Target)}
 }
 
 // twin is the attempt with the hostile part made benign; nil where it has none.

@@ -205,19 +205,7 @@ func lasts(a Attempt) bool { return lasting(a.Attack, a.With) }
 
 // lasting says whether a use of an attack does.
 func lasting(name string, with map[string]any) bool {
-	attack, ok := known(name)
-	if !ok {
-		return false
-	}
-	raw, err := params(with)
-	if err != nil {
-		return false
-	}
-	decoded, err := attack.Decode(raw)
-	if err != nil {
-		return false
-	}
-	l, ok := decoded.(attacker.Lasting)
+	l, ok := decoded(name, with).(attacker.Lasting)
 	return ok && l.Lasts()
 }
 

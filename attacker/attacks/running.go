@@ -17,7 +17,15 @@ const containerApp = "app"
 
 // kubelet is what runs what is submitted; nil where it runs nowhere.
 func (p SubmitObject) kubelet(t attacker.Target) *attacker.Kubelet {
-	if p.Request == "" || t.Authority == nil {
+	if p.Request == "" {
+		return nil
+	}
+	return kubeletOf(t)
+}
+
+// kubeletOf is what runs pods; nil where nobody does.
+func kubeletOf(t attacker.Target) *attacker.Kubelet {
+	if t.Authority == nil {
 		return nil
 	}
 	return t.Authority.Kubelet
@@ -26,13 +34,12 @@ func (p SubmitObject) kubelet(t attacker.Target) *attacker.Kubelet {
 // asks are a pod's labels: its own, and where it asks for a proxy those of the
 // mesh's own pods.
 func (p SubmitObject) asks(t attacker.Target) map[string]string {
-	if p.kubelet(t) == nil && (!p.Proxied || t.Authority == nil || t.Authority.Kubelet == nil) {
+	k := kubeletOf(t)
+	if k == nil || p.Request == "" && !p.Proxied {
 		return p.Labels
 	}
-	labels := maps.Clone(t.Authority.Kubelet.Labels)
-	if labels == nil {
-		labels = map[string]string{}
-	}
+	labels := map[string]string{}
+	maps.Copy(labels, k.Labels)
 	maps.Copy(labels, p.Labels)
 	return labels
 }

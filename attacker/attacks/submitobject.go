@@ -53,8 +53,7 @@ type SubmitObject struct {
 	// Change is what is set in the webhook.
 	Change map[string]any `json:"change,omitempty"`
 	// Keys is where a request-authentication says that an issuer's keys are, with
-	// blanks as in read-interface and also {bank.address}. The nonce is added to
-	// its query.
+	// blanks as in read-interface. The nonce is added to its query.
 	Keys string `json:"keys,omitempty"`
 	// By, where it is there, is who leads from there to Keys: an address of
 	// somebody's application that redirects to wherever it is told to.

@@ -55,7 +55,7 @@ func (p SubmitObject) path(t attacker.Target) (string, error) {
 func (p SubmitObject) body(nonce string, t attacker.Target) (any, error) {
 	switch p.Object {
 	case SubmitIssuer:
-		return p.authentication(objectName(nonce), nonce, t)
+		return p.authentication(nonce, t)
 	case SubmitContainer:
 		c, err := p.container(objectName(nonce), nonce, t)
 		return map[string]any{"spec": map[string]any{"ephemeralContainers": []any{c}}}, err
@@ -108,12 +108,13 @@ func (p SubmitObject) pod(nonce string, t attacker.Target) (any, error) {
 
 // authentication names an issuer that nobody has, for the proxy of the token's
 // owner alone: nobody else's proxy is told of it.
-func (p SubmitObject) authentication(name, nonce string, t attacker.Target) (any, error) {
+func (p SubmitObject) authentication(nonce string, t attacker.Target) (any, error) {
 	proxy, err := nameOf(t, p.Token.Of, "proxy")
 	if err != nil {
 		return nil, err
 	}
 	app, _, _ := strings.Cut(proxy, ".")
+	name := objectName(nonce)
 	at, err := p.address(nonce, t)
 	if err != nil {
 		return nil, err

@@ -6,9 +6,9 @@ import (
 )
 
 // revived starts sidecars again that ended before their range was settled for
-// the first time, as a kubelet would, and says whether there were any. Of a few
-// hundred Envoys that Consul starts on a busy machine one aborts before it has
-// its first configuration. It is told, with what it said, and happens once: a
+// the first time, as a kubelet would, and says whether there were any. Of a thousand
+// Envoys that Consul starts on a busy machine about one aborts before it has its
+// first configuration. It is told, with what it said, and happens once: a
 // proxy that ends later, or again, is an error.
 func (st *stage) revived(ctx context.Context, in *installed) bool {
 	again := false

@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -70,12 +71,8 @@ func timeLeft(p clusters.KeyPair) (time.Duration, error) {
 	return time.Until(pair.Leaf.NotAfter), nil
 }
 
-func half(p clusters.Lifetimes) time.Duration {
-	if p.Leaf == 0 {
-		return authority.Lifetime / 2
-	}
-	return p.Leaf / 2
-}
+// asked is how long leaves are to live.
+func asked(p clusters.Lifetimes) time.Duration { return cmp.Or(p.Leaf, authority.Lifetime) }
 
 // renewNow changes the secrets and nothing else. While the authority is
 // stopped the leaves in force stay, and run out.
@@ -87,7 +84,7 @@ func (st *stage) renewNow(ctx context.Context) {
 	}
 	if err := st.issue(); err != nil {
 		// StartRenewal wakes the loop; until then there is nothing to do.
-		st.due = time.Now().Add(half(st.policy.Identity))
+		st.due = time.Now().Add(asked(st.policy.Identity) / 2)
 		if errors.Is(err, authority.ErrStopped) {
 			return
 		}

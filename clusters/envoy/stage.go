@@ -112,7 +112,7 @@ func (s *sidecar) change(ctx context.Context, p clusters.Policy, revision string
 
 // issue makes a new leaf for every sidecar. Nothing is sent. st.mu is held.
 func (st *stage) issue() error {
-	var soonest time.Duration
+	soonest := asked(st.policy.Identity)
 	for _, s := range st.sidecars {
 		pair, err := st.ca.Issue(s.workload, st.policy.Identity.Leaf)
 		if err != nil {
@@ -122,9 +122,7 @@ func (st *stage) issue() error {
 		if err != nil {
 			return err
 		}
-		if soonest == 0 || left < soonest {
-			soonest = left
-		}
+		soonest = min(soonest, left)
 		s.mu.Lock()
 		s.leaf = pair
 		s.mu.Unlock()

@@ -36,14 +36,8 @@ func (st *stage) admit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	do := st.api.Apply
-	if !want.Pipeline {
-		do = st.api.Delete
-	}
-	for _, o := range append(objects, pipeline(w)...) {
-		if err := do(ctx, o); err != nil {
-			return err
-		}
+	if err := st.give(ctx, want.Pipeline, append(objects, pipeline(w)...)...); err != nil {
+		return err
 	}
 	if want.Pipeline {
 		// Whatever runs no controllers has no account of this name to be refused.
@@ -54,25 +48,56 @@ func (st *stage) admit(ctx context.Context) error {
 	if err := st.renewInjector(ctx, w, want); err != nil {
 		return err
 	}
-	for _, right := range []struct {
-		given   bool
-		objects []kubeapi.Object
-	}{{want.Debug, debugging(w)}, {want.Injector, injecting(st.r, w, st.gate.run)}} {
-		do := st.api.Apply
-		if !right.given {
-			do = st.api.Delete
-		}
-		for _, o := range right.objects {
-			if err := do(ctx, o); err != nil {
-				return err
-			}
-		}
+	if err := st.give(ctx, want.Debug, debugging(w)...); err != nil {
+		return err
+	}
+	if err := st.give(ctx, want.Injector, injecting(st.r, w, st.gate.run)...); err != nil {
+		return err
 	}
 	if err := st.admits(ctx, w, want); err != nil {
 		return err
 	}
 	st.gate.now = want
 	return nil
+}
+
+// give makes objects be there, or takes them away.
+func (st *stage) give(ctx context.Context, yes bool, objects ...kubeapi.Object) error {
+	do := st.api.Apply
+	if !yes {
+		do = st.api.Delete
+	}
+	for _, o := range objects {
+		if err := do(ctx, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// until waits until the API decides as it should: until a fact has no error. What
+// is being waited for is for the error when time runs out.
+func (st *stage) until(ctx context.Context, what string, fact func() error) error {
+	for {
+		err := fact()
+		if err == nil {
+			return nil
+		}
+		if !clusters.Pause(ctx, st.place.pace(0)) {
+			return errors.Join(fmt.Errorf("wait until %s: %w", what, context.Cause(ctx)), err)
+		}
+	}
+}
+
+// permitted is the fact that a workload's account may do something, or may not.
+func (st *stage) permitted(ctx context.Context, w clusters.Workload, want bool, attributes map[string]any) func() error {
+	return func() error {
+		is, err := st.api.Permitted(ctx, w.Namespace, w.Account, attributes)
+		if err == nil && is != want {
+			err = fmt.Errorf("whether it may %v: %v", attributes, is)
+		}
+		return err
+	}
 }
 
 // pipeline is what lets a workload's account make pods of its own account.
@@ -108,19 +133,10 @@ func roled(w clusters.Workload, name string, rules ...any) []kubeapi.Object {
 // admits returns when the API decides as is wanted: about rights, and about one
 // pod that is against each policy.
 func (st *stage) admits(ctx context.Context, w clusters.Workload, want clusters.Admission) error {
-	allowed := func(want bool, attributes map[string]any) func() error {
-		return func() error {
-			is, err := st.api.Permitted(ctx, w.Namespace, w.Account, attributes)
-			if err == nil && is != want {
-				err = fmt.Errorf("whether it may %v: %v", attributes, is)
-			}
-			return err
-		}
-	}
 	facts := []func() error{
-		allowed(want.Pipeline, map[string]any{"namespace": w.Namespace, "verb": "create", "resource": "pods"}),
-		allowed(want.Debug, map[string]any{"namespace": w.Namespace, "verb": "patch", "resource": "pods", "subresource": "ephemeralcontainers"}),
-		allowed(want.Injector, map[string]any{"namespace": w.Namespace, "verb": "patch", "resource": "namespaces", "name": w.Namespace}),
+		st.permitted(ctx, w, want.Pipeline, map[string]any{"namespace": w.Namespace, "verb": "create", "resource": "pods"}),
+		st.permitted(ctx, w, want.Debug, map[string]any{"namespace": w.Namespace, "verb": "patch", "resource": "pods", "subresource": "ephemeralcontainers"}),
+		st.permitted(ctx, w, want.Injector, map[string]any{"namespace": w.Namespace, "verb": "patch", "resource": "namespaces", "name": w.Namespace}),
 	}
 	if want.Pipeline {
 		out := trial(w, w.Account, map[string]string{"sidecar.istio.io/inject": "false"})
@@ -133,14 +149,8 @@ func (st *stage) admits(ctx context.Context, w clusters.Workload, want clusters.
 		)
 	}
 	for _, fact := range facts {
-		for {
-			err := fact()
-			if err == nil {
-				break
-			}
-			if !clusters.Pause(ctx, st.place.pace(0)) {
-				return errors.Join(fmt.Errorf("wait until the API lets %s in as it should: %w", w.Name, context.Cause(ctx)), err)
-			}
+		if err := st.until(ctx, "the API lets "+w.Name+" in as it should", fact); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -105,24 +105,11 @@ func (st *stage) view(ctx context.Context, want bool) error {
 	if err != nil {
 		return err
 	}
-	for _, o := range viewing(st.r, w) {
-		do := st.api.Apply
-		if !want {
-			do = st.api.Delete
-		}
-		if err := do(ctx, o); err != nil {
-			return err
-		}
+	if err := st.give(ctx, want, viewing(st.r, w)...); err != nil {
+		return err
 	}
-	for {
-		allowed, err := st.api.Allowed(ctx, w.Namespace, w.Account, "list", "services", "")
-		if err == nil && allowed == want {
-			return nil
-		}
-		if !clusters.Pause(ctx, st.place.pace(0)) {
-			return fmt.Errorf("wait until %s may list services: %v: %w", w.Name, want, context.Cause(ctx))
-		}
-	}
+	may := st.permitted(ctx, w, want, map[string]any{"namespace": w.Namespace, "verb": "list", "resource": "services"})
+	return st.until(ctx, fmt.Sprintf("%s may list services: %v", w.Name, want), may)
 }
 
 // viewing is the part of the role view that is about services, and its binding

@@ -29,6 +29,7 @@ type deployment struct {
 	at     netip.Addr
 	seen   time.Time // when it was last looked whether it is there
 	gonely error     // what was seen then
+	open   *bool     // whether pods pass its webhook while it is away; nil where nothing was said of it, or in vain
 
 	reloads int // how often an istiod said that it has other keys
 	pods    map[string]netip.Addr
@@ -114,8 +115,22 @@ func (d *deployment) hang(ctx context.Context, yes bool) error {
 // away.
 func (d *deployment) failOpen(ctx context.Context, yes bool) error {
 	d.mu.Lock()
-	pl := d.plan
+	pl, is := d.plan, d.open
+	d.open = nil
 	d.mu.Unlock()
+	if is == nil || *is != yes {
+		if err := d.rehook(ctx, pl, failurePolicy(yes)); err != nil {
+			return err
+		}
+	}
+	d.mu.Lock()
+	d.open = &yes
+	d.mu.Unlock()
+	return nil
+}
+
+// rehook makes the chart's webhooks anew, with another policy of failure.
+func (d *deployment) rehook(ctx context.Context, pl plan, policy string) error {
 	objects, err := d.render(ctx, pl, 1)
 	if err != nil {
 		return err
@@ -128,7 +143,7 @@ func (d *deployment) failOpen(ctx context.Context, yes bool) error {
 		hooks, _ := o["webhooks"].([]any)
 		for _, h := range hooks {
 			if h, ok := h.(map[string]any); ok {
-				h["failurePolicy"], found = failurePolicy(yes), true
+				h["failurePolicy"], found = policy, true
 			}
 		}
 		if err := d.in.host.Apply(ctx, o); err != nil {

@@ -2,7 +2,6 @@ package istio
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -90,25 +89,16 @@ func (st *stage) tenant(ctx context.Context, want bool) error {
 		return err
 	}
 	const group, kinds = "security.istio.io", "requestauthentications"
-	for _, o := range roled(w, "tenant", map[string]any{"apiGroups": []string{group}, "resources": []string{kinds}, "verbs": []string{"create", "get", "delete"}}) {
-		do := st.api.Apply
-		if !want {
-			do = st.api.Delete
-		}
-		if err := do(ctx, o); err != nil {
-			return err
-		}
+	role := roled(w, "tenant", map[string]any{"apiGroups": []string{group}, "resources": []string{kinds}, "verbs": []string{"create", "get", "delete"}})
+	if err := st.give(ctx, want, role...); err != nil {
+		return err
 	}
-	for {
-		is, err := st.api.Permitted(ctx, w.Namespace, w.Account, map[string]any{"namespace": w.Namespace, "verb": "create", "group": group, "resource": kinds})
-		if err == nil && is == want {
-			st.gate.tenant = want
-			return nil
-		}
-		if !clusters.Pause(ctx, st.place.pace(0)) {
-			return errors.Join(fmt.Errorf("wait until %s may name issuers: %v: %w", w.Name, want, context.Cause(ctx)), err)
-		}
+	may := st.permitted(ctx, w, want, map[string]any{"namespace": w.Namespace, "verb": "create", "group": group, "resource": kinds})
+	if err := st.until(ctx, fmt.Sprintf("%s may name issuers: %v", w.Name, want), may); err != nil {
+		return err
 	}
+	st.gate.tenant = want
+	return nil
 }
 
 // saidUnfetched begins what istiod writes when it has fetched no keys from where
