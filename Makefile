@@ -34,27 +34,27 @@ lint: ## run the linters, which also hold the arrows between packages
 
 unit: build ## unit tests and command-line tests, with the race detector where there is a C compiler
 	@echo '$(if $(RACE),race detector: on,race detector: off, for it needs a C compiler with its headers)'
-	packages=$$(go list ./... | grep -v '/scenarios$$') && $(ENVOY) go test $(RACE) -p $(P) $$packages
+	packages=$$(go list ./... | grep -v '/scenarios/runner$$') && $(ENVOY) go test $(RACE) -p $(P) $$packages
 
 suite: build ## the catalogue on no mesh at all, where every attack must win, and on Envoy
-	go test -count=1 -run TestScenarios ./scenarios -args -mesh none
-	$(ENVOY) go test -count=1 -timeout 20m ./scenarios -args -mesh envoy
+	go test -count=1 -run TestScenarios ./scenarios/runner -args -mesh none
+	$(ENVOY) go test -count=1 -timeout 20m ./scenarios/runner -args -mesh envoy
 
 meshes: build ## tests that need the programs of Consul and Istio, which make e2e MESH=... gets
-	$(ENVOY) go test -count=1 -p 1 -timeout 20m ./clusters/consul ./clusters/istio
-	$(ENVOY) go test -count=1 -timeout 20m -run 'RealMesh|ItsControlPlane|OwnRules' ./scenarios
+	$(ENVOY) go test -count=1 -p 1 -timeout 20m ./clusters/meshes/consul ./clusters/meshes/istio
+	$(ENVOY) go test -count=1 -timeout 20m -run 'RealMesh|ItsControlPlane|OwnRules' ./scenarios/runner
 
 kind: build ## tests that make clusters of kind: an engine, and the images that hack/offline makes
-	go test -count=1 -p 1 -timeout 20m -run 'IsMadeUsedAndTakenAway|AKilledRun|FromARegistry|IsCancelled|CannotBeMade|LeavesAReceipt' ./clusters/kind ./cmd/meshbreach
+	go test -count=1 -p 1 -timeout 20m -run 'IsMadeUsedAndTakenAway|AKilledRun|FromARegistry|IsCancelled|CannotBeMade|LeavesAReceipt' ./clusters/providers/kind ./cmd/meshbreach
 
 # Of the meshes' own benchmarks those of MESH. PROVIDER=kind makes a cluster each
 # time and measures only what depends on the place; BENCHTIME=1x does it once.
 bench: build ## benchmarks, and tables of budgets, time and memory, on mesh MESH
 ifeq ($(PROVIDER),kind)
-	go test -timeout 60m -run '^$$' -bench 'Up|Call|Catalogue' -benchtime $(BENCHTIME) ./scenarios -args -provider kind -mesh $(or $(MESH),istio)
+	go test -timeout 60m -run '^$$' -bench 'Up|Call|Catalogue' -benchtime $(BENCHTIME) ./scenarios/runner -args -provider kind -mesh $(or $(MESH),istio)
 else
-	packages=$$(go list ./... | grep -Ev '/scenarios$$|/clusters/(consul|envoy|istio|kubernetes)$$') && $(ENVOY) go test -p 1 -run '^$$' -bench . -benchmem $$packages ./clusters/$(or $(MESH),envoy)
-	$(ENVOY) go test -timeout 30m -run '^$$' -bench . -benchtime $(BENCHTIME) ./scenarios -args -mesh $(or $(MESH),envoy)
+	packages=$$(go list ./... | grep -Ev '/scenarios/runner$$|/clusters/(meshes/(consul|envoy|istio)|platform/kubernetes)$$') && $(ENVOY) go test -p 1 -run '^$$' -bench . -benchmem $$packages ./clusters/meshes/$(or $(MESH),envoy)
+	$(ENVOY) go test -timeout 30m -run '^$$' -bench . -benchtime $(BENCHTIME) ./scenarios/runner -args -mesh $(or $(MESH),envoy)
 endif
 
 fuzz: ## fuzz whatever reads foreign input, FUZZTIME each

@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/meshbreach/meshbreach/attacker"
-	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/signals"
 )
 
 // afterwards judges a try that was answered with success and had its effect
@@ -14,7 +14,7 @@ import (
 // to name the try by its nonce, and to be of a time after the try began. What it
 // says nothing of was neither done nor refused as far as anybody knows.
 func afterwards(r Record, e evidence, o attacker.Observation) Finding {
-	var refusals []clusters.Signal
+	var refusals []signals.Signal
 	for _, s := range e.named[o.Nonce] {
 		if o.Nonce != "" && s.Refused && s.Workload == r.Expect.By && !s.At.Before(o.Start.Add(-skew)) {
 			refusals = append(refusals, s)
@@ -24,7 +24,7 @@ func afterwards(r Record, e evidence, o attacker.Observation) Finding {
 		return inconclusive("taken (%s), and %s is not known to have refused what came of it", replyText(o.Reply), r.Expect.By)
 	}
 	// Where one of several was for another reason, that is what stopped it.
-	i := slices.IndexFunc(refusals, func(s clusters.Signal) bool { return !matches(r, s) })
+	i := slices.IndexFunc(refusals, func(s signals.Signal) bool { return !matches(r, s) })
 	s := refusals[max(i, 0)]
 	f := Finding{Verdict: Blocked, By: s.Workload, Layer: s.Layer, Reason: s.Reason, Proof: "proxy-log",
 		Why: fmt.Sprintf("refused by %s: %s %s; the attacker saw %s before that", s.Workload, s.Layer, s.Reason, replyText(o.Reply))}

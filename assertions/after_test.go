@@ -5,7 +5,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/assertions"
 	"github.com/meshbreach/meshbreach/attacker"
-	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/signals"
 )
 
 // fetched is the record of a thief who was answered with success, and on whose
@@ -14,10 +14,10 @@ func fetched() assertions.Record {
 	r := hold()
 	r.Scenario, r.Attempt = "control-plane/jwks-ssrf", "service"
 	const reason = "IP is in blocked CIDR range"
-	r.Expect = assertions.Expectation{Verdict: assertions.Blocked, By: clusters.AuthorityName, Layer: "tcp", Reason: reason, After: true}
+	r.Expect = assertions.Expectation{Verdict: assertions.Blocked, By: signals.FromAuthority, Layer: "tcp", Reason: reason, After: true}
 	r.Tries = call(assertions.RoleAttempt, "thief", served("a1", 20))
 	r.Tries.Observations[0].Reply.Status = 201
-	r.Signals = []clusters.Signal{{At: ms(26), Seen: ms(28), Workload: clusters.AuthorityName, Inbound: true, Layer: "tcp", Nonce: "a1", Refused: true, Reason: reason}}
+	r.Signals = []signals.Signal{{At: ms(26), Seen: ms(28), Workload: signals.FromAuthority, Inbound: true, Layer: "tcp", Nonce: "a1", Refused: true, Reason: reason}}
 	return r
 }
 
@@ -28,7 +28,7 @@ func afterwards() []trial {
 	misblocked := func(name, why string, but func(*assertions.Record)) trial {
 		return trial{name, fetched, but, assertions.Misblocked, assertions.Fail, why}
 	}
-	says := func(change func(*clusters.Signal)) func(*assertions.Record) {
+	says := func(change func(*signals.Signal)) func(*assertions.Record) {
 		return func(r *assertions.Record) { change(&r.Signals[0]) }
 	}
 	const silent = "authority is not known to have refused"
@@ -42,19 +42,19 @@ func afterwards() []trial {
 			r.Receipts = append(r.Receipts, x)
 		}),
 		unjudged("an authority that says nothing", silent, func(r *assertions.Record) { r.Signals = nil }),
-		unjudged("its word about another's", silent, says(func(s *clusters.Signal) { s.Nonce = "x1" })),
-		unjudged("its word without a nonce from the same address", silent, says(func(s *clusters.Signal) { s.Nonce, s.Source = "", thiefAt })),
-		unjudged("its word of an earlier time", silent, says(func(s *clusters.Signal) { s.At = ms(-5000) })),
-		unjudged("its word that it could not", silent, says(func(s *clusters.Signal) { s.Refused, s.Reason = false, "connection refused" })),
-		unjudged("the word of a proxy", silent, says(func(s *clusters.Signal) { s.Workload = "bank" })),
+		unjudged("its word about another's", silent, says(func(s *signals.Signal) { s.Nonce = "x1" })),
+		unjudged("its word without a nonce from the same address", silent, says(func(s *signals.Signal) { s.Nonce, s.Source = "", thiefAt })),
+		unjudged("its word of an earlier time", silent, says(func(s *signals.Signal) { s.At = ms(-5000) })),
+		unjudged("its word that it could not", silent, says(func(s *signals.Signal) { s.Refused, s.Reason = false, "connection refused" })),
+		unjudged("the word of a proxy", silent, says(func(s *signals.Signal) { s.Workload = "bank" })),
 		unjudged("its word where a refusal has to be seen", "nobody refused: status 201", func(r *assertions.Record) { r.Expect.After = false }),
 		unjudged("its word where the attacker saw nothing", "nobody refused: no reply", func(r *assertions.Record) { r.Tries.Observations[0].Reply = nil }),
 		unjudged("the second of two tries in silence", silent, func(r *assertions.Record) {
 			r.Tries.Observations = append(r.Tries.Observations, served("a2", 24))
 		}),
 		unjudged("a twin that was not fetched", "no receipt", func(r *assertions.Record) { r.Receipts = append(r.Receipts[:1:1], r.Receipts[2:]...) }),
-		misblocked("another reason", "refused by authority: tcp no", says(func(s *clusters.Signal) { s.Reason = "no" })),
-		misblocked("another layer", "expected blocked by authority", says(func(s *clusters.Signal) { s.Layer = "http" })),
+		misblocked("another reason", "refused by authority: tcp no", says(func(s *signals.Signal) { s.Reason = "no" })),
+		misblocked("another layer", "expected blocked by authority", says(func(s *signals.Signal) { s.Layer = "http" })),
 		misblocked("one of two words with another reason", "refused by authority: tcp no", func(r *assertions.Record) {
 			s := r.Signals[0]
 			s.Reason = "no"
@@ -62,7 +62,7 @@ func afterwards() []trial {
 		}),
 		misblocked("a refusal by the platform before it came to that", "refused by platform", func(r *assertions.Record) {
 			r.Tries.Observations[0] = refused("a1", 20, attacker.LayerHTTP, 403, "forbidden")
-			r.Signals[0].Workload, r.Signals[0].Layer = clusters.PlatformName, "http"
+			r.Signals[0].Workload, r.Signals[0].Layer = signals.FromPlatform, "http"
 		}),
 	}
 }

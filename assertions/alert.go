@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/meshbreach/meshbreach/attacker"
-	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/detectors"
 )
 
 // alert returns the text of the alert that the scenario names, if it was
@@ -51,9 +51,9 @@ func alert(r Record, c Call) string {
 
 // ofState: an alert that names neither a request nor a caller is about the
 // state of the mesh, and may be older than the attempt.
-func ofState(a clusters.Alert) bool { return a.Nonce == "" && !a.Source.IsValid() }
+func ofState(a detectors.Alert) bool { return a.Nonce == "" && !a.Source.IsValid() }
 
-func orKind(a clusters.Alert) string {
+func orKind(a detectors.Alert) string {
 	if a.Text == "" {
 		return a.Kind
 	}
@@ -63,7 +63,7 @@ func orKind(a clusters.Alert) string {
 // raises says whether a request raised an alert: by nonce or by address and
 // port. A proxy in between has a port of its own, so the address alone is
 // enough where it is not one of the others'.
-func raises(o attacker.Observation, a clusters.Alert, others map[netip.Addr]bool) bool {
+func raises(o attacker.Observation, a detectors.Alert, others map[netip.Addr]bool) bool {
 	if a.Nonce != "" {
 		return a.Nonce == o.Nonce
 	}
@@ -73,7 +73,7 @@ func raises(o attacker.Observation, a clusters.Alert, others map[netip.Addr]bool
 
 // foreign says whether an alert is about a connection that another call is
 // known to have made, from the same place.
-func foreign(o attacker.Observation, a clusters.Alert, ends map[netip.AddrPort]bool) bool {
+func foreign(o attacker.Observation, a detectors.Alert, ends map[netip.AddrPort]bool) bool {
 	source := plain(a.Source)
 	own := source == plain(o.Local) || slices.ContainsFunc(o.Errands, func(e netip.AddrPort) bool { return plain(e) == source })
 	return a.Nonce == "" && ends[source] && !own

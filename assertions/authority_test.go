@@ -6,7 +6,8 @@ import (
 
 	"github.com/meshbreach/meshbreach/assertions"
 	"github.com/meshbreach/meshbreach/attacker"
-	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/detectors"
+	"github.com/meshbreach/meshbreach/clusters/signals"
 )
 
 // errandAt is the thief's end of its connection to the authority.
@@ -17,9 +18,9 @@ const unproven = "the token has been invalidated"
 // asked is the record of a leaf that the authority did not give.
 func asked() assertions.Record {
 	r := hold()
-	r.Expect = assertions.Expectation{Verdict: assertions.Blocked, By: "authority", Layer: clusters.LayerCA, Reason: unproven, Code: 16}
+	r.Expect = assertions.Expectation{Verdict: assertions.Blocked, By: "authority", Layer: signals.LayerCA, Reason: unproven, Code: 16}
 	r.Tries.Observations[0].Refusal = &attacker.Refusal{Layer: attacker.LayerCA, Code: 16, Text: "request authenticate failure"}
-	r.Signals = []clusters.Signal{{At: ms(21), Workload: clusters.AuthorityName, Inbound: true, Layer: clusters.LayerCA, Source: thiefAt, Refused: true, Reason: unproven}}
+	r.Signals = []signals.Signal{{At: ms(21), Workload: signals.FromAuthority, Inbound: true, Layer: signals.LayerCA, Source: thiefAt, Refused: true, Reason: unproven}}
 	return r
 }
 
@@ -43,8 +44,8 @@ func TestAnAuthorityIsASideThatRefuses(t *testing.T) {
 			o := &r.Tries.Observations[0]
 			o.Refusal = &attacker.Refusal{Layer: attacker.LayerHTTP, Code: 403, Text: "RBAC: access denied"}
 			o.Errands = []netip.AddrPort{errandAt}
-			r.Signals = []clusters.Signal{
-				{At: ms(20), Workload: clusters.AuthorityName, Inbound: true, Layer: clusters.LayerCA, Source: errandAt, Identity: []string{"spiffe://x/thief"}},
+			r.Signals = []signals.Signal{
+				{At: ms(20), Workload: signals.FromAuthority, Inbound: true, Layer: signals.LayerCA, Source: errandAt, Identity: []string{"spiffe://x/thief"}},
 				denial("a1", 21),
 			}
 		}, assertions.Blocked},
@@ -74,15 +75,15 @@ func TestARefusalIsFoundByAnErrand(t *testing.T) {
 func TestTheTwinsCertificateDetectsNoTheft(t *testing.T) {
 	r := asked()
 	twinAt := netip.MustParseAddrPort("10.0.0.12:40002")
-	r.Expect = assertions.Expectation{Verdict: assertions.Breached, Gap: true, Alert: clusters.AlertForeignIssue}
+	r.Expect = assertions.Expectation{Verdict: assertions.Breached, Gap: true, Alert: detectors.AlertForeignIssue}
 	r.Tries = call(assertions.RoleAttempt, "thief", served("a1", 20))
 	r.Tries.Observations[0].Errands = []netip.AddrPort{errandAt}
 	r.Before[1].Observations[0].Errands = []netip.AddrPort{twinAt}
 	r.Receipts = append(r.Receipts, receipt("a1", 5, 21))
-	of := func(at netip.AddrPort, n int) clusters.Alert {
-		return clusters.Alert{At: ms(n), Kind: clusters.AlertForeignIssue, Source: at, Text: "issued to " + at.String()}
+	of := func(at netip.AddrPort, n int) detectors.Alert {
+		return detectors.Alert{At: ms(n), Kind: detectors.AlertForeignIssue, Source: at, Text: "issued to " + at.String()}
 	}
-	r.Alerts = []clusters.Alert{of(twinAt, 11)}
+	r.Alerts = []detectors.Alert{of(twinAt, 11)}
 	if f := assertions.Judge(r); f.Outcome != assertions.GapUndetected {
 		t.Errorf("%s by the alert of the twin: %s", f.Outcome, f.Why)
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/assertions"
 	"github.com/meshbreach/meshbreach/attacker"
-	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/signals"
 )
 
 func TestASignalJoinsByAddressOnlyWhereNoNonceTravelledAndOnlyInItsTime(t *testing.T) {
@@ -20,10 +20,10 @@ func joins() []trial {
 		r := hold()
 		r.Expect = assertions.Expectation{Verdict: assertions.Blocked, By: "target", Layer: "tls", Reason: "certificate_expired"}
 		r.Tries.Observations[0] = refused("a1", 5000, attacker.LayerTLS, 45, "certificate_expired")
-		r.Signals = []clusters.Signal{{At: ms(5001), Seen: ms(5010), Workload: "bank", Inbound: true, Layer: "tls", Source: thiefAt, Refused: true, Reason: "certificate_expired"}}
+		r.Signals = []signals.Signal{{At: ms(5001), Seen: ms(5010), Workload: "bank", Inbound: true, Layer: "tls", Source: thiefAt, Refused: true, Reason: "certificate_expired"}}
 		return r
 	}
-	signal := func(change func(*clusters.Signal)) func(*assertions.Record) {
+	signal := func(change func(*signals.Signal)) func(*assertions.Record) {
 		return func(r *assertions.Record) { change(&r.Signals[0]) }
 	}
 	proxy := netip.MustParseAddrPort("10.0.0.12:52000")
@@ -35,17 +35,17 @@ func joins() []trial {
 	}
 	return []trial{
 		blocked("address and port", nil),
-		blocked("an IPv4 address in its IPv6 form", signal(func(s *clusters.Signal) {
+		blocked("an IPv4 address in its IPv6 form", signal(func(s *signals.Signal) {
 			s.Source = netip.AddrPortFrom(netip.MustParseAddr("::ffff:10.0.0.12"), thiefAt.Port())
 		})),
-		blocked("a clock that is behind a little", signal(func(s *clusters.Signal) { s.At = ms(4200) })),
+		blocked("a clock that is behind a little", signal(func(s *signals.Signal) { s.At = ms(4200) })),
 		blocked("the address that the thief's own proxy went on from", func(r *assertions.Record) {
 			r.Signals[0].Source = proxy
-			r.Signals = append(r.Signals, clusters.Signal{At: ms(5000), Workload: "thief", Layer: "tcp", Source: thiefAt, Onward: proxy})
+			r.Signals = append(r.Signals, signals.Signal{At: ms(5000), Workload: "thief", Layer: "tcp", Source: thiefAt, Onward: proxy})
 		}),
 		blocked("the address that the thief's own proxy went on from, told by nonce", func(r *assertions.Record) {
 			r.Signals[0].Source = proxy
-			r.Signals = append(r.Signals, clusters.Signal{At: ms(5000), Workload: "thief", Layer: "http", Nonce: "a1", Source: thiefAt, Onward: proxy})
+			r.Signals = append(r.Signals, signals.Signal{At: ms(5000), Workload: "thief", Layer: "http", Nonce: "a1", Source: thiefAt, Onward: proxy})
 		}),
 		blocked("a kept connection that was opened long before", func(r *assertions.Record) {
 			first := kept(refused("a0", 1000, attacker.LayerTLS, 45, ""))
@@ -53,21 +53,21 @@ func joins() []trial {
 			r.Signals[0].At = ms(1001)
 		}),
 
-		alone("another port of the same address", signal(func(s *clusters.Signal) { s.Source = netip.AddrPortFrom(thiefAt.Addr(), 40001) })),
-		alone("the same port of another address", signal(func(s *clusters.Signal) { s.Source = netip.AddrPortFrom(webAt.Addr(), thiefAt.Port()) })),
-		alone("an old signal of the same port", signal(func(s *clusters.Signal) { s.At = ms(3900) })),
-		alone("a later signal of the same port", signal(func(s *clusters.Signal) { s.At = ms(6100) })),
-		alone("a signal of another's request on the same port", signal(func(s *clusters.Signal) { s.Nonce = "x1" })),
+		alone("another port of the same address", signal(func(s *signals.Signal) { s.Source = netip.AddrPortFrom(thiefAt.Addr(), 40001) })),
+		alone("the same port of another address", signal(func(s *signals.Signal) { s.Source = netip.AddrPortFrom(webAt.Addr(), thiefAt.Port()) })),
+		alone("an old signal of the same port", signal(func(s *signals.Signal) { s.At = ms(3900) })),
+		alone("a later signal of the same port", signal(func(s *signals.Signal) { s.At = ms(6100) })),
+		alone("a signal of another's request on the same port", signal(func(s *signals.Signal) { s.Nonce = "x1" })),
 		alone("no addresses at all", func(r *assertions.Record) {
 			r.Tries.Observations[0].Local, r.Signals[0].Source = netip.AddrPort{}, netip.AddrPort{}
 		}),
 		alone("the address that another's proxy went on from", func(r *assertions.Record) {
 			r.Signals[0].Source = proxy
-			r.Signals = append(r.Signals, clusters.Signal{At: ms(5000), Workload: "web", Layer: "tcp", Source: webAt, Onward: proxy})
+			r.Signals = append(r.Signals, signals.Signal{At: ms(5000), Workload: "web", Layer: "tcp", Source: webAt, Onward: proxy})
 		}),
 		alone("the address that another's inbound proxy went on from", func(r *assertions.Record) {
 			r.Signals[0].Source = proxy
-			r.Signals = append(r.Signals, clusters.Signal{At: ms(5000), Workload: "gateway", Inbound: true, Layer: "tcp", Source: thiefAt, Onward: proxy})
+			r.Signals = append(r.Signals, signals.Signal{At: ms(5000), Workload: "gateway", Inbound: true, Layer: "tcp", Source: thiefAt, Onward: proxy})
 		}),
 		alone("a kept connection of another name", func(r *assertions.Record) {
 			first := kept(refused("a0", 1000, attacker.LayerTLS, 45, ""))
@@ -152,7 +152,7 @@ func changes() []trial {
 			r.Tries.Observations = append(r.Tries.Observations[:2:2], kept(refused("w1", 5050, attacker.LayerTCP, 0, "closed")))
 			s := denial("", 60)
 			s.Layer, s.Status, s.Source, s.Seen = "tcp", 0, thiefAt, ms(5060)
-			r.Signals = []clusters.Signal{s}
+			r.Signals = []signals.Signal{s}
 		}, assertions.Blocked, assertions.Pass, "refused by bank: tcp"},
 		unjudged("no more than the end of the kept connection", "tcp closed, and no proxy reported", func(r *assertions.Record) {
 			r.Tries.Observations = append(r.Tries.Observations[:2:2], kept(refused("w1", 150, attacker.LayerTCP, 0, "closed")))

@@ -7,15 +7,15 @@ import (
 	"time"
 
 	"github.com/meshbreach/meshbreach/attacker"
-	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/signals"
 )
 
 // evidence is a record by what joins its parts: a record may hold a thousand
 // tries, and each has to find its own.
 type evidence struct {
 	receipts map[string][]attacker.Receipt // by nonce; late ones last
-	named    map[string][]clusters.Signal  // by nonce
-	unnamed  map[netip.AddrPort][]clusters.Signal
+	named    map[string][]signals.Signal   // by nonce
+	unnamed  map[netip.AddrPort][]signals.Signal
 	opened   map[connection]time.Time // first use of a kept connection
 }
 
@@ -30,8 +30,8 @@ const skew = time.Second
 
 func gather(r Record) evidence {
 	e := evidence{
-		receipts: map[string][]attacker.Receipt{}, named: map[string][]clusters.Signal{},
-		unnamed: map[netip.AddrPort][]clusters.Signal{}, opened: map[connection]time.Time{},
+		receipts: map[string][]attacker.Receipt{}, named: map[string][]signals.Signal{},
+		unnamed: map[netip.AddrPort][]signals.Signal{}, opened: map[connection]time.Time{},
 	}
 	for _, c := range slices.Concat(r.Receipts, r.Late) {
 		// What carries no nonce joins nothing.
@@ -66,8 +66,8 @@ func plain(a netip.AddrPort) netip.AddrPort {
 // signals are those of one try: by nonce, or by address and port where no
 // nonce could travel. Where the attacker's own proxy passed the connection on,
 // the next hop saw the address that this proxy did it from.
-func (e evidence) signals(o attacker.Observation) []clusters.Signal {
-	var out []clusters.Signal
+func (e evidence) signals(o attacker.Observation) []signals.Signal {
+	var out []signals.Signal
 	if o.Nonce != "" {
 		out = append(out, e.named[o.Nonce]...)
 	}
@@ -83,7 +83,7 @@ func (e evidence) signals(o attacker.Observation) []clusters.Signal {
 		began = first
 	}
 	// Ports are used again: what is much older or younger was another's.
-	mine := func(s clusters.Signal) bool {
+	mine := func(s signals.Signal) bool {
 		return !s.At.Before(began.Add(-skew)) && !s.At.After(o.End.Add(skew))
 	}
 	for _, end := range append([]netip.AddrPort{o.Local}, o.Errands...) {
@@ -107,7 +107,7 @@ func (e evidence) signals(o attacker.Observation) []clusters.Signal {
 }
 
 // from are the signals without a nonce of a caller's address.
-func (e evidence) from(source netip.AddrPort) []clusters.Signal {
+func (e evidence) from(source netip.AddrPort) []signals.Signal {
 	if !source.IsValid() {
 		return nil
 	}

@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/meshbreach/meshbreach/attacker"
-	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/signals"
 )
 
 // held judges a record without a breach, whose control and twin were served:
@@ -76,7 +76,7 @@ func changed(r Record, e evidence) ([]attacker.Observation, *Finding) {
 // would be refused on the next one.
 func (e evidence) ended(o attacker.Observation) bool {
 	return o.Refusal.Layer == attacker.LayerTCP && connection{name: o.Connection}.kept() &&
-		!slices.ContainsFunc(e.signals(o), func(s clusters.Signal) bool { return s.Refused })
+		!slices.ContainsFunc(e.signals(o), func(s signals.Signal) bool { return s.Refused })
 }
 
 func unrefused(r Record, o attacker.Observation) Finding {
@@ -99,11 +99,11 @@ func one(r Record, e evidence, o attacker.Observation) Finding {
 		return unrefused(r, o)
 	}
 	seen := e.signals(o)
-	i := slices.IndexFunc(seen, func(s clusters.Signal) bool { return matches(r, s) })
+	i := slices.IndexFunc(seen, func(s signals.Signal) bool { return matches(r, s) })
 	if i >= 0 {
 		return named(r, e, o, seen[i])
 	}
-	i = slices.IndexFunc(seen, func(s clusters.Signal) bool { return s.Refused })
+	i = slices.IndexFunc(seen, func(s signals.Signal) bool { return s.Refused })
 	if i >= 0 {
 		s := seen[i]
 		return Finding{Verdict: Misblocked, By: s.Workload, Layer: s.Layer, Reason: s.Reason, Proof: "proxy-log",
@@ -116,7 +116,7 @@ func one(r Record, e evidence, o attacker.Observation) Finding {
 		Why: fmt.Sprintf("the attacker saw %s, and no proxy reported a refusal", refusalText(*o.Refusal))}
 	// The friend is served meanwhile, so an answer of any kind is about this
 	// try. Where the named proxy says nothing of it, its word may be lost.
-	spoke := slices.ContainsFunc(seen, func(s clusters.Signal) bool { return bySide(r, s) })
+	spoke := slices.ContainsFunc(seen, func(s signals.Signal) bool { return bySide(r, s) })
 	if answered(*o.Refusal) && spoke {
 		f.Verdict, f.Proof = Misblocked, "reply"
 		f.Why = fmt.Sprintf("refused (%s), but no proxy says that it did; expected %s", refusalText(*o.Refusal), r.Expect)
@@ -125,7 +125,7 @@ func one(r Record, e evidence, o attacker.Observation) Finding {
 }
 
 // named judges a try that was refused as the scenario names it.
-func named(r Record, e evidence, o attacker.Observation, s clusters.Signal) Finding {
+func named(r Record, e evidence, o attacker.Observation, s signals.Signal) Finding {
 	f := Finding{Verdict: Blocked, By: s.Workload, Layer: s.Layer, Reason: s.Reason, Proof: "proxy-log",
 		Why: fmt.Sprintf("refused by %s: %s %s; the attacker saw %s", s.Workload, s.Layer, s.Reason, refusalText(*o.Refusal))}
 	if f = yetArrived(r, e, o, f); f.Verdict != Blocked {
@@ -157,18 +157,18 @@ func answered(f attacker.Refusal) bool {
 }
 
 // matches says whether a signal is the refusal that the scenario names.
-func matches(r Record, s clusters.Signal) bool {
+func matches(r Record, s signals.Signal) bool {
 	return bySide(r, s) && s.Refused && s.Layer == r.Expect.Layer && s.Reason == r.Expect.Reason
 }
 
 // bySide says whether a signal is of the proxy that the scenario names.
-func bySide(r Record, s clusters.Signal) bool {
+func bySide(r Record, s signals.Signal) bool {
 	switch r.Expect.By {
 	case "target":
 		return s.Inbound && s.Workload == r.Target
 	case "source":
 		return !s.Inbound && s.Workload == r.Tries.From
-	case clusters.AuthorityName, clusters.PlatformName:
+	case signals.FromAuthority, signals.FromPlatform:
 		return s.Workload == r.Expect.By
 	}
 	return false // nobody was named

@@ -5,7 +5,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/assertions"
 	"github.com/meshbreach/meshbreach/attacker"
-	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/signals"
 )
 
 func TestAReceiptThatMeetsThePredicateIsABreach(t *testing.T) { check(t, breaches()) }
@@ -151,10 +151,10 @@ func refusals() []trial {
 	unjudged := func(name, why string, but func(*assertions.Record)) trial {
 		return trial{name, hold, but, assertions.Inconclusive, assertions.Unjudged, why}
 	}
-	says := func(change func(*clusters.Signal)) func(*assertions.Record) {
+	says := func(change func(*signals.Signal)) func(*assertions.Record) {
 		return func(r *assertions.Record) { change(&r.Signals[0]) }
 	}
-	sees := func(layer attacker.Layer, code int, text string, signals ...clusters.Signal) func(*assertions.Record) {
+	sees := func(layer attacker.Layer, code int, text string, signals ...signals.Signal) func(*assertions.Record) {
 		return func(r *assertions.Record) {
 			r.Tries.Observations[0] = refused("a1", 20, layer, code, text)
 			r.Signals = signals
@@ -175,10 +175,10 @@ func refusals() []trial {
 			r.Signals[0].Workload, r.Signals[0].Inbound = "thief", false
 		}, assertions.Blocked, assertions.Pass, "refused by thief"},
 
-		misblocked("another reason", "jwt_authn", says(func(s *clusters.Signal) { s.Reason = "jwt_authn_access_denied{Jwt_is_expired}" })),
-		misblocked("another layer", "refused by bank: tls", says(func(s *clusters.Signal) { s.Layer = "tls" })),
-		misblocked("the thief's own proxy", "refused by thief", says(func(s *clusters.Signal) { s.Workload, s.Inbound = "thief", false })),
-		misblocked("the bank's proxy on its way out", "refused by bank", says(func(s *clusters.Signal) { s.Inbound = false })),
+		misblocked("another reason", "jwt_authn", says(func(s *signals.Signal) { s.Reason = "jwt_authn_access_denied{Jwt_is_expired}" })),
+		misblocked("another layer", "refused by bank: tls", says(func(s *signals.Signal) { s.Layer = "tls" })),
+		misblocked("the thief's own proxy", "refused by thief", says(func(s *signals.Signal) { s.Workload, s.Inbound = "thief", false })),
+		misblocked("the bank's proxy on its way out", "refused by bank", says(func(s *signals.Signal) { s.Inbound = false })),
 		misblocked("the thief's proxy on the way in, where its way out is named", "refused by thief", func(r *assertions.Record) {
 			r.Expect.By = "source"
 			r.Signals[0].Workload = "thief"
@@ -187,7 +187,7 @@ func refusals() []trial {
 		misblocked("nobody named", "expected blocked by", func(r *assertions.Record) { r.Expect.By = "" }),
 		misblocked("no route, which no proxy calls a refusal", "http 404", sees(attacker.LayerHTTP, 404, "", passed)),
 		misblocked("no upstream, which no proxy calls a refusal", "http 503", sees(attacker.LayerHTTP, 503, "", passed)),
-		misblocked("the named words without a refusal", "no proxy says that it did", says(func(s *clusters.Signal) { s.Refused = false })),
+		misblocked("the named words without a refusal", "no proxy says that it did", says(func(s *signals.Signal) { s.Refused = false })),
 		misblocked("the first of two tries for another reason", "refused by bank: http jwt", func(r *assertions.Record) {
 			r.Tries.Observations = append(r.Tries.Observations, refused("a2", 24, attacker.LayerHTTP, 403, ""))
 			r.Signals = append(r.Signals, denial("a2", 25))
@@ -205,7 +205,7 @@ func refusals() []trial {
 		unjudged("silence of a request that a proxy let pass", "drop timeout", sees(attacker.LayerDrop, 0, "timeout", passed)),
 		unjudged("a status without a word of any proxy", "http 403", sees(attacker.LayerHTTP, 403, "")),
 		unjudged("a status of which only the thief's own proxy speaks", "http 403", func(r *assertions.Record) {
-			r.Signals = []clusters.Signal{passed}
+			r.Signals = []signals.Signal{passed}
 			r.Signals[0].Workload, r.Signals[0].Inbound = "thief", false
 		}),
 		unjudged("no socket", "socket too many open files", sees(attacker.LayerSocket, 0, "too many open files")),
@@ -214,7 +214,7 @@ func refusals() []trial {
 		unjudged("the second of two tries in silence", "drop timeout", func(r *assertions.Record) {
 			r.Tries.Observations = append(r.Tries.Observations, refused("a2", 24, attacker.LayerDrop, 0, "timeout"))
 		}),
-		unjudged("a refusal of another's request", "no proxy reported", says(func(s *clusters.Signal) { s.Nonce = "x1" })),
+		unjudged("a refusal of another's request", "no proxy reported", says(func(s *signals.Signal) { s.Nonce = "x1" })),
 		unjudged("nothing tried", "nothing was tried", func(r *assertions.Record) { r.Tries.Observations = nil }),
 		unjudged("an attempt that could not be made", "could not try: session lost", func(r *assertions.Record) { r.Tries.Error = "session lost" }),
 		unjudged("a fault", "out of time", func(r *assertions.Record) { r.Fault = "out of time" }),

@@ -9,7 +9,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/assertions"
 	"github.com/meshbreach/meshbreach/attacker"
-	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/signals"
 )
 
 // A match is a value, a matcher, and which of three outcomes it has.
@@ -141,21 +141,21 @@ func TestALosslessPulseCanBeAsserted(t *testing.T) {
 }
 
 func TestASignalCanBeAsserted(t *testing.T) {
-	all := []clusters.Signal{denial("n1", 0), {Workload: "thief", Layer: "http", Nonce: "n1", Method: "POST", Path: "/v1/charge", Status: 403, Serial: "7f"}}
+	all := []signals.Signal{denial("n1", 0), {Workload: "thief", Layer: "http", Nonce: "n1", Method: "POST", Path: "/v1/charge", Status: 403, Serial: "7f"}}
 	const are = "but there are\n  bank inbound http 403 refused " + denied + " nonce n1\n  thief http POST /v1/charge 403 serial 7f nonce n1"
 	matches(t, []match{
-		{name: "a refusal", matcher: assertions.HaveSignal(clusters.Signal{Workload: "bank", Refused: true, Reason: denied}), actual: all, want: true,
+		{name: "a refusal", matcher: assertions.HaveSignal(signals.Signal{Workload: "bank", Refused: true, Reason: denied}), actual: all, want: true,
 			failure: "expected no signal: bank refused " + denied + ", " + are},
 		{name: "every field", matcher: assertions.HaveSignal(all[1]), actual: &all, want: true,
 			failure: "expected no signal: thief http POST /v1/charge 403 serial 7f nonce n1, " + are},
-		{name: "a refusal by another", matcher: assertions.HaveSignal(clusters.Signal{Workload: "thief", Refused: true}), actual: all,
+		{name: "a refusal by another", matcher: assertions.HaveSignal(signals.Signal{Workload: "thief", Refused: true}), actual: all,
 			failure: "expected a signal: thief refused, " + are},
-		{name: "another reason", matcher: assertions.HaveSignal(clusters.Signal{Reason: "certificate_expired"}), actual: all,
+		{name: "another reason", matcher: assertions.HaveSignal(signals.Signal{Reason: "certificate_expired"}), actual: all,
 			failure: "expected a signal: certificate_expired, " + are},
-		{name: "another status", matcher: assertions.HaveSignal(clusters.Signal{Status: 401, Inbound: true}), actual: all,
+		{name: "another status", matcher: assertions.HaveSignal(signals.Signal{Status: 401, Inbound: true}), actual: all,
 			failure: "expected a signal: inbound 401, " + are},
-		{name: "no signal", matcher: assertions.HaveSignal(clusters.Signal{Workload: "bank"}), actual: []clusters.Signal{}, err: "no signal at all"},
-		{name: "something else", matcher: assertions.HaveSignal(clusters.Signal{}), actual: all[0], err: "HaveSignal takes a []clusters.Signal"},
+		{name: "no signal", matcher: assertions.HaveSignal(signals.Signal{Workload: "bank"}), actual: []signals.Signal{}, err: "no signal at all"},
+		{name: "something else", matcher: assertions.HaveSignal(signals.Signal{}), actual: all[0], err: "HaveSignal takes a []clusters.Signal"},
 	})
 }
 

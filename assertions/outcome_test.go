@@ -8,7 +8,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/assertions"
 	"github.com/meshbreach/meshbreach/attacker"
-	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/detectors"
 )
 
 func TestAGapHasToBeDetectedAndOnlyForTheAttack(t *testing.T) { check(t, gaps()) }
@@ -18,31 +18,31 @@ func gaps() []trial {
 		return trial{name, theft, but, assertions.Breached, assertions.Gap, "detected: "}
 	}
 	undetected := func(name string, but func(*assertions.Record)) trial {
-		return trial{name, theft, but, assertions.Breached, assertions.GapUndetected, "no alert " + clusters.AlertForeignAddress}
+		return trial{name, theft, but, assertions.Breached, assertions.GapUndetected, "no alert " + detectors.AlertForeignAddress}
 	}
-	alert := func(change func(*clusters.Alert)) func(*assertions.Record) {
+	alert := func(change func(*detectors.Alert)) func(*assertions.Record) {
 		return func(r *assertions.Record) { change(&r.Alerts[0]) }
 	}
 	port := func(at netip.AddrPort, p uint16) netip.AddrPort { return netip.AddrPortFrom(at.Addr(), p) }
 	return []trial{
 		detected("an alert by nonce", nil),
-		detected("an alert by address and port", alert(func(a *clusters.Alert) { a.Nonce = "" })),
-		detected("an alert by address, from a proxy's own port", alert(func(a *clusters.Alert) { a.Nonce, a.Source = "", port(thiefAt, 1) })),
-		detected("an alert without words", alert(func(a *clusters.Alert) { a.Text = "" })),
-		detected("an alert about the state of the mesh, older than the attack", alert(func(a *clusters.Alert) { a.Nonce, a.Source, a.At = "", netip.AddrPort{}, ms(-9000) })),
+		detected("an alert by address and port", alert(func(a *detectors.Alert) { a.Nonce = "" })),
+		detected("an alert by address, from a proxy's own port", alert(func(a *detectors.Alert) { a.Nonce, a.Source = "", port(thiefAt, 1) })),
+		detected("an alert without words", alert(func(a *detectors.Alert) { a.Text = "" })),
+		detected("an alert about the state of the mesh, older than the attack", alert(func(a *detectors.Alert) { a.Nonce, a.Source, a.At = "", netip.AddrPort{}, ms(-9000) })),
 		detected("an alert in the time that is given", func(r *assertions.Record) {
 			r.Expect.Within = attacker.Duration(5 * time.Second)
 			r.Alerts[0].At = ms(4000)
 		}),
 		detected("an alert by the twin, which is as foreign", func(r *assertions.Record) {
-			r.Alerts = append(r.Alerts, clusters.Alert{At: ms(11), Kind: clusters.AlertForeignAddress, Nonce: "t1"})
+			r.Alerts = append(r.Alerts, detectors.Alert{At: ms(11), Kind: detectors.AlertForeignAddress, Nonce: "t1"})
 		}),
 		undetected("no alert", func(r *assertions.Record) { r.Alerts = nil }),
-		undetected("an alert of another kind", alert(func(a *clusters.Alert) { a.Kind = clusters.AlertUnselected })),
-		undetected("an alert too late", alert(func(a *clusters.Alert) { a.At = ms(2100) })),
-		undetected("an alert of long before", alert(func(a *clusters.Alert) { a.At = ms(-1500) })),
-		undetected("an alert about another's request", alert(func(a *clusters.Alert) { a.Nonce = "x1" })),
-		undetected("an alert about another address", alert(func(a *clusters.Alert) { a.Nonce, a.Source = "", netip.MustParseAddrPort("10.0.0.99:1") })),
+		undetected("an alert of another kind", alert(func(a *detectors.Alert) { a.Kind = detectors.AlertUnselected })),
+		undetected("an alert too late", alert(func(a *detectors.Alert) { a.At = ms(2100) })),
+		undetected("an alert of long before", alert(func(a *detectors.Alert) { a.At = ms(-1500) })),
+		undetected("an alert about another's request", alert(func(a *detectors.Alert) { a.Nonce = "x1" })),
+		undetected("an alert about another address", alert(func(a *detectors.Alert) { a.Nonce, a.Source = "", netip.MustParseAddrPort("10.0.0.99:1") })),
 		undetected("an alert about an address that the friend calls from too", func(r *assertions.Record) {
 			r.Alerts[0].Nonce, r.Alerts[0].Source = "", port(thiefAt, 1)
 			r.Before[0].Observations[0].Local = port(thiefAt, 2)
@@ -57,11 +57,11 @@ func gaps() []trial {
 			r.Tries.Observations = append(r.Tries.Observations, served("a2", 2999))
 		}, assertions.Breached, assertions.GapUndetected, "no alert"},
 
-		{"an alert for the control", theft, alert(func(a *clusters.Alert) { a.Nonce = "c1" }), assertions.Breached, assertions.Fail, "the honest control raised " + clusters.AlertForeignAddress},
+		{"an alert for the control", theft, alert(func(a *detectors.Alert) { a.Nonce = "c1" }), assertions.Breached, assertions.Fail, "the honest control raised " + detectors.AlertForeignAddress},
 		{"alerts for both", theft, func(r *assertions.Record) {
-			r.Alerts = append(r.Alerts, clusters.Alert{At: ms(31), Kind: clusters.AlertForeignAddress, Nonce: "c2"})
+			r.Alerts = append(r.Alerts, detectors.Alert{At: ms(31), Kind: detectors.AlertForeignAddress, Nonce: "c2"})
 		}, assertions.Breached, assertions.Fail, "the honest fence raised"},
-		{"an alert for the friend's address", theft, alert(func(a *clusters.Alert) { a.Nonce, a.Source = "", port(webAt, 1) }), assertions.Breached, assertions.Fail, "the honest control raised"},
+		{"an alert for the friend's address", theft, alert(func(a *detectors.Alert) { a.Nonce, a.Source = "", port(webAt, 1) }), assertions.Breached, assertions.Fail, "the honest control raised"},
 		{"an alert while no honest call was served", theft, func(r *assertions.Record) { r.Before, r.After = nil, nil }, assertions.Breached, assertions.Unjudged, "perhaps everybody raises it"},
 		{"a gap that no detector can see", theft, func(r *assertions.Record) {
 			r.Alerts, r.Expect.Alert, r.Expect.Silent, r.Expect.Because = nil, "", true, "it leaves no trace"

@@ -4,7 +4,8 @@ import (
 	"time"
 
 	"github.com/meshbreach/meshbreach/attacker"
-	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/detectors"
+	"github.com/meshbreach/meshbreach/clusters/signals"
 )
 
 // A Record is all that a verdict is judged from. Judging it again gives the
@@ -31,8 +32,8 @@ type Record struct {
 
 	Receipts []attacker.Receipt    `json:"receipts,omitempty"` // of every nonce above, wherever they lie
 	Late     []attacker.Receipt    `json:"late,omitempty"`     // found by the last sweep
-	Signals  []clusters.Signal     `json:"signals,omitempty"`
-	Alerts   []clusters.Alert      `json:"alerts,omitempty"`
+	Signals  []signals.Signal      `json:"signals,omitempty"`
+	Alerts   []detectors.Alert     `json:"alerts,omitempty"`
 	Change   *Change               `json:"change,omitempty"` // what was changed while the tries ran
 	Apply    *Change               `json:"apply,omitempty"`  // the policy that this attempt ran under
 	Pulse    *attacker.PulseResult `json:"pulse,omitempty"`  // honest load, where it is what is judged

@@ -9,7 +9,8 @@ import (
 
 	"github.com/meshbreach/meshbreach/assertions"
 	"github.com/meshbreach/meshbreach/attacker"
-	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/detectors"
+	"github.com/meshbreach/meshbreach/clusters/signals"
 )
 
 // ms is a moment: so many milliseconds after the record began.
@@ -56,8 +57,8 @@ func call(role, from string, os ...attacker.Observation) assertions.Call {
 }
 
 // denial is the signal of a try that the bank's proxy refused.
-func denial(nonce string, at int) clusters.Signal {
-	return clusters.Signal{At: ms(at), Seen: ms(at + 15), Workload: "bank", Inbound: true, Layer: "http", Nonce: nonce, Status: 403, Refused: true, Reason: denied}
+func denial(nonce string, at int) signals.Signal {
+	return signals.Signal{At: ms(at), Seen: ms(at + 15), Workload: "bank", Inbound: true, Layer: "http", Nonce: nonce, Status: 403, Refused: true, Reason: denied}
 }
 
 // hold is the record of an attempt that was blocked as expected. Every table
@@ -72,7 +73,7 @@ func hold() assertions.Record {
 		Tries:    call(assertions.RoleAttempt, "thief", refused("a1", 20, attacker.LayerHTTP, 403, "RBAC: access denied")),
 		After:    []assertions.Call{call(assertions.RoleFence, "web", served("c2", 30)), call(assertions.RoleTwin, "thief", served("t2", 40))},
 		Receipts: []attacker.Receipt{receipt("c1", 1, 1), receipt("t1", 2, 11), receipt("c2", 3, 31), receipt("t2", 4, 41)},
-		Signals:  []clusters.Signal{denial("a1", 21)},
+		Signals:  []signals.Signal{denial("a1", 21)},
 	}
 }
 
@@ -108,11 +109,11 @@ func kept(o attacker.Observation) attacker.Observation {
 func theft() assertions.Record {
 	r := hold()
 	r.Scenario, r.Attempt = "impersonation/svid-stolen-other-pod", "copied-leaf"
-	r.Expect = assertions.Expectation{Verdict: assertions.Breached, Gap: true, Alert: clusters.AlertForeignAddress}
+	r.Expect = assertions.Expectation{Verdict: assertions.Breached, Gap: true, Alert: detectors.AlertForeignAddress}
 	r.Tries.Observations[0] = served("a1", 20)
 	r.Receipts = append(r.Receipts, receipt("a1", 9, 21))
 	r.Signals = nil
-	r.Alerts = []clusters.Alert{{At: ms(21), Kind: clusters.AlertForeignAddress, Nonce: "a1", Source: thiefAt, Text: "web came from 10.0.0.12"}}
+	r.Alerts = []detectors.Alert{{At: ms(21), Kind: detectors.AlertForeignAddress, Nonce: "a1", Source: thiefAt, Text: "web came from 10.0.0.12"}}
 	return r
 }
 

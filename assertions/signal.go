@@ -6,7 +6,7 @@ import (
 
 	"github.com/onsi/gomega/types"
 
-	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/signals"
 )
 
 // HaveSignal matches a []clusters.Signal of which one is like want: Workload,
@@ -14,12 +14,12 @@ import (
 // compared, and those that are zero in want do not narrow. It is an error when
 // there is no signal at all: a mesh that says nothing proves neither that
 // something happened nor that it did not.
-func HaveSignal(want clusters.Signal) types.GomegaMatcher { return signalled{want} }
+func HaveSignal(want signals.Signal) types.GomegaMatcher { return signalled{want} }
 
-type signalled struct{ want clusters.Signal }
+type signalled struct{ want signals.Signal }
 
 func (m signalled) Match(actual any) (bool, error) {
-	all, err := value[[]clusters.Signal]("HaveSignal", actual)
+	all, err := value[[]signals.Signal]("HaveSignal", actual)
 	if err != nil {
 		return false, err
 	}
@@ -34,7 +34,7 @@ func (m signalled) Match(actual any) (bool, error) {
 	return false, nil
 }
 
-func like(want, s clusters.Signal) bool {
+func like(want, s signals.Signal) bool {
 	for _, f := range []struct{ want, got any }{
 		{want.Workload, s.Workload}, {want.Layer, s.Layer}, {want.Nonce, s.Nonce}, {want.Method, s.Method}, {want.Path, s.Path},
 		{want.Status, s.Status}, {want.Reason, s.Reason}, {want.Serial, s.Serial}, {want.Refused, s.Refused}, {want.Inbound, s.Inbound},
@@ -55,7 +55,7 @@ func (m signalled) NegatedFailureMessage(actual any) string {
 }
 
 func signalTexts(actual any) string {
-	all, err := value[[]clusters.Signal]("HaveSignal", actual)
+	all, err := value[[]signals.Signal]("HaveSignal", actual)
 	if err != nil {
 		return err.Error()
 	}
@@ -67,7 +67,7 @@ func signalTexts(actual any) string {
 }
 
 // signalText is a signal in the order in which a reader asks.
-func signalText(s clusters.Signal) string {
+func signalText(s signals.Signal) string {
 	var words []string
 	add := func(format string, v any) {
 		if v != "" && v != 0 {

@@ -5,7 +5,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/assertions"
 	"github.com/meshbreach/meshbreach/attacker"
-	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/signals"
 )
 
 // taken is the record of a pod of web's account that the platform took, where
@@ -15,7 +15,7 @@ func taken() assertions.Record {
 	r := hold()
 	r.Scenario, r.Attempt = "governance/shared-sa", "anothers-account"
 	r.Breach = assertions.Breach{Route: "/v1/charge", As: "web", Reply: &assertions.Told{Status: 201, Holds: "thief", What: "object", Unrun: true}}
-	r.Expect = assertions.Expectation{Verdict: assertions.Blocked, By: clusters.PlatformName, Layer: "http", Reason: reason, Code: 403}
+	r.Expect = assertions.Expectation{Verdict: assertions.Blocked, By: signals.FromPlatform, Layer: "http", Reason: reason, Code: 403}
 	r.Tries = call(assertions.RoleAttempt, "thief", served("a1", 20))
 	r.Tries.Observations[0].Reply = &attacker.Reply{Status: 201, Holds: []string{"thief/object"}}
 	r.Receipts = []attacker.Receipt{receipt("c1", 1, 1), receipt("c2", 3, 31)} // the twins ran nowhere either
@@ -45,7 +45,7 @@ func unlet() assertions.Record {
 	o := &r.Tries.Observations[0]
 	o.Reply, o.Refusal = nil, &attacker.Refusal{Layer: attacker.LayerHTTP, Code: 403, Text: "forbidden"}
 	r.Receipts = append(r.Receipts[:3:3], r.Receipts[4])
-	r.Signals = []clusters.Signal{{At: ms(21), Seen: ms(22), Workload: clusters.PlatformName, Inbound: true, Layer: "http", Nonce: "a1", Status: 403, Refused: true, Reason: r.Expect.Reason}}
+	r.Signals = []signals.Signal{{At: ms(21), Seen: ms(22), Workload: signals.FromPlatform, Inbound: true, Layer: "http", Nonce: "a1", Status: 403, Refused: true, Reason: r.Expect.Reason}}
 	return r
 }
 

@@ -6,7 +6,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/assertions"
 	"github.com/meshbreach/meshbreach/attacker"
-	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/signals"
 )
 
 var planeAt = netip.MustParseAddrPort("10.0.0.2:15014")
@@ -36,7 +36,7 @@ func untold() assertions.Record {
 	o := &r.Tries.Observations[0]
 	o.Reply, o.Refusal = nil, &attacker.Refusal{Layer: attacker.LayerHTTP, Code: 403}
 	o.Marks = []string{mark}
-	r.Signals = []clusters.Signal{{At: ms(21), Workload: clusters.AuthorityName, Inbound: true, Layer: "http", Nonce: mark, Refused: true, Reason: reason}}
+	r.Signals = []signals.Signal{{At: ms(21), Workload: signals.FromAuthority, Inbound: true, Layer: "http", Nonce: mark, Refused: true, Reason: reason}}
 	return r
 }
 
@@ -89,7 +89,7 @@ func replies() []trial {
 		}, assertions.Misblocked, assertions.Fail, "a proxy said"},
 		{"what a proxy reports goes before what the peer seems to say", unopened, func(r *assertions.Record) {
 			s := denial("a1", 21)
-			r.Signals = []clusters.Signal{s}
+			r.Signals = []signals.Signal{s}
 		}, assertions.Misblocked, assertions.Fail, "refused by bank"},
 	}
 }

@@ -25,18 +25,30 @@ type arrow struct {
 // arrows are looked through from the top; the first that fits counts.
 // .golangci.yml holds the same ones for editors.
 func arrows() []arrow {
+	plain := []string{"clusters", "clusters/policy", "clusters/identity", "clusters/signals", "clusters/detectors"}
+	mesh := append([]string{"clusters/meshes", "clusters/proxy", "clusters/programs", "clusters/platform/..."}, plain...)
 	return []arrow{
-		{from: "cmd/meshbreach", to: []string{"scenarios", "clusters/builtin", "reports"}, tests: []string{"clusters/..."}},
+		{from: "cmd/meshbreach", to: []string{"scenarios/...", "clusters/builtin", "reports"}, tests: []string{"clusters/..."}},
 		{from: "cmd/probe", to: []string{"attacker/..."}},
-		{from: "scenarios", to: []string{"assertions", "attacker/...", "clusters", "reports"}, tests: []string{"clusters/builtin", "clusters/programs"}},
-		{from: "assertions", to: []string{"attacker", "clusters"}},
+		{from: "scenarios", to: append([]string{"assertions", "attacker/...", "clusters/meshes"}, plain...), tests: []string{"clusters/builtin"}},
+		{from: "scenarios/explain", to: []string{"scenarios", "assertions", "attacker/...", "clusters", "clusters/policy", "clusters/identity", "clusters/meshes"}},
+		{from: "scenarios/runner", to: append([]string{"scenarios", "assertions", "attacker/...", "clusters/meshes", "reports"}, plain...), tests: []string{"scenarios/explain", "clusters/builtin", "clusters/programs"}},
+		{from: "assertions", to: []string{"attacker", "clusters", "clusters/signals", "clusters/detectors"}},
 		{from: "attacker/...", to: []string{"attacker/..."}},
 		{from: "reports"},
 		{from: "clusters"},
+		{from: "clusters/policy", to: []string{"clusters"}},
+		{from: "clusters/identity", to: []string{"clusters", "clusters/policy"}},
+		{from: "clusters/signals", to: []string{"clusters"}},
+		{from: "clusters/detectors", to: []string{"clusters", "clusters/policy", "clusters/signals"}},
 		{from: "clusters/builtin", to: []string{"clusters/..."}},
-		{from: "clusters/meshtest", to: []string{"clusters", "clusters/local", "clusters/programs", "attacker/..."}},
-		{from: "clusters/...", to: []string{"clusters", "clusters/authority", "clusters/programs", "clusters/evidence", "clusters/envoyadmin", "clusters/workers", "clusters/ranges", "clusters/kubeapi", "clusters/kubernetes", "clusters/admission"}, tests: []string{"clusters/...", "attacker/..."}},
-		{from: "hack/generate", to: []string{"scenarios", "reports", "clusters/admission"}},
+		{from: "clusters/meshes/meshtest", to: append([]string{"clusters/providers/local", "attacker/..."}, mesh...)},
+		{from: "clusters/meshes", to: plain},
+		{from: "clusters/meshes/...", to: mesh, tests: []string{"clusters/...", "attacker/..."}},
+		{from: "clusters/proxy", to: []string{"clusters", "clusters/signals"}, tests: []string{"clusters/..."}},
+		{from: "clusters/programs", to: []string{"clusters"}, tests: []string{"clusters/..."}},
+		{from: "clusters/...", to: append([]string{"clusters/programs", "clusters/platform/..."}, plain...), tests: []string{"clusters/...", "attacker/..."}},
+		{from: "hack/generate", to: []string{"scenarios/...", "reports", "clusters/platform/admission"}},
 		{from: "hack/airgap/...", to: []string{"clusters/programs", "hack/airgap/..."}},
 		{from: "hack/...", to: []string{"clusters/programs"}},
 	}
@@ -56,12 +68,12 @@ func fences() []fence {
 		{prefixes: []string{"github.com/tsenart/vegeta"}, inside: []string{"attacker/..."}},
 		{prefixes: []string{"github.com/spiffe/go-spiffe"}, inside: []string{"attacker/...", "clusters/..."}, tests: true},
 		{prefixes: []string{"github.com/onsi/gomega"}, inside: []string{"assertions", "attacker/attackertest"}, tests: true},
-		{prefixes: []string{"testing", "github.com/onsi/ginkgo"}, inside: []string{"attacker/attackertest", "clusters/meshtest"}, tests: true},
+		{prefixes: []string{"testing", "github.com/onsi/ginkgo"}, inside: []string{"attacker/attackertest", "clusters/meshes/meshtest"}, tests: true},
 	}
 }
 
 // forTests is a package of ours that only tests import.
-const forTests = "clusters/meshtest"
+const forTests = "clusters/meshes/meshtest"
 
 // wrong says why a package of ours must not import another, or nothing.
 func wrong(from, to string, test bool) error {
@@ -165,18 +177,18 @@ func TestAnArrowThatIsNotInTheDesignIsRefused(t *testing.T) {
 		test     bool
 	}{
 		{"attacker", module + "/clusters", false},
-		{"attacker/attacks", module + "/clusters/envoy", true},
+		{"attacker/attacks", module + "/clusters/meshes/envoy", true},
 		{"reports", module + "/attacker", true},
-		{"clusters", module + "/clusters/envoy", false},
-		{"clusters/envoy", module + "/clusters/local", false},
-		{"clusters/envoy", module + "/attacker", false},
-		{"clusters/envoy", module + "/clusters/meshtest", false},
-		{"clusters/builtin", module + "/clusters/meshtest", false},
-		{"clusters/meshtest", module + "/clusters/envoy", false},
+		{"clusters", module + "/clusters/meshes/envoy", false},
+		{"clusters/meshes/envoy", module + "/clusters/providers/local", false},
+		{"clusters/meshes/envoy", module + "/attacker", false},
+		{"clusters/meshes/envoy", module + "/clusters/meshes/meshtest", false},
+		{"clusters/builtin", module + "/clusters/meshes/meshtest", false},
+		{"clusters/meshes/meshtest", module + "/clusters/meshes/envoy", false},
 		{"clusters", module + "/attacker", true},
-		{"clusters/local", module + "/reports", true},
-		{"assertions", module + "/clusters/envoy", false},
-		{"scenarios", module + "/clusters/envoy", false},
+		{"clusters/providers/local", module + "/reports", true},
+		{"assertions", module + "/clusters/meshes/envoy", false},
+		{"scenarios", module + "/clusters/meshes/envoy", false},
 		{"cmd/meshbreach", module + "/attacker", false},
 		{"cmd/probe", module + "/clusters", false},
 		{"new", module + "/reports", false},

@@ -57,7 +57,7 @@ func Select(all []Scenario, names []string) ([]Scenario, error) {
 			for _, s := range all {
 				known = append(known, s.ID, path.Dir(s.ID))
 			}
-			return nil, fmt.Errorf("no scenario %q%s; meshbreach list shows them all", name, suggestion(name, known))
+			return nil, fmt.Errorf("no scenario %q%s; meshbreach list shows them all", name, Suggestion(name, known))
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(all), func(s Scenario) bool { return !taken[s.ID] }), nil

@@ -3,12 +3,12 @@ package scenarios
 import (
 	"slices"
 
-	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/policy"
 )
 
 // ClusterWide says whether a scenario makes objects for a whole cluster, where
 // it runs on one with nodes: policies of admission are.
-func (s Scenario) ClusterWide() bool { return s.Policy.Admission != clusters.Admission{} }
+func (s Scenario) ClusterWide() bool { return s.Policy.Admission != policy.Admission{} }
 
 // Unnamed takes scenarios that make objects for a whole cluster out of what
 // Pick made of names, unless their own id, an alias of it or a file of them is
@@ -27,7 +27,7 @@ func Unnamed(picked []Scenario, names []string) (kept, out []Scenario) {
 
 func (s Scenario) among(names []string) bool {
 	return slices.ContainsFunc(names, func(n string) bool {
-		if isFile(n) {
+		if IsFile(n) {
 			read, err := ReadFile(n)
 			return err == nil && read.ID == s.ID
 		}

@@ -3,12 +3,12 @@ package scenarios_test
 import (
 	"testing"
 
-	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/policy"
 	"github.com/meshbreach/meshbreach/scenarios"
 )
 
 func TestWhatIsForAWholeClusterIsLeftOutUnlessItIsNamed(t *testing.T) {
-	wide := scenarios.Scenario{ID: "bypass/wide", Aliases: []string{"wide"}, Policy: clusters.Policy{Admission: clusters.Admission{Pipeline: true}}}
+	wide := scenarios.Scenario{ID: "bypass/wide", Aliases: []string{"wide"}, Policy: policy.Policy{Admission: policy.Admission{Pipeline: true}}}
 	picked := []scenarios.Scenario{{ID: "lateral/one"}, wide}
 	for _, c := range []struct {
 		names []string

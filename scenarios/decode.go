@@ -91,7 +91,7 @@ func problem(file string, err error) error {
 		p.Text = fmt.Sprintf("here should be %s, not %s", article(mistyped.DstType), article(mistyped.SrcType))
 	}
 	if m := regexp.MustCompile(`unknown field "([^"]+)"`).FindStringSubmatch(p.Text); m != nil {
-		p.Text += suggestion(m[1], fields())
+		p.Text += Suggestion(m[1], fields())
 	}
 	return p
 }
@@ -101,7 +101,7 @@ func firstLine(s string) string {
 	return s
 }
 
-func suggestion(got string, known []string) string {
+func Suggestion(got string, known []string) string {
 	// A known name in the wrong place was not misspelt.
 	if near := clusters.Nearest(got, known); near != "" && near != got {
 		return fmt.Sprintf(" (did you mean %q?)", near)

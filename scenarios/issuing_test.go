@@ -7,7 +7,7 @@ import (
 )
 
 func TestATwinTakesAwayFieldsThatItsAttemptDoesNotHave(t *testing.T) {
-	got := merge(map[string]any{"as": "web"}, map[string]any{"token": map[string]any{"of": "thief", "expires": nil}, "as": nil})
+	got := MergePatch(map[string]any{"as": "web"}, map[string]any{"token": map[string]any{"of": "thief", "expires": nil}, "as": nil})
 	if want := (map[string]any{"token": map[string]any{"of": "thief"}}); !reflect.DeepEqual(got, want) {
 		t.Errorf("%v instead of %v", got, want)
 	}

@@ -8,6 +8,11 @@ import (
 
 	"github.com/meshbreach/meshbreach/assertions"
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/detectors"
+	"github.com/meshbreach/meshbreach/clusters/identity"
+	"github.com/meshbreach/meshbreach/clusters/meshes"
+	"github.com/meshbreach/meshbreach/clusters/policy"
+	"github.com/meshbreach/meshbreach/clusters/signals"
 )
 
 // linter checks what the types cannot: that names exist and that an attempt
@@ -35,7 +40,7 @@ func (l *linter) known(at trail, what, name string, names ...string) bool {
 	if slices.Contains(names, name) {
 		return true
 	}
-	l.say(at, "unknown %s %q%s", what, name, suggestion(name, names))
+	l.say(at, "unknown %s %q%s", what, name, Suggestion(name, names))
 	return false
 }
 
@@ -48,9 +53,9 @@ func (l *linter) scenario(s Scenario) {
 	}
 	l.known(root.at("pillar"), "pillar", s.Pillar, "policy", "rotation", "detection")
 	l.known(root.at("severity"), "severity", s.Severity, "low", "medium", "high", "critical")
-	l.known(root.at("cast", "friend"), "cast member", s.Cast.Friend, castNames()...)
-	l.known(root.at("cast", "foe"), "cast member", s.Cast.Foe, castNames()...)
-	l.known(root.at("cast", "target"), "cast member", s.Cast.Target, castNames()...)
+	l.known(root.at("cast", "friend"), "cast member", s.Cast.Friend, CastNames()...)
+	l.known(root.at("cast", "foe"), "cast member", s.Cast.Foe, CastNames()...)
+	l.known(root.at("cast", "target"), "cast member", s.Cast.Target, CastNames()...)
 	l.policy(root.at("policy"), s.Policy)
 	if s.Control != nil {
 		l.call(root.at("control"), s.Control.Attack, s.Control.With)
@@ -78,13 +83,13 @@ func (l *linter) attempt(at trail, s Scenario, a Attempt) {
 		l.say(at, "an attempt has an id")
 	}
 	if a.From != "" {
-		l.known(at.at("from"), "cast member", a.From, castNames()...)
+		l.known(at.at("from"), "cast member", a.From, CastNames()...)
 	}
 	if a.Policy != nil {
 		l.policy(at.at("policy"), *a.Policy)
 	}
 	if b := a.Breach; b != nil && b.ReceiptAt != "" {
-		l.known(at.at("breach", "receiptAt"), "cast member", b.ReceiptAt, append(castNames(), "target")...)
+		l.known(at.at("breach", "receiptAt"), "cast member", b.ReceiptAt, append(CastNames(), "target")...)
 	}
 	l.told(at.at("breach"), a)
 	l.steps(at.at("steps"), a.Steps)
@@ -137,7 +142,7 @@ func (l *linter) steps(at trail, steps []Step) {
 // elsewhere.
 func (l *linter) mesh(at trail, name string) {
 	known := []string{"none", "envoy", "istio", "consul", "linkerd"}
-	if near := suggestion(name, known); near != "" && !slices.Contains(known, name) {
+	if near := Suggestion(name, known); near != "" && !slices.Contains(known, name) {
 		l.misnamed(at, "unknown mesh %q%s", name, near)
 	}
 }
@@ -145,12 +150,12 @@ func (l *linter) mesh(at trail, name string) {
 func (l *linter) expectation(at trail, e assertions.Expectation) {
 	switch e.Verdict {
 	case assertions.Blocked:
-		l.known(at.at("blocked", "by"), "side", e.By, "target", "source", clusters.AuthorityName, clusters.PlatformName, assertions.SidePeer)
-		l.known(at.at("blocked", "layer"), "layer", e.Layer, "tls", "tcp", "http", "grpc", clusters.LayerCA)
+		l.known(at.at("blocked", "by"), "side", e.By, "target", "source", signals.FromAuthority, signals.FromPlatform, assertions.SidePeer)
+		l.known(at.at("blocked", "layer"), "layer", e.Layer, "tls", "tcp", "http", "grpc", signals.LayerCA)
 		if e.Reason == "" {
 			l.say(at.at("blocked"), "blocked names no reason: a refusal for any other reason proves nothing")
 		}
-		if e.After && (e.By != clusters.AuthorityName || e.Code != 0) {
+		if e.After && (e.By != signals.FromAuthority || e.Code != 0) {
 			l.say(at.at("blocked"), "after is for what the authority refuses when the attacker was answered already, who therefore sees no code of it")
 		}
 	case assertions.Breached:
@@ -165,34 +170,34 @@ func (l *linter) expectation(at trail, e assertions.Expectation) {
 		l.say(at, "an expectation names one of blocked, gap, breached, unsupported")
 	default:
 		l.say(at, "an expectation is breached, undisturbed, {blocked: ...}, {gap: ...} or {unsupported: why}, not %q%s",
-			e.Verdict, suggestion(string(e.Verdict), []string{"breached", "undisturbed"}))
+			e.Verdict, Suggestion(string(e.Verdict), []string{"breached", "undisturbed"}))
 	}
 }
 
-func (l *linter) policy(at trail, p clusters.Policy) {
+func (l *linter) policy(at trail, p policy.Policy) {
 	if p.MTLS != "" {
-		l.known(at.at("mtls"), "mTLS mode", string(p.MTLS), string(clusters.Strict), string(clusters.Permissive))
+		l.known(at.at("mtls"), "mTLS mode", string(p.MTLS), string(policy.Strict), string(policy.Permissive))
 	}
 	for i, r := range p.Allow {
 		at := at.at("allow", i)
-		l.known(at.at("to"), "cast member", r.To, castNames()...)
+		l.known(at.at("to"), "cast member", r.To, CastNames()...)
 		for j, f := range r.From {
-			l.known(at.at("from", j), "cast member", f, append(castNames(), "*")...)
+			l.known(at.at("from", j), "cast member", f, append(CastNames(), "*")...)
 		}
 		if r.Token != nil && r.Token.Subject != "" {
-			l.known(at.at("token", "subject"), "cast member", r.Token.Subject, castNames()...)
+			l.known(at.at("token", "subject"), "cast member", r.Token.Subject, CastNames()...)
 		}
 	}
 	if p.Tokens != nil {
 		for i, name := range p.Tokens.At {
-			l.known(at.at("tokens", "at", i), "cast member", name, castNames()...)
+			l.known(at.at("tokens", "at", i), "cast member", name, CastNames()...)
 		}
 	}
 }
 
 func (l *linter) mutants(at trail, s Scenario, ids []string) {
 	var names []string
-	for _, w := range clusters.Weakenings() {
+	for _, w := range policy.Misconfigurations() {
 		names = append(names, w.Name)
 	}
 	for i, m := range s.Mutants {
@@ -212,7 +217,7 @@ func (l *linter) mutants(at trail, s Scenario, ids []string) {
 	}
 }
 
-func castNames() []string {
+func CastNames() []string {
 	var out []string
 	for _, m := range clusters.Cast() {
 		out = append(out, m.Name)
@@ -222,8 +227,8 @@ func castNames() []string {
 
 func rotations() []string {
 	return []string{
-		string(clusters.RotateLeaf), string(clusters.RotateIssuer), string(clusters.AddRoot), string(clusters.UseRoot),
-		string(clusters.DropRoot), string(clusters.StopRenewal), string(clusters.StartRenewal),
+		string(identity.RotateLeaf), string(identity.RotateIssuer), string(identity.AddRoot), string(identity.UseRoot),
+		string(identity.DropRoot), string(identity.StopRenewal), string(identity.StartRenewal),
 	}
 }
 
@@ -236,3 +241,60 @@ func count(all ...bool) int {
 	}
 	return n
 }
+
+// life checks a step that ends or begins something.
+func (l *linter) life(at trail, step Step) {
+	for name, what := range map[string]identity.Life{"delete": step.Delete, "recreate": step.Recreate} {
+		if what != "" {
+			l.known(at.at(name), "part of a life", string(what), string(identity.LifePod), string(identity.LifeAccount))
+			l.known(at.at("of"), "cast member", step.Of, CastNames()...)
+		}
+	}
+	if step.Of != "" && step.Delete == "" && step.Recreate == "" {
+		l.say(at.at("of"), "of is for delete and recreate")
+	}
+}
+
+// alerts are those that a detector can raise.
+func alerts() []string {
+	return []string{detectors.AlertForeignAddress, detectors.AlertForeignIssue, detectors.AlertSharedIdentity, detectors.AlertUnselected}
+}
+
+// told checks a breach that a reply proves.
+func (l *linter) told(at trail, a Attempt) {
+	b := a.Breach
+	if b != nil && b.As != "" {
+		l.known(at.at("as"), "account", b.As, accounts()...)
+	}
+	if b == nil || b.Reply == nil {
+		return
+	}
+	at = at.at("reply")
+	l.known(at.at("holds"), "owner of a canary", b.Reply.Holds, append(CastNames(), "target", signals.FromAuthority)...)
+	if b.Reply.What != "" {
+		l.known(at.at("what"), "kind of canary", b.Reply.What, meshes.CanaryConfig, meshes.CanaryObject)
+	}
+	switch alone := b.ReceiptAt == "" && b.Route == "" && b.Method == "" && b.Port == 0 && b.As == ""; {
+	case !b.Reply.Unrun && !alone:
+		l.say(at, "a breach is proven by a reply or by a receipt: beside reply nothing else is looked at, unless it is unrun")
+	case b.Reply.Unrun && alone:
+		l.say(at.at("unrun"), "what proves a breach where it is run? Name the receipt beside reply")
+	case b.Reply.Unrun && a.With["request"] == nil:
+		l.say(at.at("unrun"), "it leaves no receipt anywhere without a request")
+	}
+	if a.Attack != "" && !slices.Contains(searching(), a.Attack) {
+		l.say(at, "%s does not search what it is answered, so no reply of it holds anything", a.Attack)
+	}
+}
+
+// accounts are those that something in a range may run as.
+func accounts() []string {
+	out := []string{"default"}
+	for _, m := range clusters.Cast() {
+		out = append(out, m.Account)
+	}
+	return out
+}
+
+// searching are the attacks that look for canaries.
+func searching() []string { return []string{"act-as-proxy", "read-interface", "submit-object"} }

@@ -44,7 +44,7 @@ func (l *linter) pair(at, twin trail, s Scenario, a Attempt) {
 	for _, wrong := range own {
 		l.say(with, "%s: %s", a.Attack, wrong)
 	}
-	for _, wrong := range contradictions(attack, s.twin(a)) {
+	for _, wrong := range contradictions(attack, s.TwinOf(a)) {
 		if !slices.Contains(own, wrong) {
 			l.say(twin, "the twin, %s with what the attempt has: %s", a.Attack, wrong)
 		}
@@ -52,7 +52,7 @@ func (l *linter) pair(at, twin trail, s Scenario, a Attempt) {
 }
 
 func (l *linter) attack(at trail, name string) (attacker.Attack, bool) {
-	attack, ok := known(name)
+	attack, ok := FindAttack(name)
 	if !ok {
 		var names []string
 		for _, a := range attacks.Catalog() {
@@ -65,7 +65,7 @@ func (l *linter) attack(at trail, name string) (attacker.Attack, bool) {
 
 // contradictions are what an attack says of parameters that are each fine.
 func contradictions(attack attacker.Attack, with map[string]any) []string {
-	raw, err := params(with)
+	raw, err := EncodeParameters(with)
 	if err == nil {
 		_, err = attack.Decode(raw)
 	}
@@ -93,7 +93,7 @@ func (l *linter) fields(at trail, attack, prefix string, t reflect.Type, with ma
 	for _, name := range slices.Sorted(maps.Keys(with)) {
 		field, ok := fields[name]
 		if !ok {
-			l.misnamed(at.at(name), "%s has no parameter %q%s", attack, prefix+name, suggestion(name, names))
+			l.misnamed(at.at(name), "%s has no parameter %q%s", attack, prefix+name, Suggestion(name, names))
 			fine = false
 			continue
 		}

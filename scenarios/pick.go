@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // Pick reads what the command line names: ids, aliases, globs and families of
@@ -14,7 +15,7 @@ import (
 func Pick(names []string) ([]Scenario, error) {
 	var listed, read []string
 	for _, n := range names {
-		if isFile(n) {
+		if IsFile(n) {
 			read = append(read, n)
 		} else {
 			listed = append(listed, n)
@@ -38,7 +39,7 @@ func Pick(names []string) ([]Scenario, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(picked, func(a, b Scenario) int { return compareIDs(a.ID, b.ID) })
+	slices.SortStableFunc(picked, func(a, b Scenario) int { return strings.Compare(a.ID, b.ID) })
 	for i := 1; i < len(picked); i++ {
 		if id := picked[i].ID; id == picked[i-1].ID {
 			return nil, fmt.Errorf("scenario %q is there twice: give another id to one of them", id)
@@ -56,6 +57,6 @@ func ReadFile(file string) (Scenario, error) {
 	return Decode(file, data)
 }
 
-func isFile(name string) bool {
+func IsFile(name string) bool {
 	return slices.Contains([]string{".yaml", ".yml"}, filepath.Ext(name))
 }

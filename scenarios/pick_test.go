@@ -37,21 +37,3 @@ func TestPickTakesFilesBesideTheCatalogueOrInsteadOfIt(t *testing.T) {
 		t.Errorf("two mistakes are two lines: %v", err)
 	}
 }
-
-func TestEveryNameIsExplained(t *testing.T) {
-	names, err := Explainable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range names {
-		var b strings.Builder
-		if err := Explain(&b, name); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		for line := range strings.Lines(b.String()) {
-			if strings.Contains(line, "%!") || strings.TrimRight(line, " \n")+"\n" != line {
-				t.Errorf("%s: line %q", name, line)
-			}
-		}
-	}
-}

@@ -8,7 +8,8 @@ import (
 
 	"github.com/meshbreach/meshbreach/assertions"
 	"github.com/meshbreach/meshbreach/attacker"
-	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/identity"
+	"github.com/meshbreach/meshbreach/clusters/policy"
 )
 
 // A Scenario is a property of a mesh and the attempts that would break it.
@@ -20,7 +21,7 @@ type Scenario struct {
 	Severity string              `json:"severity" jsonschema:"enum=low,enum=medium,enum=high,enum=critical"`
 	Why      string              `json:"why"`
 	Cast     Parts               `json:"cast"`
-	Policy   clusters.Policy     `json:"policy"`
+	Policy   policy.Policy       `json:"policy"`
 	Control  *Call               `json:"control,omitempty" jsonschema:"description=The friend's honest call; POST /v1/charge when left out"`
 	Twin     map[string]any      `json:"twin,omitempty" jsonschema:"description=Twin of every attempt that names none"`
 	Attempts []Attempt           `json:"attempts"`
@@ -50,7 +51,7 @@ type Attempt struct {
 	Attack     string             `json:"attack,omitempty" jsonschema:"description=Left out where only a change is judged"`
 	With       map[string]any     `json:"with,omitempty"`
 	Twin       map[string]any     `json:"twin,omitempty" jsonschema:"description=Merged over with; null takes a field away"`
-	Policy     *clusters.Policy   `json:"policy,omitempty" jsonschema:"description=In place of the scenario's"`
+	Policy     *policy.Policy     `json:"policy,omitempty" jsonschema:"description=In place of the scenario's"`
 	Steps      []Step             `json:"steps,omitempty" jsonschema:"description=Changes made while the attempt runs"`
 	Restore    []Step             `json:"restore,omitempty"`
 	Breach     *assertions.Breach `json:"breach,omitempty"`
@@ -60,12 +61,12 @@ type Attempt struct {
 
 // A Step is a change. Exactly one field is set, of aside.
 type Step struct {
-	Apply  *clusters.Policy  `json:"apply,omitempty"`
-	Rotate clusters.Rotation `json:"rotate,omitempty"`
+	Apply  *policy.Policy    `json:"apply,omitempty"`
+	Rotate identity.Rotation `json:"rotate,omitempty"`
 	Await  string            `json:"await,omitempty" jsonschema:"enum=expiry,enum=half-life,enum=renewal,enum=validity,description=expiry: the friend's leaf runs out; half-life: its renewal is due; renewal: it is replaced; validity: it is valid"`
 	// Delete and Recreate are of the cast member that Of names.
-	Delete   clusters.Life `json:"delete,omitempty" jsonschema:"enum=pod,enum=account"`
-	Recreate clusters.Life `json:"recreate,omitempty" jsonschema:"enum=pod,enum=account"`
+	Delete   identity.Life `json:"delete,omitempty" jsonschema:"enum=pod,enum=account"`
+	Recreate identity.Life `json:"recreate,omitempty" jsonschema:"enum=pod,enum=account"`
 	Of       string        `json:"of,omitempty" jsonschema:"description=Cast name; for delete and recreate"`
 }
 
@@ -131,7 +132,7 @@ func (e *Expect) UnmarshalYAML(read func(any) error) error {
 }
 
 // honest is the control's call.
-func (s Scenario) honest() Call {
+func (s Scenario) Honest() Call {
 	if s.Control != nil {
 		return *s.Control
 	}
@@ -139,7 +140,7 @@ func (s Scenario) honest() Call {
 }
 
 // from is who makes an attempt.
-func (s Scenario) from(a Attempt) string {
+func (s Scenario) From(a Attempt) string {
 	if a.From != "" {
 		return a.From
 	}
@@ -147,7 +148,7 @@ func (s Scenario) from(a Attempt) string {
 }
 
 // policy is what an attempt runs under.
-func (s Scenario) policy(a Attempt) clusters.Policy {
+func (s Scenario) PolicyOf(a Attempt) policy.Policy {
 	if a.Policy != nil {
 		return *a.Policy
 	}
@@ -155,20 +156,15 @@ func (s Scenario) policy(a Attempt) clusters.Policy {
 }
 
 // breach is what proves that an attempt won.
-func (a Attempt) breach() assertions.Breach {
+func (a Attempt) BreachOf() assertions.Breach {
 	if a.Breach != nil {
 		return *a.Breach
 	}
 	return assertions.Breach{}
 }
 
-// use is the attempt itself.
-func (s Scenario) use(a Attempt) use {
-	return use{role: assertions.RoleAttempt, from: s.from(a), attack: a.Attack, with: a.With, shows: a.breach().Place(s.Cast.Target)}
-}
-
 // twin is the attempt with the hostile part made benign; nil where it has none.
-func (s Scenario) twin(a Attempt) map[string]any {
+func (s Scenario) TwinOf(a Attempt) map[string]any {
 	patch := a.Twin
 	if patch == nil {
 		patch = s.Twin
@@ -176,11 +172,11 @@ func (s Scenario) twin(a Attempt) map[string]any {
 	if patch == nil {
 		return nil
 	}
-	return merge(a.With, patch)
+	return MergePatch(a.With, patch)
 }
 
 // merge is a JSON merge patch (RFC 7396).
-func merge(base, patch map[string]any) map[string]any {
+func MergePatch(base, patch map[string]any) map[string]any {
 	out := maps.Clone(base)
 	if out == nil {
 		out = map[string]any{}
@@ -192,7 +188,7 @@ func merge(base, patch map[string]any) map[string]any {
 		}
 		if sub, ok := v.(map[string]any); ok {
 			old, _ := out[k].(map[string]any) // what is no object is replaced by one
-			out[k] = merge(old, sub)
+			out[k] = MergePatch(old, sub)
 			continue
 		}
 		out[k] = v
@@ -200,7 +196,7 @@ func merge(base, patch map[string]any) map[string]any {
 	return out
 }
 
-func params(with map[string]any) (json.RawMessage, error) {
+func EncodeParameters(with map[string]any) (json.RawMessage, error) {
 	if with == nil {
 		with = map[string]any{}
 	}

@@ -14,12 +14,9 @@ import (
 	"github.com/meshbreach/meshbreach/assertions"
 	"github.com/meshbreach/meshbreach/attacker"
 	"github.com/meshbreach/meshbreach/attacker/attacks"
-	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/identity"
+	"github.com/meshbreach/meshbreach/clusters/policy"
 )
-
-// RecordType is a value of the type that verdicts are judged from, for the
-// published schema of reports.
-func RecordType() any { return assertions.Record{} }
 
 const module = "github.com/meshbreach/meshbreach"
 
@@ -77,9 +74,9 @@ func written(t reflect.Type) *jsonschema.Schema {
 	switch t {
 	case reflect.TypeFor[attacker.Duration](), reflect.TypeFor[time.Duration]():
 		return &jsonschema.Schema{Type: "string", Pattern: `^-?([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`}
-	case reflect.TypeFor[clusters.MTLS]():
-		return words(clusters.Strict, clusters.Permissive)
-	case reflect.TypeFor[clusters.Rotation]():
+	case reflect.TypeFor[policy.MTLS]():
+		return words(policy.Strict, policy.Permissive)
+	case reflect.TypeFor[identity.Rotation]():
 		return words(rotations()...)
 	}
 	return nil
@@ -105,12 +102,12 @@ func (Expect) JSONSchema() *jsonschema.Schema {
 
 // names puts closed lists of names where a text may be only one of them.
 func names(s *jsonschema.Schema) {
-	cast := words(castNames()...).Enum
+	cast := words(CastNames()...).Enum
 	for _, field := range []string{"friend", "foe", "target"} {
 		property(s, "Parts", field).Enum = cast
 	}
 	property(s, "Attempt", "from").Enum = cast
-	for _, w := range clusters.Weakenings() {
+	for _, w := range policy.Misconfigurations() {
 		items := property(s, "Mutant", "weaken").Items
 		items.Enum = append(items.Enum, w.Name)
 	}

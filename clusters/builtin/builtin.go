@@ -10,13 +10,15 @@ import (
 	"strings"
 
 	"github.com/meshbreach/meshbreach/clusters"
-	"github.com/meshbreach/meshbreach/clusters/consul"
-	"github.com/meshbreach/meshbreach/clusters/envoy"
-	"github.com/meshbreach/meshbreach/clusters/existing"
-	"github.com/meshbreach/meshbreach/clusters/istio"
-	"github.com/meshbreach/meshbreach/clusters/kind"
-	"github.com/meshbreach/meshbreach/clusters/local"
-	"github.com/meshbreach/meshbreach/clusters/none"
+	"github.com/meshbreach/meshbreach/clusters/meshes"
+	"github.com/meshbreach/meshbreach/clusters/meshes/consul"
+	"github.com/meshbreach/meshbreach/clusters/meshes/envoy"
+	"github.com/meshbreach/meshbreach/clusters/meshes/istio"
+	"github.com/meshbreach/meshbreach/clusters/meshes/none"
+	"github.com/meshbreach/meshbreach/clusters/policy"
+	"github.com/meshbreach/meshbreach/clusters/providers/existing"
+	"github.com/meshbreach/meshbreach/clusters/providers/kind"
+	"github.com/meshbreach/meshbreach/clusters/providers/local"
 )
 
 // Auto is the name that leaves a choice to Place.Choose.
@@ -28,8 +30,8 @@ func Providers() []clusters.Provider {
 }
 
 // Meshes are all meshes, by name.
-func Meshes() []clusters.Mesh {
-	return byName([]clusters.Mesh{none.Mesh{}, envoy.Mesh{}, consul.Mesh{}, istio.Mesh{}})
+func Meshes() []meshes.Mesh {
+	return byName([]meshes.Mesh{none.Mesh{}, envoy.Mesh{}, consul.Mesh{}, istio.Mesh{}})
 }
 
 // Provider finds a provider by name. The error for an unknown one names all,
@@ -39,16 +41,16 @@ func Provider(name string) (clusters.Provider, error) {
 }
 
 // Mesh finds a mesh by name; errors are as Provider's.
-func Mesh(name string) (clusters.Mesh, error) {
+func Mesh(name string) (meshes.Mesh, error) {
 	return named("mesh", name, Meshes())
 }
 
 // Weakenings are all known mistakes, by name.
-func Weakenings() []clusters.Weakening { return clusters.Weakenings() }
+func Weakenings() []policy.Misconfiguration { return policy.Misconfigurations() }
 
 // CheckWeakenings is an error for the first name that no weakening has.
 func CheckWeakenings(names []string) error {
-	_, err := clusters.Weaken(clusters.Policy{}, names...)
+	_, err := policy.Misconfigure(policy.Policy{}, names...)
 	return err
 }
 

@@ -9,7 +9,8 @@ import (
 	"strconv"
 
 	"github.com/meshbreach/meshbreach/clusters"
-	"github.com/meshbreach/meshbreach/clusters/local"
+	"github.com/meshbreach/meshbreach/clusters/meshes"
+	"github.com/meshbreach/meshbreach/clusters/providers/local"
 )
 
 // handover is the environment variable in which a process tells the one that
@@ -24,17 +25,17 @@ type Handover struct {
 	Proxy    string            `json:"proxy,omitempty"`
 	Programs map[string]string `json:"programs,omitempty"` // path by name
 
-	release clusters.Release
+	release meshes.Release
 }
 
 // Take takes over the mesh's release that was found.
-func (h *Handover) Take(r clusters.Release) {
+func (h *Handover) Take(r meshes.Release) {
 	h.Version, h.Proxy, h.Programs, h.release = r.Version, r.Proxy, r.Programs, r
 }
 
 // Release is the mesh's release that was found. What it has for Kubernetes
 // stays in the process that found it: no inner process makes clusters there.
-func (h Handover) Release() clusters.Release {
+func (h Handover) Release() meshes.Release {
 	r := h.release
 	r.Version, r.Proxy, r.Programs = h.Version, h.Proxy, h.Programs
 	return r

@@ -5,10 +5,10 @@ import (
 	"os/exec"
 	"strings"
 
-	"github.com/meshbreach/meshbreach/clusters"
-	"github.com/meshbreach/meshbreach/clusters/existing"
-	"github.com/meshbreach/meshbreach/clusters/istio"
-	"github.com/meshbreach/meshbreach/clusters/kind"
+	"github.com/meshbreach/meshbreach/clusters/meshes"
+	"github.com/meshbreach/meshbreach/clusters/meshes/istio"
+	"github.com/meshbreach/meshbreach/clusters/providers/existing"
+	"github.com/meshbreach/meshbreach/clusters/providers/kind"
 )
 
 func (p Place) kind() kind.Options {
@@ -49,8 +49,8 @@ func (p Place) images(e engine) []string {
 
 // release is the one that the flags name, or else the one whose images the
 // engine has.
-func (p Place) release(e engine) clusters.Release {
-	r := clusters.Release{Hub: p.Hub, Tag: p.MeshVersion, Charts: p.Charts}
+func (p Place) release(e engine) meshes.Release {
+	r := meshes.Release{Hub: p.Hub, Tag: p.MeshVersion, Charts: p.Charts}
 	ours := p.Provider == Kind || strings.HasPrefix(p.Context, kindContext)
 	if hub, tag := e.istio(); ours && hub != "" && (r.Hub == "" || r.Hub == hub) && (r.Tag == "" || r.Tag == tag) {
 		r.Hub, r.Tag = hub, tag

@@ -8,12 +8,13 @@ import (
 	"strings"
 
 	"github.com/meshbreach/meshbreach/clusters"
-	"github.com/meshbreach/meshbreach/clusters/envoy"
-	"github.com/meshbreach/meshbreach/clusters/existing"
-	"github.com/meshbreach/meshbreach/clusters/istio"
-	"github.com/meshbreach/meshbreach/clusters/kind"
-	"github.com/meshbreach/meshbreach/clusters/local"
-	"github.com/meshbreach/meshbreach/clusters/none"
+	"github.com/meshbreach/meshbreach/clusters/meshes"
+	"github.com/meshbreach/meshbreach/clusters/meshes/envoy"
+	"github.com/meshbreach/meshbreach/clusters/meshes/istio"
+	"github.com/meshbreach/meshbreach/clusters/meshes/none"
+	"github.com/meshbreach/meshbreach/clusters/providers/existing"
+	"github.com/meshbreach/meshbreach/clusters/providers/kind"
+	"github.com/meshbreach/meshbreach/clusters/providers/local"
 )
 
 // A Place is where the user wants a mesh to be made, as far as that was said.
@@ -49,7 +50,7 @@ const (
 // A Choice is what a Place comes to.
 type Choice struct {
 	Provider clusters.Provider
-	Mesh     clusters.Mesh
+	Mesh     meshes.Mesh
 	Why      string // one sentence
 
 	place  Place
@@ -185,12 +186,12 @@ const istioCharts = "https://istio-release.storage.googleapis.com/charts"
 // Release is the mesh's release for the place: made of programs on local, of
 // images and charts on Kubernetes. The charts that come with meshbreach are for
 // the release that it was built for; another one brings its own.
-func (c Choice) Release(ctx context.Context, s Search) (clusters.Release, error) {
+func (c Choice) Release(ctx context.Context, s Search) (meshes.Release, error) {
 	if c.Of(Local) {
 		return s.Release(ctx, c.Mesh.Name())
 	}
 	if c.Mesh.Name() != (istio.Mesh{}).Name() {
-		return clusters.Release{}, nil
+		return meshes.Release{}, nil
 	}
 	r := c.place.release(c.engine(ctx))
 	if r.Hub == istio.OfflineHub {
@@ -206,7 +207,7 @@ func (c Choice) Release(ctx context.Context, s Search) (clusters.Release, error)
 	default:
 		found, err := s.find(ctx, istio.FileCharts)
 		if err != nil {
-			return clusters.Release{}, err
+			return meshes.Release{}, err
 		}
 		r.Programs = map[string]string{istio.FileCharts: found.Path}
 	}

@@ -9,14 +9,15 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/meshbreach/meshbreach/clusters"
-	"github.com/meshbreach/meshbreach/clusters/istio"
-	"github.com/meshbreach/meshbreach/clusters/kubeapi"
-	"github.com/meshbreach/meshbreach/clusters/kubernetes"
+	"github.com/meshbreach/meshbreach/clusters/meshes"
+	"github.com/meshbreach/meshbreach/clusters/meshes/istio"
+	"github.com/meshbreach/meshbreach/clusters/platform/kubeapi"
+	"github.com/meshbreach/meshbreach/clusters/platform/kubernetes"
 )
 
 // Plan writes the objects that a run would make on a cluster, as YAML, and
 // makes none. Keys are left out, and definitions of kinds are only named.
-func (c Choice) Plan(ctx context.Context, to io.Writer, run string, ranges int, r clusters.Release) error {
+func (c Choice) Plan(ctx context.Context, to io.Writer, run string, ranges int, r meshes.Release) error {
 	spec := clusters.Spec{Name: run, Ranges: max(1, ranges)}
 	all, err := kubernetes.Ranges(spec)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/builtin"
+	"github.com/meshbreach/meshbreach/clusters/meshes"
 )
 
 func TestAPlanHasEveryObjectOnceWithTheRunsLabel(t *testing.T) {
@@ -19,7 +20,7 @@ func TestAPlanHasEveryObjectOnceWithTheRunsLabel(t *testing.T) {
 		t.Fatal(err)
 	}
 	var text strings.Builder
-	if err := c.Plan(t.Context(), &text, "ab12", 2, clusters.Release{}); err != nil {
+	if err := c.Plan(t.Context(), &text, "ab12", 2, meshes.Release{}); err != nil {
 		t.Fatal(err)
 	}
 	seen := map[string]bool{}

@@ -6,7 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 
-	"github.com/meshbreach/meshbreach/clusters/kubernetes"
+	"github.com/meshbreach/meshbreach/clusters/platform/kubernetes"
 )
 
 // Probe finds the program that runs inside every workload: what the user gave,

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/meshes"
 )
 
 // Whose rules redirect traffic to proxies.
@@ -15,8 +15,8 @@ const (
 
 // Redirected is a mesh to whose proxies these rules redirect. The error says
 // why it cannot be had.
-func Redirected(m clusters.Mesh, by string) (clusters.Mesh, error) {
-	own, ok := m.(clusters.Redirecting)
+func Redirected(m meshes.Mesh, by string) (meshes.Mesh, error) {
+	own, ok := m.(meshes.Redirecting)
 	switch {
 	case by == RedirectHarness:
 		return m, nil

@@ -7,10 +7,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/meshbreach/meshbreach/clusters"
-	"github.com/meshbreach/meshbreach/clusters/consul"
-	"github.com/meshbreach/meshbreach/clusters/envoy"
-	"github.com/meshbreach/meshbreach/clusters/istio"
+	"github.com/meshbreach/meshbreach/clusters/meshes"
+	"github.com/meshbreach/meshbreach/clusters/meshes/consul"
+	"github.com/meshbreach/meshbreach/clusters/meshes/envoy"
+	"github.com/meshbreach/meshbreach/clusters/meshes/istio"
 	"github.com/meshbreach/meshbreach/clusters/programs"
 )
 
@@ -44,31 +44,31 @@ type Search struct {
 // Release is a mesh's release made of the programs that are on this machine.
 // The error for a missing one is a *programs.NotFoundError, which says where it
 // was looked for and how to get it.
-func Release(ctx context.Context, mesh string) (clusters.Release, error) {
+func Release(ctx context.Context, mesh string) (meshes.Release, error) {
 	return Search{}.Release(ctx, mesh)
 }
 
 // Release is a mesh's release made of the programs that are found.
-func (s Search) Release(ctx context.Context, mesh string) (clusters.Release, error) {
-	var r clusters.Release
+func (s Search) Release(ctx context.Context, mesh string) (meshes.Release, error) {
+	var r meshes.Release
 	for i, name := range Programs(mesh) {
 		f, err := s.find(ctx, name)
 		if err != nil {
-			return clusters.Release{}, err
+			return meshes.Release{}, err
 		}
 		if i == 0 {
-			r = clusters.Release{Version: f.Version, Programs: map[string]string{}, Note: s.Note}
+			r = meshes.Release{Version: f.Version, Programs: map[string]string{}, Note: s.Note}
 		}
 		r.Programs[name] = f.Path
 		if name == envoy.Program {
-			r.Proxy = proxy(ctx, f)
+			r.Proxy = proxyBuild(ctx, f)
 		}
 	}
 	return r, nil
 }
 
 // proxy says which Envoy it is that judges.
-func proxy(ctx context.Context, f programs.Found) string {
+func proxyBuild(ctx context.Context, f programs.Found) string {
 	said := "Envoy " + f.Version
 	switch own, err := istio.OwnBuild(ctx, f.Path); {
 	case err != nil:

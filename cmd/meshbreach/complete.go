@@ -8,6 +8,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/clusters/builtin"
 	"github.com/meshbreach/meshbreach/scenarios"
+	"github.com/meshbreach/meshbreach/scenarios/explain"
 )
 
 // completeWith completes a flag that takes one of names, or several with
@@ -36,7 +37,7 @@ func completeScenarios(_ *cobra.Command, _ []string, _ string) ([]string, cobra.
 }
 
 func completeExplainable(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	names, err := scenarios.Explainable()
+	names, err := explain.Explainable()
 	if err != nil || len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

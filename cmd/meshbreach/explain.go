@@ -3,7 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/meshbreach/meshbreach/scenarios"
+	"github.com/meshbreach/meshbreach/scenarios/explain"
 )
 
 func newExplain() *cobra.Command {
@@ -20,7 +20,7 @@ as well.`,
 		Args:              takes(1, "one name"),
 		ValidArgsFunction: completeExplainable,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return scenarios.Explain(cmd.OutOrStdout(), args[0])
+			return explain.Explain(cmd.OutOrStdout(), args[0])
 		},
 	}
 }

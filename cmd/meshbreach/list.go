@@ -10,6 +10,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/clusters/builtin"
 	"github.com/meshbreach/meshbreach/scenarios"
+	"github.com/meshbreach/meshbreach/scenarios/explain"
 )
 
 func newList() *cobra.Command {
@@ -65,7 +66,7 @@ const cellWidth = 44
 func matrix(out io.Writer, picked []scenarios.Scenario, meshNames []string, wide bool) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "SCENARIO\tATTEMPT\t"+strings.ToUpper(strings.Join(meshNames, "\t")))
-	for _, r := range scenarios.Matrix(picked, meshNames...) {
+	for _, r := range explain.Matrix(picked, meshNames...) {
 		row := []string{r.Scenario, r.Attempt}
 		for _, c := range r.Cells {
 			text := c.String()

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshbreach/meshbreach/reports"
-	"github.com/meshbreach/meshbreach/scenarios"
+	"github.com/meshbreach/meshbreach/scenarios/runner"
 )
 
 // progress shows a run on standard error, so that standard output is the
@@ -24,11 +24,11 @@ func (p progress) Up(what string) { p.Note("making " + what) }
 
 // play runs, writes the reports into dir and prints the verdicts. A run that
 // could not be set up, or was interrupted, is reported as far as it came.
-func (f *runFlags) play(cmd *cobra.Command, o scenarios.Options, dir string) error {
+func (f *runFlags) play(cmd *cobra.Command, o runner.Options, dir string) error {
 	errs, out := cmd.ErrOrStderr(), cmd.OutOrStdout()
 	shown := reports.NewProgress(errs, reports.PageOf(errs), len(o.Scenarios), time.Now)
 	o.Progress = progress{shown}
-	report, err := scenarios.Run(cmd.Context(), o)
+	report, err := runner.Run(cmd.Context(), o)
 	if cmd.Context().Err() != nil && len(report.Scenarios) == 0 {
 		// Whatever the set-up could not do then is no news.
 		err = fmt.Errorf("interrupted while the mesh was made: %w", context.Cause(cmd.Context()))

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshbreach/meshbreach/reports"
-	"github.com/meshbreach/meshbreach/scenarios"
+	"github.com/meshbreach/meshbreach/scenarios/runner"
 )
 
 func newReport() *cobra.Command {
@@ -42,7 +42,7 @@ any differs from the stored one. The exit code is that of the new verdicts.`,
 			if err != nil {
 				return err
 			}
-			judged, differ, err := scenarios.RejudgeAndCompare(stored)
+			judged, differ, err := runner.RejudgeAndCompare(stored)
 			if err != nil {
 				return fmt.Errorf("judge %s again: %w", args[0], err)
 			}
@@ -131,7 +131,7 @@ func newSchema() *cobra.Command {
 		Example: "  meshbreach report schema > report.schema.json",
 		Args:    takes(0, "nothing"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			b, err := reports.JSONSchema(scenarios.RecordType())
+			b, err := reports.JSONSchema(runner.RecordType())
 			if err != nil {
 				return err
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/builtin"
 	"github.com/meshbreach/meshbreach/reports"
 	"github.com/meshbreach/meshbreach/scenarios"
+	"github.com/meshbreach/meshbreach/scenarios/runner"
 )
 
 // runFlags are the flags of run.
@@ -53,8 +54,8 @@ is made. Ctrl-C ends a run cleanly: what was judged so far is reported.`,
 	}
 	f.add(cmd)
 	flags := cmd.Flags()
-	flags.IntVar(&f.rate, "rate", scenarios.DefaultRate, "honest requests a second in each range")
-	flags.DurationVar(&f.timeout, "timeout", 0, fmt.Sprintf("for one scenario (default %s, and %s where the mesh is on a cluster of nodes)", scenarios.DefaultTimeout, scenarios.PatientTimeout))
+	flags.IntVar(&f.rate, "rate", runner.DefaultRate, "honest requests a second in each range")
+	flags.DurationVar(&f.timeout, "timeout", 0, fmt.Sprintf("for one scenario (default %s, and %s where the mesh is on a cluster of nodes)", runner.DefaultTimeout, runner.PatientTimeout))
 	flags.StringVar(&f.reportDir, "report-dir", "reports", `folder for reports; "" writes none`)
 	flags.StringSliceVar(&f.formats, "format", []string{"json", "junit", "markdown"}, "of reports: json, junit, markdown, text")
 	flags.StringSliceVar(&f.weaken, "weaken", nil, "make the whole run with a known mistake; may be repeated")
@@ -109,7 +110,7 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 }
 
 // options are those that the command line alone decides; it makes nothing.
-func (f *runFlags) options(cmd *cobra.Command, args []string) (o scenarios.Options, c builtin.Choice, err error) {
+func (f *runFlags) options(cmd *cobra.Command, args []string) (o runner.Options, c builtin.Choice, err error) {
 	if f.reportDir != "" {
 		f.LogDir = filepath.Join(f.reportDir, "nodes")
 	}
@@ -142,7 +143,7 @@ func (f *runFlags) options(cmd *cobra.Command, args []string) (o scenarios.Optio
 
 // inner is the run inside. It stands in the report folder, because that is how
 // the folder stays reachable whatever is mounted for the run.
-func (f *runFlags) inner(cmd *cobra.Command, o scenarios.Options) error {
+func (f *runFlags) inner(cmd *cobra.Command, o runner.Options) error {
 	h, err := builtin.Received()
 	if err != nil {
 		return err
@@ -163,7 +164,7 @@ func (f *runFlags) inner(cmd *cobra.Command, o scenarios.Options) error {
 
 // spare leaves out what makes objects for a whole cluster that is somebody
 // else's, unless it was named, which then takes more rights.
-func spare(cmd *cobra.Command, c builtin.Choice, o *scenarios.Options, args []string) (builtin.Choice, error) {
+func spare(cmd *cobra.Command, c builtin.Choice, o *runner.Options, args []string) (builtin.Choice, error) {
 	kept, out := scenarios.Unnamed(o.Scenarios, args)
 	o.Scenarios = kept
 	if len(out) > 0 {

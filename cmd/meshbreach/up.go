@@ -11,6 +11,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/clusters/builtin"
 	"github.com/meshbreach/meshbreach/scenarios"
+	"github.com/meshbreach/meshbreach/scenarios/runner"
 )
 
 // defaultPolicy is the scenario whose policy up applies: web may charge, web
@@ -80,7 +81,7 @@ func (f *where) up(cmd *cobra.Command, args []string) error {
 	return ended(code)
 }
 
-func (f *where) stand(cmd *cobra.Command, o scenarios.Options) error {
+func (f *where) stand(cmd *cobra.Command, o runner.Options) error {
 	pid := builtin.OuterPid()
 	h, err := builtin.Received()
 	if err != nil {
@@ -94,9 +95,9 @@ func (f *where) stand(cmd *cobra.Command, o scenarios.Options) error {
 
 // keep is the mesh that stands until Ctrl-C. The pid, 0 where there is none to
 // enter, is this process's own.
-func (f *where) keep(cmd *cobra.Command, o scenarios.Options, h builtin.Handover, pid int) error {
+func (f *where) keep(cmd *cobra.Command, o runner.Options, h builtin.Handover, pid int) error {
 	o.ID, o.Probe, o.Release = h.ID, h.Probe, h.Release()
-	err := scenarios.Stand(cmd.Context(), o, func(s scenarios.Standing) error {
+	err := runner.Stand(cmd.Context(), o, func(s runner.Standing) error {
 		return show(cmd.OutOrStdout(), o, s, pid)
 	})
 	if err == nil {
@@ -138,7 +139,7 @@ take it away
 }
 
 // show prints who is where, and how to enter.
-func show(out io.Writer, o scenarios.Options, s scenarios.Standing, pid int) error {
+func show(out io.Writer, o runner.Options, s runner.Standing, pid int) error {
 	fmt.Fprintf(out, "mesh %s is up with the policy of %s\n\n", o.Mesh.Name(), o.Scenarios[0].ID)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "RANGE\tWORKLOAD\tADDRESS\tMESHED\tIDENTITY\tNETWORK")

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshbreach/meshbreach/clusters/builtin"
-	"github.com/meshbreach/meshbreach/scenarios"
+	"github.com/meshbreach/meshbreach/scenarios/runner"
 )
 
 // where are the flags that say what is made, and out of what.
@@ -24,7 +24,7 @@ type where struct {
 func (f *where) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	f.placeFlags.add(cmd)
-	flags.IntVar(&f.parallel, "parallel", scenarios.DefaultParallel, "isolated ranges, each with the whole cast")
+	flags.IntVar(&f.parallel, "parallel", runner.DefaultParallel, "isolated ranges, each with the whole cast")
 	flags.StringVar(&f.probe, "probe", "", "path of the probe (default: beside meshbreach, or on PATH)")
 	flags.StringVar(&f.redirect, "redirect", builtin.RedirectHarness, "whose rules redirect traffic to proxies: harness, mesh (its own, which takes root)")
 	completeWith(cmd, "redirect", func() []string { return []string{builtin.RedirectHarness, builtin.RedirectMesh} })
@@ -33,7 +33,7 @@ func (f *where) add(cmd *cobra.Command) {
 }
 
 // options are those that the flags decide, and what they choose.
-func (f *where) options(cmd *cobra.Command) (o scenarios.Options, c builtin.Choice, err error) {
+func (f *where) options(cmd *cobra.Command) (o runner.Options, c builtin.Choice, err error) {
 	if c, err = f.choose(cmd); err != nil {
 		return o, c, err
 	}

@@ -14,9 +14,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/meshbreach/meshbreach/clusters/admission"
+	"github.com/meshbreach/meshbreach/clusters/platform/admission"
 	"github.com/meshbreach/meshbreach/reports"
 	"github.com/meshbreach/meshbreach/scenarios"
+	"github.com/meshbreach/meshbreach/scenarios/explain"
+	"github.com/meshbreach/meshbreach/scenarios/runner"
 )
 
 // catalogue is where the catalogue's pages are; nothing else is.
@@ -60,7 +62,7 @@ func write() (changed []string, err error) {
 
 // generated is everything that is generated, by path.
 func generated() (map[string][]byte, error) {
-	report, err := reports.JSONSchema(scenarios.RecordType())
+	report, err := reports.JSONSchema(runner.RecordType())
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +78,7 @@ func generated() (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages, err := scenarios.Pages(openings)
+	pages, err := explain.Pages(openings)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +101,7 @@ func generated() (map[string][]byte, error) {
 // sources are the Go files whose comments describe the fields of a scenario.
 func sources() ([]string, error) {
 	var out []string
-	for _, folder := range []string{"attacker", "attacker/attacks", "assertions", "clusters", "scenarios"} {
+	for _, folder := range []string{"attacker", "attacker/attacks", "assertions", "clusters", "clusters/policy", "clusters/identity", "scenarios"} {
 		files, err := filepath.Glob(folder + "/*.go")
 		if err != nil {
 			return nil, err
@@ -118,7 +120,7 @@ func sources() ([]string, error) {
 
 // openings are the golden tables of what each weakening opens, by mesh.
 func openings() (map[string]string, error) {
-	tables, err := filepath.Glob("scenarios/testdata/openings-*.txt")
+	tables, err := filepath.Glob("scenarios/runner/testdata/openings-*.txt")
 	if err != nil {
 		return nil, err
 	}

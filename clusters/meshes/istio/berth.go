@@ -1,0 +1,239 @@
+package istio
+
+import (
+	"context"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	apitypes "k8s.io/apimachinery/pkg/types"
+
+	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/identity"
+	"github.com/meshbreach/meshbreach/clusters/platform/kubernetes"
+	"github.com/meshbreach/meshbreach/clusters/proxy"
+	"github.com/meshbreach/meshbreach/clusters/signals"
+)
+
+const (
+	containerProxy = "istio-proxy"
+	// portWorker is where the workers of the Envoy answer, on the pod's loopback
+	// link.
+	portWorker = 15099
+)
+
+// berth is the seat of an Envoy that is in a pod.
+type berth struct {
+	in       *pods
+	workload clusters.Workload
+	admin    admin
+
+	mu      sync.Mutex
+	old     string    // the leaf that has to be replaced, DER
+	trusted []byte    // the roots that the agent was seen to verify istiod with
+	asked   time.Time // when it was last asked for others; zero when it has them
+	seen    time.Time // when the pod was last looked at
+	ailing  error     // what was seen then
+}
+
+var _ seat = (*berth)(nil)
+
+func (p *pods) newBerth(w clusters.Workload) *berth {
+	// The pod began with the roots of its time.
+	b := &berth{in: p, workload: w, trusted: p.ca.Bundle()}
+	b.admin = newAdmin(p.mesh, b.dial)
+	return b
+}
+
+func (b *berth) pod() string { return kubernetes.Pod(b.workload) }
+
+func (b *berth) guard() admin { return b.admin }
+
+func (b *berth) dial(ctx context.Context) (net.Conn, error) {
+	return b.in.host.Dial(ctx, b.workload.Namespace, b.pod(), portWorker)
+}
+
+func (b *berth) exec(ctx context.Context, command ...string) ([]byte, error) {
+	return b.in.host.Exec(ctx, b.workload.Namespace, b.pod(), containerProxy, command...)
+}
+
+// delivered is what the agent wrote last, the leaf and its key in one reading.
+func (b *berth) delivered(ctx context.Context) (identity.KeyPair, error) {
+	both, err := b.exec(ctx, "cat", dirData+"/"+fileChain, dirData+"/"+fileKey)
+	if err != nil {
+		return identity.KeyPair{}, err
+	}
+	var pair identity.KeyPair
+	for {
+		block, rest := pem.Decode(both)
+		if block == nil {
+			return pair, nil
+		}
+		if text := pem.EncodeToMemory(block); block.Type == "CERTIFICATE" {
+			pair.Chain = append(pair.Chain, text...)
+		} else {
+			pair.Key = text
+		}
+		both = rest
+	}
+}
+
+// behind compares the Envoy's with what the authority signs with now, and with
+// the leaf that has to be replaced. What the agent has is not looked at: it
+// hands on at once what it gets.
+func (b *berth) behind(ctx context.Context, leaf, roots []byte) ([]string, error) {
+	keys, err := b.in.ca.Signing()
+	if err != nil {
+		return nil, err
+	}
+	var missing []string
+	have, signer := certificates(leaf), certificates(keys.Cert)
+	b.mu.Lock()
+	old := b.old
+	b.mu.Unlock()
+	switch {
+	case len(have) == 0:
+		missing = append(missing, "a leaf")
+	case len(have) < 2 || have[1] != signer[0]:
+		missing = append(missing, "a leaf of the signing key of now")
+	case have[0] == old:
+		missing = append(missing, "another leaf")
+	}
+	if !equalSets(roots, b.in.ca.Bundle()) {
+		missing = append(missing, "the roots of the authority")
+	}
+	if len(missing) > 0 {
+		return missing, nil
+	}
+	if ok, err := b.trusts(ctx); err != nil || !ok {
+		return []string{"roots to verify istiod with"}, err
+	}
+	return nil, nil
+}
+
+// errFixedLife is for leaves that are to live for another time than an hour.
+var errFixedLife = errors.New("how long leaves live is set when a pod is made")
+
+// renew asks nothing of the agent, which renews by itself: Settled waits for
+// it, and until what the agent knows its istiod by is up to date.
+func (b *berth) renew(ctx context.Context, lifetime time.Duration) error {
+	if lifetime != 0 && lifetime != podLeafLife {
+		return fmt.Errorf("renew the leaf of %s: %w", b.workload.Name, errFixedLife)
+	}
+	leaf, _, err := b.admin.secrets(ctx)
+	if err != nil {
+		return fmt.Errorf("renew the leaf of %s: %w", b.workload.Name, err)
+	}
+	if chain := certificates(leaf); len(chain) > 0 {
+		b.mu.Lock()
+		b.old = chain[0]
+		b.mu.Unlock()
+	}
+	// What the agent knows its istiod by is asked for now, and looked at when
+	// the rest is there.
+	_, err = b.trusts(ctx)
+	return err
+}
+
+// fileTrust is what an agent verifies its istiod with, which comes from a
+// ConfigMap of istiod's.
+const fileTrust = "/var/run/secrets/istio/root-cert.pem"
+
+// trusts says whether an agent knows all roots of the authority and no other.
+// The kubelet is asked to bring the file up to date before it is looked at:
+// a command in a container costs more than all other looks.
+func (b *berth) trusts(ctx context.Context) (bool, error) {
+	want := b.in.ca.Bundle()
+	b.mu.Lock()
+	done, due, early := equalSets(b.trusted, want), time.Since(b.asked) >= askEvery, b.asked.IsZero()
+	if !done && due {
+		b.asked = time.Now()
+	}
+	b.mu.Unlock()
+	switch {
+	case done || !due:
+		return done, nil
+	case early:
+		return false, b.in.refresh(ctx, b.workload.Namespace, b.pod())
+	}
+	roots, err := b.exec(ctx, "cat", fileTrust)
+	if err != nil {
+		return false, err
+	}
+	if !equalSets(roots, want) {
+		return false, b.in.refresh(ctx, b.workload.Namespace, b.pod())
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.trusted, b.asked = roots, time.Time{}
+	return true, nil
+}
+
+// refresh makes the kubelet bring a pod's volumes up to date, by a change of
+// the pod that nobody else looks at.
+func (g *ground) refresh(ctx context.Context, namespace, pod string) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{
+		"meshbreach.test/refreshed": time.Now().UTC().Format(time.RFC3339Nano),
+	}}})
+	if err != nil {
+		return err
+	}
+	_, err = g.kube.CoreV1().Pods(namespace).Patch(ctx, pod, apitypes.MergePatchType, patch, metav1.PatchOptions{})
+	if err != nil {
+		return fmt.Errorf("refresh the volumes of %s/%s: %w", namespace, pod, err)
+	}
+	return nil
+}
+
+// gone says why the proxy does not run; what was seen holds for a second.
+func (b *berth) gone(ctx context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if time.Since(b.seen) < askEvery {
+		return b.ailing
+	}
+	pod, err := b.in.kube.CoreV1().Pods(b.workload.Namespace).Get(ctx, b.pod(), metav1.GetOptions{})
+	if err != nil {
+		return nil //nolint:nilerr // nothing is known, which is not that it is gone
+	}
+	b.seen, b.ailing = time.Now(), ended(pod)
+	return b.ailing
+}
+
+// ended is why a pod's proxy does not run as it was started. One that was
+// started again has forgotten what it was asked to show.
+func ended(pod *corev1.Pod) error {
+	if pod.DeletionTimestamp != nil {
+		return errors.New("its pod is being deleted")
+	}
+	for _, all := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
+		for _, s := range all {
+			if s.Name != containerProxy {
+				continue
+			}
+			if t := s.State.Terminated; t != nil {
+				return fmt.Errorf("its container ended with code %d: %s", t.ExitCode, t.Reason)
+			}
+			if s.RestartCount > 0 && s.State.Waiting != nil {
+				return fmt.Errorf("its container was started %d times and waits: %s", s.RestartCount, s.State.Waiting.Reason)
+			}
+		}
+	}
+	return nil
+}
+
+// follow reads the container's log, which has both of Envoy's between what the
+// agent says.
+func (b *berth) follow(ctx context.Context, into *signals.Store) {
+	proxy := proxy.Log{Workload: b.workload.Name, Address: b.workload.Address}
+	parse := either(proxy)
+	// A log that cannot be read says nothing: whoever waits for what it says
+	// runs out of time, and nothing is concluded.
+	_ = b.in.host.Follow(ctx, b.workload.Namespace, b.pod(), containerProxy, func(line []byte) { note(into, parse, line) })
+}

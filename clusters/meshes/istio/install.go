@@ -1,0 +1,136 @@
+package istio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/identity"
+	"github.com/meshbreach/meshbreach/clusters/meshes"
+	"github.com/meshbreach/meshbreach/clusters/platform/kubeapi"
+	"github.com/meshbreach/meshbreach/clusters/platform/kubernetes"
+)
+
+// installed is a mesh that runs.
+type installed struct {
+	mesh     Mesh
+	programs map[string]string
+	run      string
+	api      *kubeapi.Client
+	able     []meshes.Capability
+	patience time.Duration
+	stages   // fixed once Install has returned
+	spent    spent
+}
+
+// stages are by range.
+type stages = meshes.Stages[*stage]
+
+var (
+	_ meshes.Installed = (*installed)(nil)
+	_ meshes.Proven    = (*installed)(nil)
+	_ meshes.Patient   = (*installed)(nil)
+)
+
+// Install makes an istiod of its own for every range, and the sidecars, which
+// deny everything at first. It fills in the ranges' Roots and Issuers and says
+// where the workloads are. What it starts ends with the cluster.
+//
+// Where there is no cluster it starts a Kubernetes API of its own, and the
+// workloads get the Namespace that they have there.
+func (m Mesh) Install(ctx context.Context, c *clusters.Cluster, rel meshes.Release) (meshes.Installed, error) {
+	in := &installed{mesh: m, programs: rel.Programs, run: c.Name, able: m.Capabilities(rel), stages: stages{}}
+	// The mesh lives as long as the cluster, and so longer than this call.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	c.Undo.Push("mesh istio", func(context.Context) error {
+		end()
+		for _, st := range in.stages {
+			st.stop()
+		}
+		return nil
+	})
+	if err := in.install(ctx, life, c, rel); err != nil {
+		return nil, fmt.Errorf("install istio: %w", err)
+	}
+	return in, nil
+}
+
+func (in *installed) install(ctx, life context.Context, c *clusters.Cluster, rel meshes.Release) error {
+	if len(c.Ranges) == 0 {
+		return errors.New("there are no ranges")
+	}
+	place, err := in.ground(ctx, c, rel)
+	if err != nil {
+		return err
+	}
+	issuers := identity.NewIssuers()
+	for i := range c.Ranges {
+		r := &c.Ranges[i]
+		if err := in.prepare(r, issuers, place); err != nil {
+			return fmt.Errorf("range %s: %w", r.Name, err)
+		}
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	for i := range c.Ranges {
+		st := in.stages[c.Ranges[i].Name]
+		g.Go(func() error {
+			if err := st.start(gctx, life); err != nil {
+				return fmt.Errorf("range %s: %w", st.name, err)
+			}
+			c.Ranges[i].Workloads = st.r.Workloads
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// A placer finds a range its place.
+type placer func(r *clusters.Range, ca *identity.CA) (place, platform, pilot, error)
+
+// ground prepares what all ranges share.
+func (in *installed) ground(ctx context.Context, c *clusters.Cluster, rel meshes.Release) (placer, error) {
+	switch h := c.Host.(type) {
+	case *kubernetes.Host:
+		return in.onKubernetes(ctx, h, rel, c.Ranges)
+	case runner:
+		return in.machines(ctx, h, c.Ranges)
+	default:
+		return nil, fmt.Errorf("provider %s cannot run a control plane", c.Provider)
+	}
+}
+
+// prepare gives a range its authority and its place.
+func (in *installed) prepare(r *clusters.Range, issuers *identity.Issuers, place placer) error {
+	ca, err := identity.NewCA(r.TrustDomain, identity.CAOptions{Issuers: issuers})
+	if err != nil {
+		return err
+	}
+	if r.Roots, r.Issuers, err = ca.Public(); err != nil {
+		return err
+	}
+	at, on, by, err := place(r, ca)
+	if err != nil {
+		return err
+	}
+	in.stages[r.Name] = in.newStage(*r, ca, at, on, by)
+	return nil
+}
+
+// Patience is zero where all is on this machine.
+func (in *installed) Patience() time.Duration { return in.patience }
+
+// Capabilities depend on where the mesh runs.
+func (in *installed) Capabilities() []meshes.Capability { return in.able }
+
+// Authority is the fixture's power over a range; nil where there is none.
+func (in *installed) Authority(r clusters.Range) identity.Authority {
+	st, ok := in.stages[r.Name]
+	if !ok {
+		return nil
+	}
+	return fixture{st.ca, st}
+}

@@ -1,0 +1,177 @@
+package istio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/identity"
+	"github.com/meshbreach/meshbreach/clusters/meshes"
+	"github.com/meshbreach/meshbreach/clusters/platform/kubeapi"
+	"github.com/meshbreach/meshbreach/clusters/policy"
+)
+
+var (
+	_ meshes.Issuing       = (*installed)(nil)
+	_ meshes.AccountTokens = (*installed)(nil)
+	_ meshes.Lifecycle     = (*installed)(nil)
+)
+
+// The lives that istiod grants: hard, and far too long.
+const (
+	longestLife = 24 * time.Hour
+	tooLongLife = 10 * 365 * 24 * time.Hour
+)
+
+// issuanceEnv is how istiod is told whom it gives leaves to. It is read when
+// it starts.
+func issuanceEnv(r clusters.Range, p policy.Issuance, issuer string) map[string]string {
+	longest, audiences := longestLife, audience
+	if p.LongLives {
+		longest = tooLongLife
+	}
+	if p.OtherAudiences {
+		audiences += "," + issuer + "," + identity.AudienceVault
+	}
+	env := map[string]string{
+		"MAX_WORKLOAD_CERT_TTL": longest.String(), "TOKEN_AUDIENCES": audiences,
+		// As the charts have it, who is trusted is named although nobody of that
+		// name is there.
+		"CA_TRUSTED_NODE_ACCOUNTS": rootNamespace(r) + "/ztunnel",
+	}
+	if p.Forwarded {
+		env["TRUSTED_GATEWAY_CIDR"] = "10.0.0.0/8"
+	}
+	if p.Impersonation {
+		var trusted []string
+		for _, w := range r.Workloads {
+			if w.Meshed && w.Name == "thief" {
+				trusted = append(trusted, w.Namespace+"/"+w.Account)
+			}
+		}
+		env["CA_TRUSTED_NODE_ACCOUNTS"] = strings.Join(trusted, ",")
+	}
+	return env
+}
+
+// issuanceLog is the scope that says what is issued, and how loud it is.
+func issuanceLog(p policy.Issuance) string {
+	if p.NoRecord {
+		return "serverca:info"
+	}
+	return "serverca:debug"
+}
+
+// started are the parts of an Issuance that istiod reads when it starts.
+func started(p policy.Issuance) policy.Issuance {
+	p.Unbound, p.Extended, p.KeepAccounts, p.AnyService, p.MintTokens = false, false, false, false, false
+	return p
+}
+
+// Endpoint is istiod's, where pilot-agents ask as well.
+func (in *installed) Endpoint(r clusters.Range) identity.Endpoint {
+	st, ok := in.stages[r.Name]
+	if !ok {
+		return identity.Endpoint{}
+	}
+	return identity.Endpoint{
+		Protocol: "istio", Cluster: clusterID, Address: st.pilot.endpoint(), ServerName: pilotName(st.r), Platform: st.platform.endpoint(),
+		Identity: controlIdentity(st.r), Endpoints: doors(st.pilot), Nodes: nodes(st.r), Kubelet: st.platform.kubelet(),
+	}
+}
+
+// member is a workload's sidecar, which knows its pod.
+func (in *installed) member(r clusters.Range, w clusters.Workload) (*stage, *sidecar, error) {
+	st, err := in.Stage(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, ok := meshes.SidecarOf(w, st.sidecars)
+	if !ok {
+		return nil, nil, fmt.Errorf("%s has no account on the platform", w.Name)
+	}
+	return st, s, nil
+}
+
+// AccountToken gives a token of a workload's service account.
+func (in *installed) AccountToken(ctx context.Context, r clusters.Range, q identity.AccountTokenRequest) (token, source string, err error) {
+	st, s, err := in.member(r, q.Of)
+	if err != nil {
+		return "", "", err
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	how := st.policy.Issuance
+	q = q.Under(how)
+	at := q.Audience
+	switch at {
+	case "":
+		at = audience
+	case identity.AudienceAPI:
+		at = st.platform.issuer()
+	}
+	source = "minted"
+	switch {
+	case q.Form == identity.FormLegacy:
+		token, err = st.platform.legacyToken(ctx, s.workload)
+	case !q.Expires.IsZero():
+		source = "signed"
+		issued, expires := q.Signed(how)
+		token, err = st.platform.signBound(ctx, s.workload, at, issued, expires)
+	default:
+		var to kubeapi.Pod
+		if to, err = st.platform.bound(ctx, s.workload); err == nil {
+			token, err = in.api.AccountToken(ctx, to, q.Form == identity.FormBound, at, tokenLife)
+		}
+	}
+	if err == nil {
+		s.given = append(s.given, kubeapi.Handed{Token: token, Audience: at, Form: q.Form})
+	}
+	return token, source, err
+}
+
+// Delete takes a workload's pod or account away, and returns when the API
+// believes no token any more that ends with it.
+func (in *installed) Delete(ctx context.Context, r clusters.Range, w clusters.Workload, what identity.Life) (clusters.Revision, error) {
+	st, s, err := in.member(r, w)
+	if err != nil {
+		return clusters.Revision{}, err
+	}
+	st.mu.Lock()
+	rev, keep, handed := st.next(), st.policy.Issuance.KeepAccounts, s.given
+	st.known[rev.ID] = lived
+	st.mu.Unlock()
+	if keep {
+		return rev, nil
+	}
+	if err := st.platform.end(ctx, s.workload, what); err != nil {
+		return clusters.Revision{}, fmt.Errorf("delete the %s of %s: %w", what, w.Name, err)
+	}
+	if err := st.api.Ended(ctx, what, handed); err != nil {
+		return clusters.Revision{}, fmt.Errorf("delete the %s of %s: %w", what, w.Name, err)
+	}
+	return rev, nil
+}
+
+// Recreate makes a pod or an account of the same name.
+func (in *installed) Recreate(ctx context.Context, r clusters.Range, w clusters.Workload, what identity.Life) (clusters.Revision, error) {
+	st, s, err := in.member(r, w)
+	if err != nil {
+		return clusters.Revision{}, err
+	}
+	st.mu.Lock()
+	rev := st.next()
+	st.known[rev.ID] = lived
+	s.given = nil
+	st.mu.Unlock()
+	if err := st.platform.begin(ctx, s.workload, what); err != nil {
+		return clusters.Revision{}, fmt.Errorf("make the %s of %s anew: %w", what, w.Name, err)
+	}
+	return rev, nil
+}
+
+// errNoPart is for a part that no workload has.
+var errNoPart = errors.New("there is no such part")

@@ -1,0 +1,32 @@
+package istio
+
+import (
+	"reflect"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/platform/kubernetes"
+)
+
+// Whoever submits a pod is told what the mesh's own pods ask for a proxy with,
+// and nothing of what is the harness's alone.
+func TestASubmittedPodAsksForAProxyAsOurOwnPodsDo(t *testing.T) {
+	p := &pods{ground: &ground{host: &kubernetes.Host{}}, r: clusters.Range{Name: "mb-1-r1"}}
+	pod := &corev1.Pod{}
+	p.dress(clusters.Workload{Name: "web", Meshed: true}, pod)
+	k := p.kubelet()
+	if len(k.Labels) == 0 || !reflect.DeepEqual(k.Labels, pod.Labels) {
+		t.Errorf("labels %v, our own pods' %v", k.Labels, pod.Labels)
+	}
+	if k.Pull != string(corev1.PullIfNotPresent) {
+		t.Errorf("on nodes that are not ours the image is pulled %s", k.Pull)
+	}
+}
+
+func TestWhereThereAreNoNodesNobodyRunsPods(t *testing.T) {
+	if k := (&machine{}).kubelet(); k != nil {
+		t.Errorf("on one machine: %+v", k)
+	}
+}

@@ -1,0 +1,174 @@
+package istio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/meshes"
+	"github.com/meshbreach/meshbreach/clusters/signals"
+)
+
+// Evidence gives the signals that match.
+func (st *stage) Evidence(ctx context.Context, q signals.Query) []signals.Signal {
+	return st.store.Query(ctx, q)
+}
+
+// Settled waits for all sidecars, until nothing is warming and nothing old is
+// open.
+func (st *stage) Settled(ctx context.Context, rev clusters.Revision) error {
+	st.mu.Lock()
+	is, latest := st.known[rev.ID], st.latest
+	st.mu.Unlock()
+	switch {
+	case is == unknown:
+		return fmt.Errorf("settle range %s: it has no revision %q", st.name, rev.ID)
+	case is == lived:
+		return nil
+	case is != rotated && rev.ID != latest:
+		return fmt.Errorf("settle range %s: revision %s was replaced by %s", st.name, rev.ID, latest)
+	case is == withheld:
+		return nil
+	}
+	done, err := st.settling.Take(ctx)
+	if err != nil {
+		return fmt.Errorf("settle range %s: %w", st.name, err)
+	}
+	defer done()
+	if err := meshes.Each(st.sidecars, func(s *sidecar) error { return s.settle(ctx, st.pilot) }); err != nil {
+		return err
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.calm = st.calm || st.latest == latest
+	return nil
+}
+
+// A lack is what is missing before a sidecar is settled.
+type lack struct {
+	changes []string // what istiod or an agent has to bring
+	drain   string   // what ends by itself: a drain needs no control plane
+}
+
+func (l lack) none() bool { return len(l.changes) == 0 && l.drain == "" }
+
+// String names all that is missing.
+func (l lack) String() string {
+	all := l.changes
+	if l.drain != "" {
+		all = append(slices.Clone(all), l.drain)
+	}
+	return strings.Join(all, ", ")
+}
+
+// settle returns when the sidecar holds what is wanted, nothing is warming and
+// nothing old is open.
+func (s *sidecar) settle(ctx context.Context, guide pilot) error {
+	last := lack{changes: []string{"an answer of its administration"}}
+	for looks := 0; ; looks++ {
+		missing, err := s.glance(ctx)
+		if err == nil && missing.none() {
+			return nil
+		}
+		if err == nil {
+			last = missing
+		}
+		if gone := s.seat.gone(ctx); gone != nil {
+			return fmt.Errorf("settle the sidecar of %s: it has ended: %w", s.workload.Name, gone)
+		}
+		if err == nil && len(last.changes) > 0 {
+			if gone := guide.gone(ctx); gone != nil {
+				return fmt.Errorf("settle the sidecar of %s: still missing: %s: no change arrives any more: %w", s.workload.Name, last, gone)
+			}
+		}
+		if !clusters.Pause(ctx, s.pace(looks)) {
+			return errors.Join(fmt.Errorf("settle the sidecar of %s: still missing: %s: %w", s.workload.Name, last, context.Cause(ctx)), err)
+		}
+	}
+}
+
+// lookTime bounds one look: a connection that leads nowhere any more must not
+// take the time of those that would follow it.
+const lookTime = 5 * time.Second
+
+// glance is a look that comes to an end.
+func (s *sidecar) glance(ctx context.Context) (lack, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	return s.look(ctx)
+}
+
+// look says what is missing.
+func (s *sidecar) look(ctx context.Context) (lack, error) {
+	n, err := s.admin.stats(ctx)
+	if err != nil {
+		return lack{}, err
+	}
+	if n["listener_manager.workers_started"] != 1 {
+		return lack{changes: []string{"its workers"}}, nil
+	}
+	if missing := busy(n); !missing.none() {
+		return missing, nil
+	}
+	s.mu.Lock()
+	w := s.want
+	s.mu.Unlock()
+	if err := s.see(ctx, n); err != nil {
+		return lack{changes: []string{err.Error()}}, nil
+	}
+	if missing := w.missing(s.shown); len(missing) > 0 {
+		return lack{changes: missing}, nil
+	}
+	if missing, err := s.secrets(ctx); err != nil || len(missing) > 0 {
+		return lack{changes: missing}, err
+	}
+	// What was seen active may have come since. What it drains is looked at when
+	// all workers have taken it, after which nobody comes in the old way.
+	missing, err := s.admin.workers.Passed(ctx, func(ctx context.Context) (map[string]uint64, error) {
+		n, err = s.admin.stats(ctx)
+		return n, err
+	})
+	if err != nil || len(missing) > 0 {
+		return lack{changes: missing}, err
+	}
+	return busy(n), nil
+}
+
+// see looks at the inbound listener. What it holds is a quarter of a megabyte,
+// so it is looked at again only when the listeners have another version.
+func (s *sidecar) see(ctx context.Context, n map[string]uint64) error {
+	version := n["listener_manager.lds.version"]
+	if s.version == version {
+		return nil
+	}
+	l, err := s.admin.inbound(ctx)
+	if err != nil {
+		return err
+	}
+	if l.busy {
+		return errors.New("its listener is warming or draining")
+	}
+	s.shown, s.version = l, version
+	return nil
+}
+
+// busy says what is warming or draining. Envoy keeps a replaced filter chain
+// for the whole drain time even when nobody is in it; that is not waited for,
+// since nobody can come in any more either.
+func busy(n map[string]uint64) lack {
+	var out lack
+	for _, name := range []string{"listener_manager.total_listeners_warming", "cluster_manager.warming_clusters"} {
+		if n[name] > 0 {
+			out.changes = append(out.changes, fmt.Sprintf("%s is %d", name, n[name]))
+		}
+	}
+	draining := n["listener_manager.total_listeners_draining"] + n["listener_manager.total_filter_chains_draining"]
+	if open := n["listener.0.0.0.0_15006.downstream_cx_active"]; draining > 0 && open > 0 {
+		out.drain = fmt.Sprintf("%d connections while something drains", open)
+	}
+	return out
+}

@@ -1,0 +1,78 @@
+// Package meshes has the interface of a mesh, and what meshes do alike. Each
+// mesh is a folder below it; package builtin lists them.
+package meshes
+
+import (
+	"context"
+
+	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/identity"
+	"github.com/meshbreach/meshbreach/clusters/policy"
+	"github.com/meshbreach/meshbreach/clusters/signals"
+)
+
+// A Capability is something that a mesh can do; attempts name what they need.
+type Capability string
+
+// The capabilities that scenarios ask for.
+const (
+	CanAuthorize Capability = "authorize"      // rules by identity, method, path, port
+	CanTokens    Capability = "tokens"         // bearer tokens are verified
+	CanRotate    Capability = "rotate"         // leaves and roots are changed by the fixture
+	CanSignal    Capability = "signal"         // proxies report what they refuse
+	CanWithhold  Capability = "withhold"       // the control plane can be made to lie
+	CanShortLive Capability = "short-lifetime" // leaves of a few seconds
+	// CanSignAccounts is for account tokens with a life that the platform would
+	// not grant, which takes its key.
+	CanSignAccounts Capability = "sign-account-tokens"
+	// CanAudit is for the platform's own log, where alone its refusals are seen.
+	CanAudit Capability = "platform-log"
+)
+
+// A Release is a version of a mesh, with the programs that it runs.
+type Release struct {
+	Version  string            `json:"version"`
+	Programs map[string]string `json:"-"` // path by name
+	// Proxy says which proxy judges, with its version and build; empty where
+	// nobody knows.
+	Proxy string `json:"proxy,omitempty"`
+	// On Kubernetes a mesh runs from images and is installed by its charts.
+	Hub    string `json:"-"` // registry and folder of its images; the charts' own when empty
+	Tag    string `json:"-"` // of its images; the charts' own when empty
+	Charts string `json:"-"` // a folder, or the address of a chart repository; those that come with meshbreach when empty
+	// Note, which may be nil, is told what was not as it should be while the mesh
+	// was installed, and did not keep it from being installed.
+	Note func(string) `json:"-"`
+}
+
+// A Mesh is a kind of mesh.
+type Mesh interface {
+	Name() string
+	Capabilities(Release) []Capability
+	// Render is pure: what the mesh's objects would be for this policy.
+	Render(clusters.Range, policy.Policy) ([]Object, error)
+	// Install makes the mesh run on a cluster and gives every meshed workload
+	// its proxy.
+	Install(ctx context.Context, c *clusters.Cluster, r Release) (Installed, error)
+}
+
+// An Object is one rendered piece of configuration.
+type Object struct {
+	Workload string // whose proxy it is for; empty: everybody's
+	Kind     string
+	Name     string
+	Body     []byte // JSON, stable
+}
+
+// Installed is a mesh that runs.
+type Installed interface {
+	// Apply asks for a policy. It returns at once; see Settled.
+	Apply(ctx context.Context, r clusters.Range, p policy.Policy) (clusters.Revision, error)
+	// Settled returns when the active configuration of every proxy of the
+	// range is the revision's, nothing is warming and nothing is draining.
+	// Running out of time is an error that says what is missing.
+	Settled(ctx context.Context, r clusters.Range, rev clusters.Revision) error
+	// Evidence returns the signals that match, as Query says.
+	Evidence(ctx context.Context, r clusters.Range, q signals.Query) ([]signals.Signal, error)
+	Authority(clusters.Range) identity.Authority
+}

@@ -1,0 +1,197 @@
+package explain
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/meshbreach/meshbreach/assertions"
+	"github.com/meshbreach/meshbreach/clusters/meshes"
+	"github.com/meshbreach/meshbreach/scenarios"
+)
+
+func (p *prose) scenario(s scenarios.Scenario) {
+	p.title("%s: %s", s.ID, s.Title)
+	p.line(0, "pillar %s, severity %s%s", s.Pillar, s.Severity, formerly(s.Aliases))
+	p.heading("Why it matters")
+	p.text(2, "%s", s.Why)
+	p.heading("Cast")
+	p.point(2, "%s is the friend: its honest call must be served before and after every attempt.", s.Cast.Friend)
+	p.point(2, "%s is the foe: attempts come from there unless they say otherwise.", s.Cast.Foe)
+	p.point(2, "%s is the target: receipts there prove what got through.", s.Cast.Target)
+	p.heading("Policy")
+	p.policy(2, s.Policy)
+	p.heading("Honest call")
+	p.text(2, "%s %s", s.Honest().Attack, flow(s.Honest().With))
+	if s.Window.Budget > 0 {
+		p.heading("Window")
+		p.text(2, "A change may take %s to hold; what is served in that time is counted.", time.Duration(s.Window.Budget))
+	}
+	p.heading("Attempts")
+	for i, a := range s.Attempts {
+		if i > 0 {
+			p.gap()
+		}
+		p.attempt(s, a)
+	}
+	p.techniques(s)
+	p.mutants(s)
+	p.maps(s)
+	p.heading("Sources")
+	for _, source := range s.Sources {
+		p.source(source)
+	}
+}
+
+func formerly(aliases []string) string {
+	if len(aliases) == 0 {
+		return ""
+	}
+	return ", also known as " + strings.Join(aliases, ", ")
+}
+
+func (p *prose) attempt(s scenarios.Scenario, a scenarios.Attempt) {
+	const wide = 9
+	if a.Attack == "" {
+		p.sub("%s: a change is judged by the honest load alone", a.ID)
+	} else {
+		p.sub("%s: %s from %s", a.ID, a.Attack, s.From(a))
+		p.code(4, wide, "with", flow(a.With))
+		if twin := s.TwinOf(a); twin != nil {
+			p.code(4, wide, "twin", flow(twin))
+		}
+		p.item(4, wide, "breach", breach(a.BreachOf()))
+	}
+	if a.Policy != nil {
+		p.lead("under a policy of its own:")
+		p.policy(6, *a.Policy)
+	}
+	p.steps(s, "while it runs", a.Steps)
+	p.steps(s, "afterwards", a.Restore)
+	p.parted("expected:")
+	for _, mesh := range slices.Sorted(maps.Keys(a.Expect)) {
+		p.item(4, wide, mesh, expectation(a.Expect[mesh].Expectation))
+	}
+	if a.Unwinnable != "" {
+		p.item(4, wide, "unwinnable", " "+a.Unwinnable)
+	}
+}
+
+func (p *prose) steps(s scenarios.Scenario, when string, steps []scenarios.Step) {
+	for _, step := range steps {
+		switch {
+		case step.Apply != nil:
+			p.lead(when + ": apply the policy:")
+			p.policy(6, *step.Apply)
+		case step.Delete != "":
+			p.point(4, "%s: delete the %s of %s", when, step.Delete, step.Of)
+		case step.Recreate != "":
+			p.point(4, "%s: recreate the %s of %s", when, step.Recreate, step.Of)
+		case step.Rotate != "":
+			p.point(4, "%s: rotate %s", when, step.Rotate)
+		default:
+			p.point(4, "%s: await the %s of the leaf of %s", when, step.Await, s.Cast.Friend)
+		}
+	}
+}
+
+// breach is the predicate in words.
+func breach(b assertions.Breach) string {
+	if t := b.Reply; t != nil && !t.Unrun {
+		return "a reply that holds " + canary(*t)
+	}
+	out := "a receipt at " + cmp.Or(b.ReceiptAt, "target")
+	if b.Method != "" || b.Route != "" {
+		out += " of " + strings.TrimSpace(b.Method+" "+b.Route)
+	}
+	if b.Port != 0 {
+		out += fmt.Sprintf(" on port %d", b.Port)
+	}
+	if b.As != "" {
+		out += " from account " + b.As
+	}
+	if t := b.Reply; t != nil {
+		out += "; where nobody runs what is submitted, a reply that holds " + canary(*t)
+	}
+	return out
+}
+
+// expectation is what a mesh is expected to do, with the reason.
+func expectation(e assertions.Expectation) string {
+	switch {
+	case e.Gap && e.Silent:
+		return "a gap: it succeeds by design, and no detector can see it: " + e.Because
+	case e.Gap:
+		out := "a gap: it succeeds by design; alert " + e.Alert
+		if e.Within > 0 {
+			out += " within " + time.Duration(e.Within).String()
+		}
+		return because(out, e.Because)
+	case e.After:
+		return e.String() + ", after the attempt was answered"
+	case e.Verdict == assertions.Blocked && e.Code != 0:
+		return fmt.Sprintf("%s, HTTP %d", e.String(), e.Code)
+	}
+	return because(e.String(), e.Because)
+}
+
+func because(what, why string) string {
+	if why == "" {
+		return what
+	}
+	return what + ": " + why
+}
+
+// techniques explains every attack that the attempts use, once.
+func (p *prose) techniques(s scenarios.Scenario) {
+	var names []string
+	for _, a := range s.Attempts {
+		if a.Attack != "" {
+			names = append(names, a.Attack)
+		}
+	}
+	slices.Sort(names)
+	p.heading("Attacks")
+	for _, name := range slices.Compact(names) {
+		a, ok := scenarios.FindAttack(name)
+		if !ok {
+			continue // lint said so
+		}
+		p.sub("%s: %s", a.Name(), a.Title())
+		p.text(4, "%s", a.Doc())
+	}
+}
+
+func (p *prose) mutants(s scenarios.Scenario) {
+	if len(s.Mutants) == 0 {
+		return
+	}
+	p.heading("Mutants: with these mistakes the attempts must win")
+	for _, m := range s.Mutants {
+		p.point(2, "%s: %s", strings.Join(m.Weaken, " and "), strings.Join(m.Opens, ", "))
+		for _, name := range m.Weaken {
+			if w, ok := weakening(name); ok {
+				p.under(4, w.Doc)
+			}
+		}
+	}
+}
+
+// canary says in words what a reply would hold.
+func canary(t assertions.Told) string {
+	out := "a canary of " + cmp.Or(t.Holds, "the target")
+	switch t.What {
+	case "":
+	case meshes.CanaryObject:
+		out = fmt.Sprintf("what %s submitted, or what was changed of %s, as the platform has taken it", t.Holds, t.Holds)
+	default:
+		out = fmt.Sprintf("a canary of the %s of %s's proxy", t.What, t.Holds)
+	}
+	if t.Status != 0 {
+		out += fmt.Sprintf(", with status %d", t.Status)
+	}
+	return out
+}

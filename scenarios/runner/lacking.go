@@ -1,0 +1,60 @@
+package runner
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/meshbreach/meshbreach/assertions"
+	"github.com/meshbreach/meshbreach/attacker"
+	"github.com/meshbreach/meshbreach/attacker/attacks"
+	"github.com/meshbreach/meshbreach/clusters/meshes"
+	"github.com/meshbreach/meshbreach/clusters/policy"
+	"github.com/meshbreach/meshbreach/clusters/signals"
+	"github.com/meshbreach/meshbreach/scenarios"
+)
+
+// lacking is what an attempt needs and the mesh has not where it runs, with the
+// reason. A mesh that has the same everywhere says so in the expectations.
+func (p *player) lacking(policy policy.Policy, a scenarios.Attempt) []string {
+	here, ok := p.stage.mesh.(meshes.Proven)
+	if !ok {
+		return nil
+	}
+	able := here.Capabilities()
+	var out []string
+	if (policy.Identity.Leaf > 0 || policy.Identity.NoRenewal) && !slices.Contains(able, meshes.CanShortLive) {
+		out = append(out, string(meshes.CanShortLive)+": how long leaves live is set when a workload starts")
+	}
+	if foretold(a) && !slices.Contains(able, meshes.CanSignAccounts) {
+		out = append(out, string(meshes.CanSignAccounts)+": the platform's key is not ours, and it grants no such life itself")
+	}
+	if a.Expect[p.opts.Mesh.Name()].By == signals.FromPlatform && !slices.Contains(able, meshes.CanAudit) {
+		out = append(out, string(meshes.CanAudit)+": the platform's log is not ours, and its refusals are seen there alone")
+	}
+	if pod, ok := scenarios.DecodedParameters(a.Attack, a.With).(*attacks.SubmitObject); ok && pod.Proxied && !p.runs() {
+		out = append(out, "injector: no node runs pods here, and nothing puts proxies into them")
+	}
+	return out
+}
+
+// unprovable says whether what is missing leaves nothing that could be proven.
+// Without the platform's log none of its refusals is, but what it let in and
+// ran leaves a receipt.
+func unprovable(r assertions.Record) bool {
+	b := r.Breach.Reply
+	leaves := r.Runs && b != nil && b.Unrun
+	return slices.ContainsFunc(r.Missing, func(what string) bool {
+		return !leaves || !strings.HasPrefix(what, string(meshes.CanAudit))
+	})
+}
+
+// foretold says whether an attempt needs an account token with a life that the
+// platform would not grant.
+func foretold(a scenarios.Attempt) bool {
+	holder, ok := scenarios.DecodedParameters(a.Attack, a.With).(attacker.Holder)
+	if !ok {
+		return false
+	}
+	_, tokens := holder.Holds()
+	return slices.ContainsFunc(tokens, func(t *attacker.Token) bool { return t.Kind == scenarios.KindAccount && t.Expires != 0 })
+}

@@ -1,0 +1,97 @@
+package runner
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/meshbreach/meshbreach/assertions"
+	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/identity"
+	"github.com/meshbreach/meshbreach/clusters/meshes"
+	"github.com/meshbreach/meshbreach/clusters/policy"
+	"github.com/meshbreach/meshbreach/scenarios"
+)
+
+// named is a mesh of which a test looks at the name alone.
+type named struct{ meshes.Mesh }
+
+func (named) Name() string { return "istio" }
+
+// here is a mesh that runs where it can do this.
+type here struct {
+	meshes.Installed
+	able []meshes.Capability
+}
+
+func (h here) Capabilities() []meshes.Capability { return h.able }
+
+func TestARefusalOfThePlatformTakesThePlatformsLog(t *testing.T) {
+	for _, c := range []struct {
+		by   string
+		has  []meshes.Capability
+		want bool
+	}{
+		{"platform", nil, true}, {"platform", []meshes.Capability{meshes.CanAudit}, false}, {"target", nil, false},
+	} {
+		p := &player{stage: &stage{mesh: here{able: c.has}}, opts: Options{Mesh: named{}}}
+		a := scenarios.Attempt{Expect: map[string]scenarios.Expect{"istio": {Expectation: assertions.Expectation{Verdict: assertions.Blocked, By: c.by}}}}
+		lacks := slices.ContainsFunc(p.lacking(policy.Policy{}, a), func(s string) bool { return strings.HasPrefix(s, string(meshes.CanAudit)) })
+		if lacks != c.want {
+			t.Errorf("refused by %s where there is %q: lacking %v", c.by, c.has, lacks)
+		}
+	}
+}
+
+// Without the platform's log nothing that it refused can be called blocked, but
+// what it let in and ran is a breach by its receipt.
+func TestWithoutThePlatformsLogOnlyWhatLeavesAReceiptIsTried(t *testing.T) {
+	log, short := string(meshes.CanAudit)+": not ours", string(meshes.CanShortLive)+": set when a workload starts"
+	unrun, plain := &assertions.Told{Holds: "thief", Unrun: true}, &assertions.Told{Holds: "thief"}
+	for _, c := range []struct {
+		name    string
+		missing []string
+		reply   *assertions.Told
+		runs    bool
+		want    bool
+	}{
+		{"nothing is missing", nil, plain, true, false},
+		{"the log, and it is run", []string{log}, unrun, true, false},
+		{"the log, and nobody runs it", []string{log}, unrun, false, true},
+		{"the log, and the reply would be the proof", []string{log}, plain, true, true},
+		{"the log, and a receipt would be the proof of what runs by itself", []string{log}, nil, true, true},
+		{"something else as well", []string{short, log}, unrun, true, true},
+	} {
+		if got := unprovable(assertions.Record{Missing: c.missing, Runs: c.runs, Breach: assertions.Breach{Reply: c.reply}}); got != c.want {
+			t.Errorf("%s: %t", c.name, got)
+		}
+	}
+}
+
+// running is a mesh of which a test looks at who runs pods.
+type running struct {
+	here
+	kubelet *identity.Kubelet
+}
+
+func (r running) Endpoint(clusters.Range) identity.Endpoint {
+	return identity.Endpoint{Kubelet: r.kubelet}
+}
+
+func TestAPodThatAsksForAProxyTakesAPlaceThatInjectsThem(t *testing.T) {
+	for _, c := range []struct {
+		with    map[string]any
+		kubelet *identity.Kubelet
+		want    bool
+	}{
+		{map[string]any{"proxied": true}, nil, true},
+		{map[string]any{"proxied": true}, &identity.Kubelet{}, false},
+		{map[string]any{"bare": true}, nil, false},
+	} {
+		p := &player{stage: &stage{mesh: running{kubelet: c.kubelet}}, opts: Options{Mesh: named{}}}
+		lacks := p.lacking(policy.Policy{}, scenarios.Attempt{Attack: "submit-object", With: c.with})
+		if got := len(lacks) == 1 && strings.HasPrefix(lacks[0], "injector: "); got != c.want || len(lacks) > 1 {
+			t.Errorf("%v, pods run by %v: lacking %q", c.with, c.kubelet, lacks)
+		}
+	}
+}

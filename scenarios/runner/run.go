@@ -1,0 +1,176 @@
+// Package runner makes a mesh, plays scenarios on it and records what happened:
+// one attempt is a line of steps, in the order in which they happen.
+package runner
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/meshbreach/meshbreach/assertions"
+	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/meshes"
+	"github.com/meshbreach/meshbreach/clusters/policy"
+	"github.com/meshbreach/meshbreach/reports"
+	"github.com/meshbreach/meshbreach/scenarios"
+)
+
+// Options say what to run, on what.
+type Options struct {
+	ID        string // of the run; every object carries it
+	Tool      string // version of meshbreach
+	Scenarios []scenarios.Scenario
+	Provider  clusters.Provider
+	Mesh      meshes.Mesh
+	Release   meshes.Release
+	Probe     string        // path of the probe binary
+	Parallel  int           // ranges; 2 when zero
+	Rate      int           // honest requests a second in each range; 50 when zero
+	Timeout   time.Duration // for one scenario; when zero, DefaultTimeout or PatientTimeout
+	Weaken    []string      // weakenings that the whole run is made with; no mutants then
+	FailFast  bool          // no new scenario after one failed
+	Progress  Progress      // may be nil
+	// Meddle, for tests of the harness, is called at named moments of every
+	// attempt and may do harm through the cluster.
+	Meddle func(ctx context.Context, when Moment, c *clusters.Cluster, r clusters.Range)
+}
+
+// A Moment is a point in a scenario's course.
+type Moment string
+
+// The moments.
+const (
+	BeforeAttempt Moment = "before-attempt"
+	AfterAttempt  Moment = "after-attempt"
+)
+
+// Progress is told how a run goes. Calls come one at a time.
+type Progress interface {
+	Up(what string)
+	Started(id string)
+	Finished(s reports.Scenario)
+}
+
+// Default values of Options.
+const (
+	DefaultParallel = 2
+	DefaultRate     = 50
+	DefaultTimeout  = 60 * time.Second
+	PatientTimeout  = 5 * time.Minute // on a mesh that asks for patience
+	undoLimit       = 2 * time.Minute // a cluster with nodes may take its time
+)
+
+func (o Options) withDefaults() Options {
+	o.Parallel = cmp.Or(o.Parallel, DefaultParallel)
+	o.Rate = cmp.Or(o.Rate, DefaultRate)
+	o.Parallel = min(o.Parallel, max(1, len(o.Scenarios)))
+	return o
+}
+
+// Run makes a mesh, plays the scenarios and judges them. The report is valid
+// even when the error is not nil: it then says what could not be set up.
+func Run(ctx context.Context, o Options) (reports.Run, error) {
+	o = o.withDefaults()
+	report := reports.Run{
+		Schema: reports.Schema, ID: o.ID, Tool: o.Tool, Mesh: o.Mesh.Name(), Release: o.Release.Version, Proxy: o.Release.Proxy,
+		Provider: o.Provider.Name(), Weakened: o.Weaken, Started: time.Now().UTC(),
+	}
+	if _, err := policy.Misconfigure(policy.Policy{}, o.Weaken...); err != nil {
+		return failed(report, err), err
+	}
+	st, err := up(ctx, o)
+	if err != nil {
+		return failed(report, err), err
+	}
+	report.UpTime = reports.Seconds(time.Since(report.Started).Seconds())
+	played := playAll(ctx, o, st)
+	st.sweep(ctx, played)
+	report.Scenarios = finish(played)
+	down, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
+	defer cancel()
+	err = st.close(down)
+	if err != nil {
+		report.Error = "clean up: " + err.Error()
+	}
+	report.Finished = time.Now().UTC()
+	total(&report)
+	if ctx.Err() != nil {
+		err = errors.Join(err, fmt.Errorf("interrupted: %w", context.Cause(ctx)))
+		report.Error, report.Interrupted = err.Error(), true
+		report.Exit = max(report.Exit, 2)
+	}
+	return report, err
+}
+
+func failed(r reports.Run, err error) reports.Run {
+	r.Error = err.Error()
+	r.Finished = time.Now().UTC()
+	r.Scenarios = []reports.Scenario{}
+	total(&r)
+	r.Exit = 2
+	return r
+}
+
+// playAll hands the scenarios to the ranges, each to the first that is free.
+func playAll(ctx context.Context, o Options, st *stage) []*played {
+	queue := make(chan scenarios.Scenario)
+	var (
+		mu   sync.Mutex
+		out  []*played
+		stop bool
+		wg   sync.WaitGroup
+	)
+	tell := func(f func(Progress)) {
+		if o.Progress != nil {
+			f(o.Progress)
+		}
+	}
+	for _, p := range st.players {
+		wg.Go(func() {
+			for s := range queue {
+				mu.Lock()
+				skip := stop || ctx.Err() != nil
+				if !skip {
+					tell(func(p Progress) { p.Started(s.ID) })
+				}
+				mu.Unlock()
+				r := skipped(s, o)
+				if !skip {
+					r = p.play(ctx, s)
+				}
+				mu.Lock()
+				out = append(out, r)
+				stop = stop || o.FailFast && assertions.Exit([]assertions.Outcome{r.outcome()}) == 1
+				tell(func(p Progress) { p.Finished(r.report()) })
+				mu.Unlock()
+			}
+		})
+	}
+	for _, s := range longestFirst(o.Scenarios) {
+		queue <- s
+	}
+	close(queue)
+	wg.Wait()
+	slices.SortFunc(out, func(a, b *played) int { return strings.Compare(a.scenario.ID, b.scenario.ID) })
+	return out
+}
+
+// longestFirst starts what has steps first, so that it does not run on alone
+// at the end.
+func longestFirst(all []scenarios.Scenario) []scenarios.Scenario {
+	weight := func(s scenarios.Scenario) int {
+		n := 0
+		for _, a := range s.Attempts {
+			n += 10 * len(a.Steps)
+		}
+		return n + len(s.Attempts) + len(s.Mutants)
+	}
+	out := slices.Clone(all)
+	slices.SortStableFunc(out, func(a, b scenarios.Scenario) int { return weight(b) - weight(a) })
+	return out
+}
