@@ -29,7 +29,7 @@ func afterwards(r Record, e evidence, o attacker.Observation) Finding {
 	f := Finding{Verdict: Blocked, By: s.Workload, Layer: s.Layer, Reason: s.Reason, Proof: "proxy-log",
 		Why: fmt.Sprintf("refused by %s: %s %s; the attacker saw %s before that", s.Workload, s.Layer, s.Reason, replyText(o.Reply))}
 	if i >= 0 {
-		f.Verdict, f.Why = Misblocked, f.Why+fmt.Sprintf("; expected %s", r.Expect)
+		f.Verdict, f.Why = WrongRefusal, f.Why+fmt.Sprintf("; expected %s", r.Expect)
 		return f
 	}
 	return yetArrived(r, e, o, f)

@@ -25,8 +25,8 @@ func afterwards() []trial {
 	unjudged := func(name, why string, but func(*assertions.Record)) trial {
 		return trial{name, fetched, but, assertions.Inconclusive, assertions.Unjudged, why}
 	}
-	misblocked := func(name, why string, but func(*assertions.Record)) trial {
-		return trial{name, fetched, but, assertions.Misblocked, assertions.Fail, why}
+	wrongRefusal := func(name, why string, but func(*assertions.Record)) trial {
+		return trial{name, fetched, but, assertions.WrongRefusal, assertions.Fail, why}
 	}
 	says := func(change func(*signals.Signal)) func(*assertions.Record) {
 		return func(r *assertions.Record) { change(&r.Signals[0]) }
@@ -53,14 +53,14 @@ func afterwards() []trial {
 			r.Tries.Observations = append(r.Tries.Observations, served("a2", 24))
 		}),
 		unjudged("a twin that was not fetched", "no receipt", func(r *assertions.Record) { r.Receipts = append(r.Receipts[:1:1], r.Receipts[2:]...) }),
-		misblocked("another reason", "refused by authority: tcp no", says(func(s *signals.Signal) { s.Reason = "no" })),
-		misblocked("another layer", "expected blocked by authority", says(func(s *signals.Signal) { s.Layer = "http" })),
-		misblocked("one of two words with another reason", "refused by authority: tcp no", func(r *assertions.Record) {
+		wrongRefusal("another reason", "refused by authority: tcp no", says(func(s *signals.Signal) { s.Reason = "no" })),
+		wrongRefusal("another layer", "expected blocked by authority", says(func(s *signals.Signal) { s.Layer = "http" })),
+		wrongRefusal("one of two words with another reason", "refused by authority: tcp no", func(r *assertions.Record) {
 			s := r.Signals[0]
 			s.Reason = "no"
 			r.Signals = append(r.Signals, s)
 		}),
-		misblocked("a refusal by the platform before it came to that", "refused by platform", func(r *assertions.Record) {
+		wrongRefusal("a refusal by the platform before it came to that", "refused by platform", func(r *assertions.Record) {
 			r.Tries.Observations[0] = refused("a1", 20, attacker.LayerHTTP, 403, "forbidden")
 			r.Signals[0].Workload, r.Signals[0].Layer = signals.FromPlatform, "http"
 		}),

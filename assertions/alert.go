@@ -75,7 +75,7 @@ func raises(o attacker.Observation, a detectors.Alert, others map[netip.Addr]boo
 // known to have made, from the same place.
 func foreign(o attacker.Observation, a detectors.Alert, ends map[netip.AddrPort]bool) bool {
 	source := plain(a.Source)
-	own := source == plain(o.Local) || slices.ContainsFunc(o.Errands, func(e netip.AddrPort) bool { return plain(e) == source })
+	own := source == plain(o.Local) || slices.ContainsFunc(o.Related, func(e netip.AddrPort) bool { return plain(e) == source })
 	return a.Nonce == "" && ends[source] && !own
 }
 
@@ -84,7 +84,7 @@ func ends(calls []Call) map[netip.AddrPort]bool {
 	out := map[netip.AddrPort]bool{}
 	for _, c := range calls {
 		for _, o := range c.Observations {
-			for _, end := range append([]netip.AddrPort{o.Local}, o.Errands...) {
+			for _, end := range append([]netip.AddrPort{o.Local}, o.Related...) {
 				out[plain(end)] = true
 			}
 		}

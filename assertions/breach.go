@@ -68,7 +68,7 @@ func (r Record) byReply() bool { return r.Breach.Reply != nil && (!r.Breach.Repl
 // good wherever it is shown: who asked for it while a change was under way
 // belongs to the window, even when the request itself came after it.
 func moment(o attacker.Observation, x attacker.Receipt) time.Time {
-	if len(o.Errands) > 0 {
+	if len(o.Related) > 0 {
 		return o.Start
 	}
 	return x.At

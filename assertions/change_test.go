@@ -136,7 +136,7 @@ func changes() []trial {
 		}),
 		{"refused for another reason after it settled", revocation, func(r *assertions.Record) {
 			r.Signals[2].Reason = "no_healthy_upstream"
-		}, assertions.Misblocked, assertions.Fail, "no_healthy_upstream"},
+		}, assertions.WrongRefusal, assertions.Fail, "no_healthy_upstream"},
 		{"refused for another reason in the window only", revocation, func(r *assertions.Record) {
 			r.Signals[0].Reason = "no_healthy_upstream"
 		}, assertions.Blocked, assertions.Pass, ""},

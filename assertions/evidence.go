@@ -86,7 +86,7 @@ func (e evidence) signals(o attacker.Observation) []signals.Signal {
 	mine := func(s signals.Signal) bool {
 		return !s.At.Before(began.Add(-skew)) && !s.At.After(o.End.Add(skew))
 	}
-	for _, end := range append([]netip.AddrPort{o.Local}, o.Errands...) {
+	for _, end := range append([]netip.AddrPort{o.Local}, o.Related...) {
 		for _, s := range e.from(end) {
 			if mine(s) {
 				out = append(out, s)

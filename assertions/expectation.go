@@ -15,11 +15,11 @@ type Verdict string
 
 // The verdicts.
 const (
-	Blocked      Verdict = "blocked"      // no breach, refused as named, control and twin served
-	Breached     Verdict = "breached"     // a receipt proves it
-	Misblocked   Verdict = "misblocked"   // refused, but not by whom or not for what was named
-	Inconclusive Verdict = "inconclusive" // it cannot be told
-	Unsupported  Verdict = "unsupported"  // this mesh, here, has nothing to try it on
+	Blocked      Verdict = "blocked"       // no breach, refused as named, control and twin served
+	Breached     Verdict = "breached"      // a receipt proves it
+	WrongRefusal Verdict = "wrong-refusal" // refused, but not by whom or not for what was named
+	Inconclusive Verdict = "inconclusive"  // it cannot be told
+	Unsupported  Verdict = "unsupported"   // this mesh, here, has nothing to try it on
 	Skipped      Verdict = "skipped"
 	Leaked       Verdict = "leaked"      // the window of a change was over its budget
 	Disrupted    Verdict = "disrupted"   // honest requests were lost

@@ -106,7 +106,7 @@ func one(r Record, e evidence, o attacker.Observation) Finding {
 	i = slices.IndexFunc(seen, func(s signals.Signal) bool { return s.Refused })
 	if i >= 0 {
 		s := seen[i]
-		return Finding{Verdict: Misblocked, By: s.Workload, Layer: s.Layer, Reason: s.Reason, Proof: "proxy-log",
+		return Finding{Verdict: WrongRefusal, By: s.Workload, Layer: s.Layer, Reason: s.Reason, Proof: "proxy-log",
 			Why: fmt.Sprintf("refused by %s: %s %s; expected %s", s.Workload, s.Layer, s.Reason, r.Expect)}
 	}
 	if r.Expect.By == SidePeer {
@@ -118,7 +118,7 @@ func one(r Record, e evidence, o attacker.Observation) Finding {
 	// try. Where the named proxy says nothing of it, its word may be lost.
 	spoke := slices.ContainsFunc(seen, func(s signals.Signal) bool { return bySide(r, s) })
 	if answered(*o.Refusal) && spoke {
-		f.Verdict, f.Proof = Misblocked, "reply"
+		f.Verdict, f.Proof = WrongRefusal, "reply"
 		f.Why = fmt.Sprintf("refused (%s), but no proxy says that it did; expected %s", refusalText(*o.Refusal), r.Expect)
 	}
 	return f
@@ -132,7 +132,7 @@ func named(r Record, e evidence, o attacker.Observation, s signals.Signal) Findi
 		return f
 	}
 	if r.Expect.Code != 0 && o.Refusal.Code != r.Expect.Code {
-		f.Verdict, f.Why = Misblocked, f.Why+fmt.Sprintf(", not %d", r.Expect.Code)
+		f.Verdict, f.Why = WrongRefusal, f.Why+fmt.Sprintf(", not %d", r.Expect.Code)
 	}
 	return f
 }

@@ -108,7 +108,7 @@ func (c Change) unsettled() string {
 
 // disturbed judges a change by the honest load that ran through it.
 func disturbed(r Record) Finding {
-	switch p := r.Pulse; {
+	switch p := r.Load; {
 	case p == nil || p.Requests == 0:
 		return inconclusive("no honest load ran")
 	case r.Change == nil:
@@ -126,7 +126,7 @@ func disturbed(r Record) Finding {
 	}
 }
 
-func firstLoss(p attacker.PulseResult) string {
+func firstLoss(p attacker.LoadResult) string {
 	if len(p.Losses) == 0 {
 		return "not kept"
 	}

@@ -145,8 +145,8 @@ func enclosures() []trial {
 func TestAHoldNeedsTheNamedRefusalOnTheNamedSide(t *testing.T) { check(t, refusals()) }
 
 func refusals() []trial {
-	misblocked := func(name, why string, but func(*assertions.Record)) trial {
-		return trial{name, hold, but, assertions.Misblocked, assertions.Fail, why}
+	wrongRefusal := func(name, why string, but func(*assertions.Record)) trial {
+		return trial{name, hold, but, assertions.WrongRefusal, assertions.Fail, why}
 	}
 	unjudged := func(name, why string, but func(*assertions.Record)) trial {
 		return trial{name, hold, but, assertions.Inconclusive, assertions.Unjudged, why}
@@ -175,25 +175,25 @@ func refusals() []trial {
 			r.Signals[0].Workload, r.Signals[0].Inbound = "thief", false
 		}, assertions.Blocked, assertions.Pass, "refused by thief"},
 
-		misblocked("another reason", "jwt_authn", says(func(s *signals.Signal) { s.Reason = "jwt_authn_access_denied{Jwt_is_expired}" })),
-		misblocked("another layer", "refused by bank: tls", says(func(s *signals.Signal) { s.Layer = "tls" })),
-		misblocked("the thief's own proxy", "refused by thief", says(func(s *signals.Signal) { s.Workload, s.Inbound = "thief", false })),
-		misblocked("the bank's proxy on its way out", "refused by bank", says(func(s *signals.Signal) { s.Inbound = false })),
-		misblocked("the thief's proxy on the way in, where its way out is named", "refused by thief", func(r *assertions.Record) {
+		wrongRefusal("another reason", "jwt_authn", says(func(s *signals.Signal) { s.Reason = "jwt_authn_access_denied{Jwt_is_expired}" })),
+		wrongRefusal("another layer", "refused by bank: tls", says(func(s *signals.Signal) { s.Layer = "tls" })),
+		wrongRefusal("the thief's own proxy", "refused by thief", says(func(s *signals.Signal) { s.Workload, s.Inbound = "thief", false })),
+		wrongRefusal("the bank's proxy on its way out", "refused by bank", says(func(s *signals.Signal) { s.Inbound = false })),
+		wrongRefusal("the thief's proxy on the way in, where its way out is named", "refused by thief", func(r *assertions.Record) {
 			r.Expect.By = "source"
 			r.Signals[0].Workload = "thief"
 		}),
-		misblocked("another code", "not 403", func(r *assertions.Record) { r.Tries.Observations[0].Refusal.Code = 401 }),
-		misblocked("nobody named", "expected blocked by", func(r *assertions.Record) { r.Expect.By = "" }),
-		misblocked("no route, which no proxy calls a refusal", "http 404", sees(attacker.LayerHTTP, 404, "", passed)),
-		misblocked("no upstream, which no proxy calls a refusal", "http 503", sees(attacker.LayerHTTP, 503, "", passed)),
-		misblocked("the named words without a refusal", "no proxy says that it did", says(func(s *signals.Signal) { s.Refused = false })),
-		misblocked("the first of two tries for another reason", "refused by bank: http jwt", func(r *assertions.Record) {
+		wrongRefusal("another code", "not 403", func(r *assertions.Record) { r.Tries.Observations[0].Refusal.Code = 401 }),
+		wrongRefusal("nobody named", "expected blocked by", func(r *assertions.Record) { r.Expect.By = "" }),
+		wrongRefusal("no route, which no proxy calls a refusal", "http 404", sees(attacker.LayerHTTP, 404, "", passed)),
+		wrongRefusal("no upstream, which no proxy calls a refusal", "http 503", sees(attacker.LayerHTTP, 503, "", passed)),
+		wrongRefusal("the named words without a refusal", "no proxy says that it did", says(func(s *signals.Signal) { s.Refused = false })),
+		wrongRefusal("the first of two tries for another reason", "refused by bank: http jwt", func(r *assertions.Record) {
 			r.Tries.Observations = append(r.Tries.Observations, refused("a2", 24, attacker.LayerHTTP, 403, ""))
 			r.Signals = append(r.Signals, denial("a2", 25))
 			r.Signals[0].Reason = "jwt_authn_access_denied{Jwt_is_expired}"
 		}),
-		misblocked("the second of two tries for another reason", "refused by bank: http jwt", func(r *assertions.Record) {
+		wrongRefusal("the second of two tries for another reason", "refused by bank: http jwt", func(r *assertions.Record) {
 			r.Tries.Observations = append(r.Tries.Observations, refused("a2", 24, attacker.LayerHTTP, 403, ""))
 			s := denial("a2", 25)
 			s.Reason = "jwt_authn_access_denied{Jwt_is_expired}"

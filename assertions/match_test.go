@@ -113,15 +113,15 @@ func TestAWindowCanBeAsserted(t *testing.T) {
 			failure: "expected a window of more than 0s, but of 9 tries after apply policy 0 were served, and the first was refused after 0s"},
 		{name: "over, and never settled", matcher: assertions.HaveWindowWithin(time.Millisecond), actual: unsettled, failure: "expected a window of at most 1ms, but " + said},
 		{name: "never settled", matcher: assertions.HaveWindowWithin(time.Second), actual: unsettled, err: "apply policy never settled: out of time"},
-		{name: "nobody knocked", matcher: assertions.HaveWindowWithin(time.Second), actual: with(assertions.Window{}), err: "nobody knocked"},
+		{name: "nobody asked", matcher: assertions.HaveWindowWithin(time.Second), actual: with(assertions.Window{}), err: "nobody asked"},
 		{name: "nothing refused", matcher: assertions.HaveWindowWithin(time.Second), actual: with(assertions.Window{Tries: 3, Served: 3, FirstDenial: -1}), err: "3 tries, 3 served"},
 		{name: "something else", matcher: assertions.HaveWindowWithin(time.Second), actual: leaky.Window, err: "HaveWindowWithin takes a assertions.Change"},
 	})
 }
 
-func TestALosslessPulseCanBeAsserted(t *testing.T) {
-	whole := attacker.PulseResult{Start: ms(0), End: ms(1000), Requests: 10, Served: 10}
-	lossy := attacker.PulseResult{Start: ms(0), End: ms(1000), Requests: 10, Served: 5, Lost: 5}
+func TestALosslessLoadCanBeAsserted(t *testing.T) {
+	whole := attacker.LoadResult{Start: ms(0), End: ms(1000), Requests: 10, Served: 10}
+	lossy := attacker.LoadResult{Start: ms(0), End: ms(1000), Requests: 10, Served: 5, Lost: 5}
 	for i := range 5 {
 		lossy.Losses = append(lossy.Losses, attacker.Loss{At: ms(10 * i), Seq: uint64(i), Why: "status 503", Fresh: i%2 == 0})
 	}
@@ -134,7 +134,7 @@ func TestALosslessPulseCanBeAsserted(t *testing.T) {
   request 1 after 10ms on a kept connection: status 503
   request 2 after 20ms on a fresh connection: status 503
   and 2 more`},
-		{name: "nothing sent", matcher: assertions.LoseNothing(), actual: attacker.PulseResult{}, err: "sent nothing"},
+		{name: "nothing sent", matcher: assertions.LoseNothing(), actual: attacker.LoadResult{}, err: "sent nothing"},
 		{name: "unknown", matcher: assertions.LoseNothing(), actual: unknown, err: "only of 9"},
 		{name: "something else", matcher: assertions.LoseNothing(), actual: 0, err: "LoseNothing takes"},
 	})
@@ -155,7 +155,7 @@ func TestASignalCanBeAsserted(t *testing.T) {
 		{name: "another status", matcher: assertions.HaveSignal(signals.Signal{Status: 401, Inbound: true}), actual: all,
 			failure: "expected a signal: inbound 401, " + are},
 		{name: "no signal", matcher: assertions.HaveSignal(signals.Signal{Workload: "bank"}), actual: []signals.Signal{}, err: "no signal at all"},
-		{name: "something else", matcher: assertions.HaveSignal(signals.Signal{}), actual: all[0], err: "HaveSignal takes a []clusters.Signal"},
+		{name: "something else", matcher: assertions.HaveSignal(signals.Signal{}), actual: all[0], err: "HaveSignal takes a []signals.Signal"},
 	})
 }
 

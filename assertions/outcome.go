@@ -14,7 +14,7 @@ func outcome(r Record, f Finding) (Outcome, string) {
 			return Invalid, "the twin was refused, so a refusal of the attempt proves nothing: " + f.Why
 		}
 		return Unjudged, f.Why
-	case Breached, Blocked, Misblocked, Leaked, Disrupted, Undisturbed:
+	case Breached, Blocked, WrongRefusal, Leaked, Disrupted, Undisturbed:
 	}
 	switch {
 	case r.Expect.Gap && f.Verdict == Breached:

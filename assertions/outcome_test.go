@@ -83,25 +83,25 @@ func disturbances() []trial {
 	disrupted := func(name, why string, but func(*assertions.Record)) trial {
 		return trial{name, rotation, but, assertions.Disrupted, assertions.Fail, why}
 	}
-	lose := func(r *assertions.Record) { r.Pulse.Lost, r.Pulse.Served = 2, 238 }
+	lose := func(r *assertions.Record) { r.Load.Lost, r.Load.Served = 2, 238 }
 	return []trial{
 		{"nothing lost", rotation, nil, assertions.Undisturbed, assertions.Pass, "240 honest requests served, none lost"},
 		disrupted("requests lost", "2 of 240 honest requests lost, the first: status 503", func(r *assertions.Record) {
 			lose(r)
-			r.Pulse.Losses = []attacker.Loss{{Why: "status 503"}, {Why: "status 404"}}
+			r.Load.Losses = []attacker.Loss{{Why: "status 503"}, {Why: "status 404"}}
 		}),
 		disrupted("requests lost for a reason that is gone", "the first: not kept", lose),
-		disrupted("requests lost although all used kept connections", "2 of 240", func(r *assertions.Record) { lose(r); r.Pulse.FreshSent = 0 }),
-		unjudged("no load", "no honest load ran", func(r *assertions.Record) { r.Pulse = nil }),
-		unjudged("a load without requests", "no honest load ran", func(r *assertions.Record) { r.Pulse.Requests = 0 }),
+		disrupted("requests lost although all used kept connections", "2 of 240", func(r *assertions.Record) { lose(r); r.Load.FreshSent = 0 }),
+		unjudged("no load", "no honest load ran", func(r *assertions.Record) { r.Load = nil }),
+		unjudged("a load without requests", "no honest load ran", func(r *assertions.Record) { r.Load.Requests = 0 }),
 		unjudged("no change", "nothing was changed", func(r *assertions.Record) { r.Change = nil }),
 		unjudged("a change that did not settle", "rotate leaf never settled: out of time", func(r *assertions.Record) { r.Change.Error = "out of time" }),
 		unjudged("a change that nobody saw settle", "never settled", func(r *assertions.Record) { r.Change.Settled = time.Time{} }),
-		unjudged("a load that began too late", "did not span the change", func(r *assertions.Record) { r.Pulse.Start = ms(201) }),
-		unjudged("a load that ended too early", "did not span the change", func(r *assertions.Record) { r.Pulse.End = ms(899) }),
-		unjudged("no fresh connections", "both fresh and kept", func(r *assertions.Record) { r.Pulse.FreshSent = 0 }),
-		unjudged("no kept connections", "both fresh and kept", func(r *assertions.Record) { r.Pulse.KeptSent = 0 }),
-		unjudged("requests neither served nor lost", "only 200 of 240", func(r *assertions.Record) { r.Pulse.Served = 200 }),
+		unjudged("a load that began too late", "did not span the change", func(r *assertions.Record) { r.Load.Start = ms(201) }),
+		unjudged("a load that ended too early", "did not span the change", func(r *assertions.Record) { r.Load.End = ms(899) }),
+		unjudged("no fresh connections", "both fresh and kept", func(r *assertions.Record) { r.Load.FreshSent = 0 }),
+		unjudged("no kept connections", "both fresh and kept", func(r *assertions.Record) { r.Load.KeptSent = 0 }),
+		unjudged("requests neither served nor lost", "only 200 of 240", func(r *assertions.Record) { r.Load.Served = 200 }),
 		unjudged("a fault", "restore: out of time", func(r *assertions.Record) { r.Fault = "restore: out of time" }),
 	}
 }
@@ -133,12 +133,12 @@ func TestAMutantOpensWhatItIsFor(t *testing.T) {
 		{"a block that is breached", open(hold, breach), true},
 		{"a block that is breached without controls", open(hold, func(r *assertions.Record) { breach(r); r.Before, r.After = nil, nil }), true},
 		{"a block that holds", open(hold, nil), false},
-		{"a block that is misblocked", open(hold, func(r *assertions.Record) { r.Expect.Code = 401 }), false},
+		{"a block that is wrong-refusal", open(hold, func(r *assertions.Record) { r.Expect.Code = 401 }), false},
 		{"a block that cannot be told", open(hold, func(r *assertions.Record) { r.Signals = nil }), false},
 		{"a gap that is not detected", open(theft, func(r *assertions.Record) { r.Alerts = nil }), true},
 		{"a gap that is detected", open(theft, nil), false},
 		{"a gap that is detected without controls", open(theft, func(r *assertions.Record) { r.Before, r.After = nil, nil }), false},
-		{"a change that disrupts", open(rotation, func(r *assertions.Record) { r.Pulse.Lost = 1 }), true},
+		{"a change that disrupts", open(rotation, func(r *assertions.Record) { r.Load.Lost = 1 }), true},
 		{"a change that does not disrupt", open(rotation, nil), false},
 	} {
 		if c.got != c.want {

@@ -36,7 +36,7 @@ func byPeer(r Record, o attacker.Observation) Finding {
 		f.Verdict, f.Reason = Blocked, r.Expect.Reason
 		return f
 	}
-	f.Verdict = Misblocked
+	f.Verdict = WrongRefusal
 	f.Why += fmt.Sprintf("; expected %s", r.Expect)
 	return f
 }

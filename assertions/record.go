@@ -11,16 +11,16 @@ import (
 // A Record is all that a verdict is judged from. Judging it again gives the
 // same verdict. It holds no key and no token.
 type Record struct {
-	Scenario string      `json:"scenario"`
-	Attempt  string      `json:"attempt"`
-	Mesh     string      `json:"mesh"`
-	Target   string      `json:"target"`
-	Weakened []string    `json:"weakened,omitempty"`
-	Expect   Expectation `json:"expect"`
-	Breach   Breach      `json:"breach"`
-	Runs     bool        `json:"runs,omitempty"`    // somebody runs what is submitted to the platform
-	Missing  []string    `json:"missing,omitempty"` // capabilities that the mesh lacks
-	Loot     []Loot      `json:"loot,omitempty"`
+	Scenario      string      `json:"scenario"`
+	Attempt       string      `json:"attempt"`
+	Mesh          string      `json:"mesh"`
+	Target        string      `json:"target"`
+	Misconfigured []string    `json:"misconfigured,omitempty"`
+	Expect        Expectation `json:"expect"`
+	Breach        Breach      `json:"breach"`
+	Runs          bool        `json:"runs,omitempty"`    // somebody runs what is submitted to the platform
+	Missing       []string    `json:"missing,omitempty"` // capabilities that the mesh lacks
+	Loot          []Loot      `json:"loot,omitempty"`
 
 	Before []Call `json:"before,omitempty"` // control and twin, right before
 	Tries  Call   `json:"tries"`
@@ -30,14 +30,14 @@ type Record struct {
 	// Earlier are tries whose verdict could not be told. A leak in them counts.
 	Earlier []Call `json:"earlier,omitempty"`
 
-	Receipts []attacker.Receipt    `json:"receipts,omitempty"` // of every nonce above, wherever they lie
-	Late     []attacker.Receipt    `json:"late,omitempty"`     // found by the last sweep
-	Signals  []signals.Signal      `json:"signals,omitempty"`
-	Alerts   []detectors.Alert     `json:"alerts,omitempty"`
-	Change   *Change               `json:"change,omitempty"` // what was changed while the tries ran
-	Apply    *Change               `json:"apply,omitempty"`  // the policy that this attempt ran under
-	Pulse    *attacker.PulseResult `json:"pulse,omitempty"`  // honest load, where it is what is judged
-	Fault    string                `json:"fault,omitempty"`  // why it could not be tried
+	Receipts []attacker.Receipt   `json:"receipts,omitempty"` // of every nonce above, wherever they lie
+	Late     []attacker.Receipt   `json:"late,omitempty"`     // found by the last sweep
+	Signals  []signals.Signal     `json:"signals,omitempty"`
+	Alerts   []detectors.Alert    `json:"alerts,omitempty"`
+	Change   *Change              `json:"change,omitempty"` // what was changed while the tries ran
+	Apply    *Change              `json:"apply,omitempty"`  // the policy that this attempt ran under
+	Load     *attacker.LoadResult `json:"load,omitempty"`   // honest load, where it is what is judged
+	Fault    string               `json:"fault,omitempty"`  // why it could not be tried
 }
 
 // A Call is one use of an attack and what it saw.

@@ -123,7 +123,7 @@ func rotation() assertions.Record {
 		Scenario: "certs/rotation-under-load", Attempt: "leaf-thrice", Mesh: "envoy", Target: "bank",
 		Expect: assertions.Expectation{Verdict: assertions.Undisturbed},
 		Change: &assertions.Change{What: "rotate leaf", Asked: ms(200), Settled: ms(900)},
-		Pulse:  &attacker.PulseResult{Start: ms(0), End: ms(1200), Requests: 240, Served: 240, FreshSent: 120, KeptSent: 120},
+		Load:   &attacker.LoadResult{Start: ms(0), End: ms(1200), Requests: 240, Served: 240, FreshSent: 120, KeptSent: 120},
 	}
 }
 

@@ -40,7 +40,7 @@ func untold() assertions.Record {
 	return r
 }
 
-// unopened is the record of a door that nobody opens, whom nobody writes of.
+// unopened is the record of an endpoint that nobody opens, whom nobody writes of.
 func unopened() assertions.Record {
 	r := untold()
 	r.Expect = assertions.Expectation{Verdict: assertions.Blocked, By: assertions.SidePeer, Layer: "tcp", Reason: "refused"}
@@ -76,21 +76,21 @@ func replies() []trial {
 		{"a twin without an answer proves nothing", untold, func(r *assertions.Record) { r.Before[1].Observations[0].Reply = nil }, assertions.Inconclusive, assertions.Unjudged, "no answer was seen"},
 		{"a friend without a receipt proves nothing", untold, func(r *assertions.Record) { r.Receipts = r.Receipts[1:] }, assertions.Inconclusive, assertions.Unjudged, "no receipt"},
 
-		{"a closed door holds", unopened, nil, assertions.Blocked, assertions.Pass, "refused by who is at 10.0.0.2:15014"},
+		{"a closed endpoint holds", unopened, nil, assertions.Blocked, assertions.Pass, "refused by who is at 10.0.0.2:15014"},
 		{"a twin at another address does not show that anybody is there", unopened, func(r *assertions.Record) {
 			r.After[1].Observations[0].Remote = netip.MustParseAddrPort("10.0.0.3:15012")
 		}, assertions.Inconclusive, assertions.Unjudged, "nobody knows who is there"},
 		{"silence is nobody's word", unopened, refusal(attacker.Refusal{Layer: attacker.LayerDrop, Text: "timeout"}), assertions.Inconclusive, assertions.Unjudged, "nobody's word"},
 		{"no socket is nobody's word", unopened, refusal(attacker.Refusal{Layer: attacker.LayerSocket, Text: "stopped"}), assertions.Inconclusive, assertions.Unjudged, ""},
-		{"a reset is another word", unopened, refusal(attacker.Refusal{Layer: attacker.LayerTCP, Text: "reset"}), assertions.Misblocked, assertions.Fail, "expected"},
+		{"a reset is another word", unopened, refusal(attacker.Refusal{Layer: attacker.LayerTCP, Text: "reset"}), assertions.WrongRefusal, assertions.Fail, "expected"},
 		{"an answer by a proxy is not the peer's", unopened, func(r *assertions.Record) {
 			r.Expect = assertions.Expectation{Verdict: assertions.Blocked, By: assertions.SidePeer, Layer: "http", Reason: "not found"}
 			r.Tries.Observations[0].Refusal = &attacker.Refusal{Layer: attacker.LayerHTTP, Code: 404, Text: "not found", By: "istio-envoy"}
-		}, assertions.Misblocked, assertions.Fail, "a proxy said"},
+		}, assertions.WrongRefusal, assertions.Fail, "a proxy said"},
 		{"what a proxy reports goes before what the peer seems to say", unopened, func(r *assertions.Record) {
 			s := denial("a1", 21)
 			r.Signals = []signals.Signal{s}
-		}, assertions.Misblocked, assertions.Fail, "refused by bank"},
+		}, assertions.WrongRefusal, assertions.Fail, "refused by bank"},
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 
 // HaveWindowWithin matches a Change, or a pointer to one, in whose window
 // nothing was served later than d after it was asked for. It is an error when
-// the change never settled, when nobody knocked meanwhile, and when nothing was
+// the change never settled, when nobody asked meanwhile, and when nothing was
 // refused, so that it cannot be told when the window ended. A request that was
 // served too late is no match in any case.
 func HaveWindowWithin(d time.Duration) types.GomegaMatcher { return within{d} }
@@ -28,7 +28,7 @@ func (m within) Match(actual any) (bool, error) {
 	case !c.settled():
 		return false, fmt.Errorf("%s never settled: %s", c.What, c.unsettled())
 	case w.Tries == 0:
-		return false, fmt.Errorf("nobody knocked in the window of %s", c.What)
+		return false, fmt.Errorf("nobody asked in the window of %s", c.What)
 	case w.FirstDenial < 0:
 		return false, fmt.Errorf("nothing was refused in the window of %s: %d tries, %d served", c.What, w.Tries, w.Served)
 	}

@@ -32,7 +32,7 @@ func TestALineToATLSServerIsRefusedByItsAlert(t *testing.T) {
 		}
 	}()
 	f := attacker.Foothold{Dial: new(net.Dialer).DialContext, Now: time.Now, Kept: attacker.NewConnections()}
-	o := f.Knock(t.Context(), attacker.Knock{
+	o := f.Request(t.Context(), attacker.Request{
 		Nonce: "n1", Address: l.Addr().String(), Protocol: "tcp",
 	})
 	if o.Refusal == nil || o.Refusal.Layer != attacker.LayerTLS || o.Refusal.Code != 70 || o.Reply != nil {

@@ -18,7 +18,7 @@ type Foothold struct {
 	Workload string
 	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
 	Now      func() time.Time
-	Kept     *Connections // the connections that knocks keep; nil keeps none, and a knock that asks for one fails
+	Kept     *Connections // the connections that requests keep; nil keeps none, and a request that asks for one fails
 }
 
 // A Target is what an attack goes for.
@@ -51,9 +51,9 @@ type Authority struct {
 	// Identities are the URIs of the cast members, by name: everybody knows
 	// what others are called. That of the control plane is there as authority.
 	Identities map[string]string `json:"identities,omitempty"`
-	// Doors are the further addresses of the control plane, host:port, by what
+	// Endpoints are the further addresses of the control plane, host:port, by what
 	// is behind them.
-	Doors map[string]string `json:"doors,omitempty"`
+	Endpoints map[string]string `json:"endpoints,omitempty"`
 	// Nodes are the names that the cast members' proxies go by at the control
 	// plane, by name.
 	Nodes map[string]string `json:"nodes,omitempty"`

@@ -14,14 +14,14 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// link is one connection that knocks go over.
+// link is one connection that requests go over.
 type link struct {
 	raw    net.Conn // the TCP connection
 	conn   net.Conn // what the protocol is spoken on: raw, or TLS over it
 	reader *bufio.Reader
 	peer   Identity
 	secure bool
-	used   bool // an earlier knock was made on it
+	used   bool // an earlier request was made on it
 
 	h2      *http2.ClientConn // protocols http2 and http2-stream
 	patient *patient          // what h2 is spoken on
@@ -30,7 +30,7 @@ type link struct {
 
 // open dials k.Address and shakes hands. The observation is told how far it
 // came, also when there is an error.
-func (f Foothold) open(ctx context.Context, k Knock, o *Observation) (*link, error) {
+func (f Foothold) open(ctx context.Context, k Request, o *Observation) (*link, error) {
 	dial := f.Dial
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
@@ -58,7 +58,7 @@ func (f Foothold) open(ctx context.Context, k Knock, o *Observation) (*link, err
 }
 
 // handshake speaks TLS and verifies nobody: it wants to be judged.
-func (l *link) handshake(ctx context.Context, k Knock) error {
+func (l *link) handshake(ctx context.Context, k Request) error {
 	config, err := clientConfig(k)
 	if err != nil {
 		return err
@@ -76,7 +76,7 @@ func (l *link) handshake(ctx context.Context, k Knock) error {
 	return nil
 }
 
-func clientConfig(k Knock) (*tls.Config, error) {
+func clientConfig(k Request) (*tls.Config, error) {
 	config := &tls.Config{
 		InsecureSkipVerify: true,
 		ServerName:         k.TLS.ServerName,
@@ -126,7 +126,7 @@ func (l *link) describe(o *Observation) {
 }
 
 // guard makes reads and writes fail when ctx ends. Call the result when the
-// knock is over; the connection is then free of this ctx.
+// request is over; the connection is then free of this ctx.
 func (l *link) guard(ctx context.Context) (release func()) {
 	cut := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -142,7 +142,7 @@ func (l *link) guard(ctx context.Context) (release func()) {
 	}
 }
 
-// close ends the connection without a TLS goodbye: after a hostile knock the
+// close ends the connection without a TLS goodbye: after a hostile request the
 // peer may not read any more, and nothing may wait for it.
 func (l *link) close() {
 	_ = l.raw.Close()

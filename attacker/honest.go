@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// honest sends the requests of a pulse: it numbers them, and gives each the
+// honest sends the requests of a load: it numbers them, and gives each the
 // connection it is meant to have.
 type honest struct {
 	kept, fresh    *http.Transport
@@ -28,16 +28,16 @@ type honest struct {
 const vegetaSeq = "X-Vegeta-Seq"
 
 // errSentTwice is a loss: net/http hides the end of a kept connection by
-// sending an idempotent request again, and a pulse must not hide it.
+// sending an idempotent request again, and a load must not hide it.
 var errSentTwice = errors.New("the kept connection ended after the request was written, and the request was sent again")
 
-func newHonest(f Foothold, p Pulse, connections int) *honest {
-	k := p.Knock
+func newHonest(f Foothold, p Load, connections int) *honest {
+	k := p.Request
 	h := &honest{method: orElse(k.Method, http.MethodGet), scheme: "http", host: orElse(k.Host, k.Address), prefix: k.Nonce, percent: p.Fresh}
 	var secure *tls.Config
 	if k.TLS != nil {
 		h.scheme = "https"
-		secure, _ = clientConfig(k) // Pulse.Check has seen that it can be made
+		secure, _ = clientConfig(k) // Load.Check has seen that it can be made
 	}
 	h.target = &url.URL{Scheme: h.scheme, Host: k.Address, Opaque: "//" + h.host + orElse(k.Path, "/")}
 	if k.Protocol != ProtocolHTTP2 {
@@ -53,7 +53,7 @@ func newHonest(f Foothold, p Pulse, connections int) *honest {
 	return h
 }
 
-func (h *honest) transport(f Foothold, k Knock, secure *tls.Config, connections int) *http.Transport {
+func (h *honest) transport(f Foothold, k Request, secure *tls.Config, connections int) *http.Transport {
 	dial := f.Dial
 	if dial == nil {
 		dial = new(net.Dialer).DialContext

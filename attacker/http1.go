@@ -23,7 +23,7 @@ const (
 
 // sayHTTP1 writes the request by hand, because net/http would mend what an
 // attack needs as it stands: methods, paths, header names, doubled headers.
-func (l *link) sayHTTP1(ctx context.Context, k Knock, o *Observation) error {
+func (l *link) sayHTTP1(ctx context.Context, k Request, o *Observation) error {
 	release := l.guard(ctx)
 	defer release()
 	// A proxy may answer and close before it has read everything, and a TLS 1.3
@@ -46,7 +46,7 @@ func (l *link) sayHTTP1(ctx context.Context, k Knock, o *Observation) error {
 }
 
 // readFinal skips interim answers.
-func readFinal(l *link, k Knock) (*http.Response, error) {
+func readFinal(l *link, k Request) (*http.Response, error) {
 	for {
 		resp, err := http.ReadResponse(l.reader, &http.Request{Method: strings.ToUpper(k.Method)})
 		if err != nil || resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
@@ -98,7 +98,7 @@ func grpcMessage(resp *http.Response) string {
 }
 
 // requestBytes is the request as it goes on the wire.
-func requestBytes(k Knock) []byte {
+func requestBytes(k Request) []byte {
 	var b bytes.Buffer
 	method, path, host := orElse(k.Method, http.MethodGet), orElse(k.Path, "/"), orElse(k.Host, k.Address)
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nhost: %s\r\n", method, path, host)
@@ -125,7 +125,7 @@ func expectsBody(method string) bool {
 	return slices.Contains([]string{http.MethodPost, http.MethodPut, http.MethodPatch}, strings.ToUpper(method))
 }
 
-func headerNames(k Knock) []string {
+func headerNames(k Request) []string {
 	names := make([]string, 0, len(k.Headers))
 	for name := range k.Headers {
 		names = append(names, name)

@@ -12,7 +12,7 @@ import (
 )
 
 // sayHTTP2 makes one request on its own stream.
-func (l *link) sayHTTP2(ctx context.Context, k Knock, o *Observation) error {
+func (l *link) sayHTTP2(ctx context.Context, k Request, o *Observation) error {
 	req := request(ctx, k, io.NopCloser(strings.NewReader(k.Body)), int64(len(k.Body)))
 	resp, err := l.roundTrip(ctx, req)
 	if err != nil {
@@ -56,7 +56,7 @@ func (l *link) explain(ctx context.Context, err error) error {
 
 // request is k as HTTP/2 sends it: method and path as they stand, header
 // names in lower case, which the protocol demands.
-func request(ctx context.Context, k Knock, body io.ReadCloser, length int64) *http.Request {
+func request(ctx context.Context, k Request, body io.ReadCloser, length int64) *http.Request {
 	scheme := "http"
 	if k.TLS != nil {
 		scheme = "https"

@@ -5,7 +5,7 @@ import (
 )
 
 // Connections are the kept connections of a foothold, by name. Make them with
-// NewConnections; they are safe for concurrent use. Knocks on the same name
+// NewConnections; they are safe for concurrent use. Requests on the same name
 // go one after another.
 type Connections struct {
 	mu     sync.Mutex
@@ -13,11 +13,11 @@ type Connections struct {
 }
 
 // slot is the place of one name. It stays when its connection goes, so that
-// knocks which wait for their turn find the next one.
+// requests which wait for their turn find the next one.
 type slot struct {
-	turn chan struct{} // holds one token while a knock is under way
+	turn chan struct{} // holds one token while a request is under way
 	link *link         // guarded by Connections.mu; nil when not open
-	gone bool          // closed by us: no knock may put a connection here
+	gone bool          // closed by us: no request may put a connection here
 }
 
 // NewConnections is an empty set.
@@ -63,8 +63,8 @@ func (c *Connections) forget(s *slot) {
 	}
 }
 
-// Close ends the connection of that name, if there is one; the next knock with
-// it dials. A knock under way on it fails.
+// Close ends the connection of that name, if there is one; the next request with
+// it dials. A request under way on it fails.
 func (c *Connections) Close(name string) {
 	c.mu.Lock()
 	s := c.byName[name]

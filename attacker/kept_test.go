@@ -20,27 +20,27 @@ func listenFor(proto string) string {
 	return app.HTTP
 }
 
-func TestAKeptConnectionCarriesManyKnocks(t *testing.T) {
+func TestAKeptConnectionCarriesManyRequests(t *testing.T) {
 	for _, proto := range everyProtocol {
 		a, addr := target(t, listenFor(proto))
 		f := attacker.Foothold{Kept: attacker.NewConnections()}
-		k := attacker.Knock{Address: addr, Protocol: proto, Connection: "one", Timeout: attacker.Duration(time.Second)}
+		k := attacker.Request{Address: addr, Protocol: proto, Connection: "one", Timeout: attacker.Duration(time.Second)}
 		var first attacker.Observation
 		for i := range 5 {
 			k.Nonce = fmt.Sprintf("n-%d", i)
-			o := f.Knock(t.Context(), k)
+			o := f.Request(t.Context(), k)
 			wantServed(t, o, a)
 			if i == 0 {
 				first = o
 			}
 			if o.Connection != "one" || o.Local != first.Local {
-				t.Errorf("%s: knock %d went over %s %v, the first over %v", proto, i, o.Connection, o.Local, first.Local)
+				t.Errorf("%s: request %d went over %s %v, the first over %v", proto, i, o.Connection, o.Local, first.Local)
 			}
 		}
 		fresh := k
 		fresh.Connection, fresh.Nonce = "", "fresh"
-		if o := f.Knock(t.Context(), fresh); o.Connection != attacker.Fresh || o.Local == first.Local {
-			t.Errorf("%s: a fresh knock shared the connection: %+v", proto, o)
+		if o := f.Request(t.Context(), fresh); o.Connection != attacker.Fresh || o.Local == first.Local {
+			t.Errorf("%s: a fresh request shared the connection: %+v", proto, o)
 		}
 		items := a.Receipts(0, 0).Items
 		if len(items) != 6 || items[4].Nonce != "n-4" || items[4].Seq != 5 {
@@ -64,8 +64,8 @@ func TestAKeptConnectionThatThePeerClosedIsReportedOnceAndThenForgotten(t *testi
 					dials++
 					return new(net.Dialer).DialContext(ctx, network, address)
 				}}
-				k := attacker.Knock{Nonce: "a", Address: fmt.Sprintf("127.0.0.1:%d", port), Protocol: proto, Connection: "one", TLS: secure}
-				wantServed(t, f.Knock(t.Context(), k), first)
+				k := attacker.Request{Nonce: "a", Address: fmt.Sprintf("127.0.0.1:%d", port), Protocol: proto, Connection: "one", TLS: secure}
+				wantServed(t, f.Request(t.Context(), k), first)
 				if err := first.Close(); err != nil {
 					t.Fatal(err)
 				}
@@ -75,18 +75,18 @@ func TestAKeptConnectionThatThePeerClosedIsReportedOnceAndThenForgotten(t *testi
 				}
 				defer second.Close()
 				k.Nonce = "b"
-				wantRefusal(t, f.Knock(t.Context(), k), attacker.LayerTCP, "closed")
+				wantRefusal(t, f.Request(t.Context(), k), attacker.LayerTCP, "closed")
 				if dials != 1 || second.Receipts(0, 0).Last != 0 {
-					t.Errorf("the knock dialled again: %d dials", dials)
+					t.Errorf("the request dialled again: %d dials", dials)
 				}
 				k.Nonce = "c"
-				wantServed(t, f.Knock(t.Context(), k), second)
+				wantServed(t, f.Request(t.Context(), k), second)
 			})
 		}
 	}
 }
 
-func TestClosingAConnectionEndsTheKnockOnIt(t *testing.T) {
+func TestClosingAConnectionEndsTheRequestOnIt(t *testing.T) {
 	reached := make(chan struct{})
 	addr := serve(t, func(c net.Conn) {
 		_, _ = c.Read(make([]byte, 1))
@@ -95,17 +95,17 @@ func TestClosingAConnectionEndsTheKnockOnIt(t *testing.T) {
 	f := attacker.Foothold{Kept: attacker.NewConnections()}
 	seen := make(chan attacker.Observation)
 	go func() {
-		seen <- f.Knock(t.Context(), attacker.Knock{Nonce: "n", Address: addr, Connection: "one", Timeout: attacker.Duration(time.Minute)})
+		seen <- f.Request(t.Context(), attacker.Request{Nonce: "n", Address: addr, Connection: "one", Timeout: attacker.Duration(time.Minute)})
 	}()
 	<-reached
 	f.Kept.Close("one")
 	wantRefusal(t, <-seen, attacker.LayerTCP, "closed")
 }
 
-func TestAKnockDoesNotWaitForABusyConnectionBeyondItsDeadline(t *testing.T) {
+func TestARequestDoesNotWaitForABusyConnectionBeyondItsDeadline(t *testing.T) {
 	addr := serve(t, func(net.Conn) {})
 	f := attacker.Foothold{Kept: attacker.NewConnections()}
-	k := attacker.Knock{Nonce: "n", Address: addr, Connection: "one", Timeout: attacker.Duration(time.Minute)}
+	k := attacker.Request{Nonce: "n", Address: addr, Connection: "one", Timeout: attacker.Duration(time.Minute)}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	dialled := make(chan struct{})
@@ -116,11 +116,11 @@ func TestAKnockDoesNotWaitForABusyConnectionBeyondItsDeadline(t *testing.T) {
 	}
 	go func() {
 		defer close(done)
-		g.Knock(ctx, k)
+		g.Request(ctx, k)
 	}()
 	<-dialled
 	k.Timeout = attacker.Duration(30 * time.Millisecond)
-	wantRefusal(t, f.Knock(t.Context(), k), attacker.LayerSocket, "busy")
+	wantRefusal(t, f.Request(t.Context(), k), attacker.LayerSocket, "busy")
 	cancel()
 	<-done
 }

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// sayLine knocks with a line on a TCP connection. A Body goes before it.
-func (l *link) sayLine(ctx context.Context, k Knock, o *Observation) error {
+// sayLine requests with a line on a TCP connection. A Body goes before it.
+func (l *link) sayLine(ctx context.Context, k Request, o *Observation) error {
 	release := l.guard(ctx)
 	defer release()
 	return converse(l.conn, l.reader, k.Body, k.Nonce, o)
@@ -26,9 +26,9 @@ type stream struct {
 	cancel  context.CancelFunc
 }
 
-// sayOnStream opens the stream with the first knock. A refusal of the request
+// sayOnStream opens the stream with the first request. A refusal of the request
 // itself is an ordinary HTTP refusal.
-func (l *link) sayOnStream(ctx context.Context, k Knock, o *Observation) error {
+func (l *link) sayOnStream(ctx context.Context, k Request, o *Observation) error {
 	if l.lines == nil {
 		s, err := l.openStream(ctx, k, o)
 		if err != nil || s == nil {
@@ -51,8 +51,8 @@ func (l *link) sayOnStream(ctx context.Context, k Knock, o *Observation) error {
 
 // openStream is nil without an error when the answer was a refusal, which the
 // observation then has.
-func (l *link) openStream(ctx context.Context, k Knock, o *Observation) (*stream, error) {
-	// The stream outlives the knock that opens it.
+func (l *link) openStream(ctx context.Context, k Request, o *Observation) (*stream, error) {
+	// The stream outlives the request that opens it.
 	long, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, cancel)
 	body, lines := io.Pipe()
@@ -87,7 +87,7 @@ func converse(w io.Writer, r *bufio.Reader, before, nonce string, o *Observation
 		words := strings.Fields(line)
 		if len(words) == 3 && words[0] == LineOK {
 			if words[2] != nonce {
-				continue // a late answer to an earlier knock
+				continue // a late answer to an earlier request
 			}
 			o.Seen, o.Reply = Replied, &Reply{Body: line, By: clip(words[1])}
 			return nil

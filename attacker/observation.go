@@ -68,9 +68,9 @@ type Observation struct {
 	End    time.Time      `json:"end"`
 	Local  netip.AddrPort `json:"local,omitzero"` // joins with proxy logs where no nonce could travel
 	Remote netip.AddrPort `json:"remote,omitzero"`
-	// Errands are the own ends of connections that the attempt made on its
+	// Related are the own ends of connections that the attempt made on its
 	// way, to a certificate authority for example.
-	Errands []netip.AddrPort `json:"errands,omitempty"`
+	Related []netip.AddrPort `json:"related,omitempty"`
 	// Marks stand for the nonce in logs that write down neither it nor an
 	// address: the identity that was shown, a space and the path.
 	Marks      []string `json:"marks,omitempty"`

@@ -43,7 +43,7 @@ func (f Foothold) Invoke(ctx context.Context, p Procedure) ([]byte, Observation)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errSilence)
 	defer cancel()
-	k := Knock{
+	k := Request{
 		Address: p.Address, Protocol: ProtocolHTTP2, Method: http.MethodPost, Path: p.Method,
 		Headers: p.headers(), Body: frame(p.Message), TLS: p.TLS,
 	}
@@ -85,7 +85,7 @@ func unframe(body []byte) ([]byte, error) {
 }
 
 // invoke gives the body of an answer; nil when it was refused.
-func (f Foothold) invoke(ctx context.Context, k Knock, o *Observation) ([]byte, error) {
+func (f Foothold) invoke(ctx context.Context, k Request, o *Observation) ([]byte, error) {
 	resp, body, err := f.whole(ctx, k, o)
 	if err != nil || o.Refusal != nil {
 		return nil, err
@@ -104,7 +104,7 @@ func (f Foothold) invoke(ctx context.Context, k Knock, o *Observation) ([]byte, 
 
 // whole makes one request by HTTP and reads the answer to its end. A status
 // other than 2xx is a refusal.
-func (f Foothold) whole(ctx context.Context, k Knock, o *Observation) (*http.Response, []byte, error) {
+func (f Foothold) whole(ctx context.Context, k Request, o *Observation) (*http.Response, []byte, error) {
 	if err := k.Check(); err != nil {
 		return nil, nil, unsent{err.Error()}
 	}
@@ -132,7 +132,7 @@ func (f Foothold) whole(ctx context.Context, k Knock, o *Observation) (*http.Res
 }
 
 // ask sends a request and returns the head of the answer.
-func (l *link) ask(ctx context.Context, k Knock) (*http.Response, error) {
+func (l *link) ask(ctx context.Context, k Request) (*http.Response, error) {
 	if l.h2 != nil {
 		return l.roundTrip(ctx, request(ctx, k, io.NopCloser(strings.NewReader(k.Body)), int64(len(k.Body))))
 	}
@@ -152,7 +152,7 @@ func (l *link) ask(ctx context.Context, k Knock) (*http.Response, error) {
 // Fetch makes one request by HTTP/1.1 or HTTP/2 and returns the whole answer,
 // which is not in the observation: it may be a secret. It is nil when it was
 // refused.
-func (f Foothold) Fetch(ctx context.Context, k Knock) ([]byte, Observation) {
+func (f Foothold) Fetch(ctx context.Context, k Request) ([]byte, Observation) {
 	o := Observation{Nonce: k.Nonce, Start: f.now(), Seen: Nowhere, Connection: Fresh}
 	timeout := time.Duration(k.Timeout)
 	if timeout <= 0 {

@@ -20,18 +20,18 @@ const (
 	textReset   = "reset"       // layer tcp: a reset later
 	textClosed  = "closed"      // layer tcp: an end of stream without an alert, or a kept connection that is gone
 	textStopped = "stopped"     // layer socket: the caller gave up, so nothing was seen
-	textBusy    = "busy"        // layer socket: an earlier knock still uses the kept connection
+	textBusy    = "busy"        // layer socket: an earlier request still uses the kept connection
 	textNoRoute = "unreachable" // layer tcp: a router or the neighbour table said no
 )
 
 // maxText bounds every text that an observation carries, in bytes.
 const maxText = 256
 
-// errSilence is the cause of a knock's own deadline: only that is a drop. When
-// the caller's context ends instead, the knock saw nothing.
+// errSilence is the cause of a request's own deadline: only that is a drop. When
+// the caller's context ends instead, the request saw nothing.
 var errSilence = errors.New("silence until the deadline")
 
-// unsent is a knock that could not be made here; it says nothing about the target.
+// unsent is a request that could not be made here; it says nothing about the target.
 type unsent struct{ why string }
 
 func (u unsent) Error() string { return u.why }

@@ -10,7 +10,7 @@ import (
 
 // Search makes one request as Fetch does and says whose canaries the answer
 // holds. The answer itself goes no further: it may be full of secrets.
-func (f Foothold) Search(ctx context.Context, k Knock, canaries map[string][]string) Observation {
+func (f Foothold) Search(ctx context.Context, k Request, canaries map[string][]string) Observation {
 	body, o := f.Fetch(ctx, k)
 	o.aimed(k.Address)
 	if o.Reply != nil {
@@ -39,7 +39,7 @@ func (o *Observation) aimed(address string) {
 }
 
 // said is all that a request says and an answer might repeat.
-func (k Knock) said() string {
+func (k Request) said() string {
 	var b strings.Builder
 	b.WriteString(k.Path + "\n" + k.Host + "\n" + k.Body)
 	for _, name := range headerNames(k) {

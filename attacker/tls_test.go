@@ -92,7 +92,7 @@ func TestAnAlertOfTLS13IsReadAfterAFailedWrite(t *testing.T) {
 				client = &writeFails{Conn: c, verdict: verdict}
 				return &afterFlight{writeFails: client}, nil
 			}}
-			o := f.Knock(t.Context(), attacker.Knock{Nonce: "n", Address: addr, Protocol: proto, TLS: &attacker.TLS{Leaf: &pair, ALPN: []string{"h2"}}})
+			o := f.Request(t.Context(), attacker.Request{Nonce: "n", Address: addr, Protocol: proto, TLS: &attacker.TLS{Leaf: &pair, ALPN: []string{"h2"}}})
 			if o.Refusal == nil || o.Refusal.Layer != attacker.LayerTLS || o.Refusal.Text != "unknown_ca" && o.Refusal.Text != "bad_certificate" {
 				t.Errorf("refusal %+v", o.Refusal)
 			}
@@ -129,7 +129,7 @@ func TestAnAlertIsNamedAsInTheStandard(t *testing.T) {
 			_ = s.Handshake()
 			_, _ = io.Copy(io.Discard, c)
 		})
-		o := attacker.Foothold{}.Knock(t.Context(), attacker.Knock{Nonce: "n", Address: addr, TLS: &attacker.TLS{MaxVersion: version}})
+		o := attacker.Foothold{}.Request(t.Context(), attacker.Request{Nonce: "n", Address: addr, TLS: &attacker.TLS{MaxVersion: version}})
 		want, code := "certificate_required", 116
 		if version == "1.2" {
 			want, code = "handshake_failure", 40
@@ -145,14 +145,14 @@ func TestAnAlertIsNamedAsInTheStandard(t *testing.T) {
 		_, _ = http.ReadRequest(bufio.NewReader(s))
 		_, _ = io.WriteString(s, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
 	})
-	if o := (attacker.Foothold{}).Knock(t.Context(), attacker.Knock{Nonce: "n", Address: addr, TLS: &attacker.TLS{Leaf: &pair}}); o.Reply == nil {
+	if o := (attacker.Foothold{}).Request(t.Context(), attacker.Request{Nonce: "n", Address: addr, TLS: &attacker.TLS{Leaf: &pair}}); o.Reply == nil {
 		t.Errorf("%+v", o.Refusal)
 	}
 }
 
 func TestTLSToAPlaintextPortIsRefusedByTLS(t *testing.T) {
 	addr := serve(t, func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n") })
-	o := attacker.Foothold{}.Knock(t.Context(), attacker.Knock{Nonce: "n", Address: addr, TLS: &attacker.TLS{}})
+	o := attacker.Foothold{}.Request(t.Context(), attacker.Request{Nonce: "n", Address: addr, TLS: &attacker.TLS{}})
 	if o.Refusal == nil || o.Refusal.Layer != attacker.LayerTLS || !strings.HasPrefix(o.Refusal.Text, "not TLS") {
 		t.Errorf("%+v", o.Refusal)
 	}

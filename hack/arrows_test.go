@@ -45,7 +45,7 @@ func arrows() []arrow {
 		{from: "clusters/meshes/meshtest", to: append([]string{"clusters/providers/local", "attacker/..."}, mesh...)},
 		{from: "clusters/meshes", to: plain},
 		{from: "clusters/meshes/...", to: mesh, tests: []string{"clusters/...", "attacker/..."}},
-		{from: "clusters/proxy", to: []string{"clusters", "clusters/signals"}, tests: []string{"clusters/..."}},
+		{from: "clusters/proxy", to: []string{"clusters", "clusters/signals", "clusters/programs"}, tests: []string{"clusters/..."}},
 		{from: "clusters/programs", to: []string{"clusters"}, tests: []string{"clusters/..."}},
 		{from: "clusters/...", to: append([]string{"clusters/programs", "clusters/platform/..."}, plain...), tests: []string{"clusters/...", "attacker/..."}},
 		{from: "hack/generate", to: []string{"scenarios/...", "reports", "clusters/platform/admission"}},

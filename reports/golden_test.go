@@ -61,7 +61,7 @@ func sample() Run {
 		Started: at(0), Finished: at(41.2), UpTime: 2.31, Exit: 1,
 		Totals: Totals{
 			Outcomes:       map[string]int{"pass": 2, "gap": 1, "fail": 2, "invalid": 1, "inconclusive": 1, "unsupported": 1},
-			Verdicts:       map[string]int{"blocked": 2, "breached": 2, "leaked": 1, "disrupted": 1, "inconclusive": 1, "unsupported": 1, "misblocked": 1},
+			Verdicts:       map[string]int{"blocked": 2, "breached": 2, "leaked": 1, "disrupted": 1, "inconclusive": 1, "unsupported": 1, "wrong-refusal": 1},
 			HonestRequests: 12345, HonestLost: 19, ExpectedLost: 12,
 		},
 		Scenarios: []Scenario{
@@ -77,12 +77,12 @@ func passing() Scenario {
 	return Scenario{
 		ID: "certs/expired-leaf", Title: "Present an expired workload certificate", Pillar: "rotation", Severity: "high",
 		Outcome: "pass", Took: 0.912, Range: "r0", Maps: map[string][]string{"nhi": {"NHI7"}, "attack": {"T1649"}},
-		Pulse: &Pulse{Rate: 50, Requests: 46, P50: 0.0015, P99: 0.004},
+		Load: &Load{Rate: 50, Requests: 46, P50: 0.0015, P99: 0.004},
 		Attempts: []Attempt{{
 			ID: "expired", Attack: "present-leaf", Expected: "blocked by target: tls certificate_expired", Verdict: "blocked", Outcome: "pass",
 			Why: "no receipt up to the fence, refused as named, controls and twin served", By: "bank", Layer: "tls", Reason: "certificate_expired",
 			Proof: "proxy-log", Took: 0.041, Record: json.RawMessage(`{"nonce":"n1","seen":"transport"}`),
-			Mutants: []Trial{{Weaken: []string{"accept-expired-certificates"}, Verdict: "breached", Opened: true, Why: "receipt at bank", Record: json.RawMessage(`{"nonce":"n2","seen":"reply"}`)}},
+			Mutants: []Trial{{Misconfigure: []string{"accept-expired-certificates"}, Verdict: "breached", Opened: true, Why: "receipt at bank", Record: json.RawMessage(`{"nonce":"n2","seen":"reply"}`)}},
 		}},
 	}
 }
@@ -98,7 +98,7 @@ func gap() Scenario {
 
 func leak() Scenario {
 	return Scenario{
-		ID: "lateral/policy-change-live", Title: "Change a policy while a thief knocks", Pillar: "policy", Severity: "high",
+		ID: "lateral/policy-change-live", Title: "Change a policy while a thief requests", Pillar: "policy", Severity: "high",
 		Outcome: "fail", Why: "attempt revoked-while-open leaked", Took: 3.21,
 		Attempts: []Attempt{
 			{ID: "revoked-while-open", Attack: "hold-connection", Expected: "blocked by target", Verdict: "leaked", Outcome: "fail",
@@ -116,8 +116,8 @@ func disrupted() Scenario {
 	return Scenario{
 		ID: "certs/rotation-under-load", Title: "Rotate leaves and roots under load", Pillar: "rotation", Severity: "high",
 		Outcome: "fail", Why: "7 honest requests were lost", Took: 5.1,
-		Pulse:    &Pulse{Rate: 50, Requests: 255, Lost: 7, P50: 0.002, P99: 0.9, FirstLoss: "503 from bank at 03:04:09"},
-		Attempts: []Attempt{{ID: "root", Attack: "pulse", Expected: "undisturbed", Verdict: "disrupted", Outcome: "fail", Why: "7 of 255 lost, budget 0", Took: 5}},
+		Load:     &Load{Rate: 50, Requests: 255, Lost: 7, P50: 0.002, P99: 0.9, FirstLoss: "503 from bank at 03:04:09"},
+		Attempts: []Attempt{{ID: "root", Attack: "load", Expected: "undisturbed", Verdict: "disrupted", Outcome: "fail", Why: "7 of 255 lost, budget 0", Took: 5}},
 	}
 }
 
@@ -125,9 +125,9 @@ func invalid() Scenario {
 	return Scenario{
 		ID: "lateral/cross-namespace", Title: "Call from a namespace of equal account names", Pillar: "policy", Severity: "medium",
 		Outcome: "invalid", Why: "a mutant did not open its attempt", Took: 0.7,
-		Attempts: []Attempt{{ID: "same-account", Attack: "http-request", Expected: "blocked", Verdict: "misblocked", Outcome: "invalid",
+		Attempts: []Attempt{{ID: "same-account", Attack: "http-request", Expected: "blocked", Verdict: "wrong-refusal", Outcome: "invalid",
 			Why: "the proxy said \x1b[31mhello\x1b[0m | <b>bold</b> `x` ]]> @you", By: "thief", Layer: "http", Reason: "no_healthy_upstream", Took: 0.5,
-			Mutants: []Trial{{Weaken: []string{"account-only", "open"}, Verdict: "blocked", Why: "still refused"}}}},
+			Mutants: []Trial{{Misconfigure: []string{"account-only", "open"}, Verdict: "blocked", Why: "still refused"}}}},
 	}
 }
 
@@ -157,7 +157,7 @@ func setUpFailed() Run {
 // interrupted is a run that was ended in its second scenario.
 func interrupted() Run {
 	s := sample()
-	s.Scenarios, s.Weakened = s.Scenarios[:1], nil
+	s.Scenarios, s.Misconfigured = s.Scenarios[:1], nil
 	s.Scenarios = append(s.Scenarios, Scenario{
 		ID: "token/jwt-absent-token", Title: "No token at all", Pillar: "policy", Severity: "high", Outcome: "skipped", Why: "not played: the run was ended before",
 		Attempts: []Attempt{{ID: "no-token", Attack: "http-request", Expected: "breached", Verdict: "skipped", Outcome: "skipped", Why: "not played: the run was ended before"}},

@@ -111,7 +111,7 @@ func (a Attempt) details() string {
 		line("window", a.Window.long())
 	}
 	for _, t := range a.Mutants {
-		line("mutant "+strings.Join(t.Weaken, "+"), fmt.Sprintf("%s, opened %t: %s", t.Verdict, t.Opened, t.Why))
+		line("mutant "+strings.Join(t.Misconfigure, "+"), fmt.Sprintf("%s, opened %t: %s", t.Verdict, t.Opened, t.Why))
 	}
 	return b.String()
 }

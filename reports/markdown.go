@@ -66,7 +66,7 @@ func markFinding(b *strings.Builder, a Attempt) {
 	}
 	for _, t := range a.Mutants {
 		if !t.Opened {
-			fmt.Fprintf(b, "  - mutant %s: %s: %s\n", code(strings.Join(t.Weaken, "+")), mark(t.Verdict), mark(t.Why))
+			fmt.Fprintf(b, "  - mutant %s: %s: %s\n", code(strings.Join(t.Misconfigure, "+")), mark(t.Verdict), mark(t.Why))
 		}
 	}
 }

@@ -14,18 +14,18 @@ const Schema = "meshbreach/report/v1"
 // A Run is the record of one run: what was tried, what was seen, and the
 // verdicts. It holds no secret.
 type Run struct {
-	Schema   string    `json:"schema"`
-	ID       string    `json:"id"`
-	Tool     string    `json:"tool"` // version of meshbreach
-	Mesh     string    `json:"mesh"`
-	Release  string    `json:"release,omitempty"` // version of the mesh or of its proxy
-	Proxy    string    `json:"proxy,omitempty"`   // which proxy judged: its version and build
-	Provider string    `json:"provider"`
-	Weakened []string  `json:"weakened,omitempty"` // weakenings that the whole run was made with
-	Started  time.Time `json:"started"`
-	Finished time.Time `json:"finished"`
-	UpTime   Seconds   `json:"upTime"`          // until the ranges were warm
-	Error    string    `json:"error,omitempty"` // why nothing could be set up, or the run did not end as it should
+	Schema        string    `json:"schema"`
+	ID            string    `json:"id"`
+	Tool          string    `json:"tool"` // version of meshbreach
+	Mesh          string    `json:"mesh"`
+	Release       string    `json:"release,omitempty"` // version of the mesh or of its proxy
+	Proxy         string    `json:"proxy,omitempty"`   // which proxy judged: its version and build
+	Provider      string    `json:"provider"`
+	Misconfigured []string  `json:"misconfigured,omitempty"` // misconfigurations that the whole run was made with
+	Started       time.Time `json:"started"`
+	Finished      time.Time `json:"finished"`
+	UpTime        Seconds   `json:"upTime"`          // until the ranges were warm
+	Error         string    `json:"error,omitempty"` // why nothing could be set up, or the run did not end as it should
 	// Interrupted says that somebody ended the run: what was not judged until
 	// then is skipped or inconclusive.
 	Interrupted bool `json:"interrupted,omitempty"`
@@ -66,7 +66,7 @@ type Scenario struct {
 	Range    string              `json:"range,omitempty"`
 	Took     Seconds             `json:"took"`
 	Attempts []Attempt           `json:"attempts"`
-	Pulse    *Pulse              `json:"pulse,omitempty"`
+	Load     *Load               `json:"load,omitempty"`
 }
 
 // An Attempt is the finding about one attempt.
@@ -92,12 +92,12 @@ type Attempt struct {
 
 // A Trial is an attempt under a mutant: it has to win.
 type Trial struct {
-	Weaken  []string        `json:"weaken"`
-	Verdict string          `json:"verdict"`
-	Opened  bool            `json:"opened"`
-	Why     string          `json:"why"`
-	Proof   string          `json:"proof,omitempty"` // receipt, proxy-log or reply
-	Record  json.RawMessage `json:"record,omitempty"`
+	Misconfigure []string        `json:"misconfigure"`
+	Verdict      string          `json:"verdict"`
+	Opened       bool            `json:"opened"`
+	Why          string          `json:"why"`
+	Proof        string          `json:"proof,omitempty"` // receipt, proxy-log or reply
+	Record       json.RawMessage `json:"record,omitempty"`
 }
 
 // A Window is the time between the moment a change was asked for and the
@@ -111,8 +111,8 @@ type Window struct {
 	Budget      Seconds `json:"budget,omitempty"`
 }
 
-// A Pulse is the honest load of a scenario.
-type Pulse struct {
+// A Load is the honest load of a scenario.
+type Load struct {
 	Rate     int     `json:"rate"`
 	Requests uint64  `json:"requests"`
 	Lost     uint64  `json:"lost"`

@@ -98,7 +98,7 @@ func (p Page) trouble(b *strings.Builder, s Scenario) {
 		}
 		for _, t := range a.Mutants {
 			if !t.Opened {
-				p.paragraph(b, 6, fmt.Sprintf("mutant %s: %s: %s", strings.Join(t.Weaken, "+"), t.Verdict, t.Why))
+				p.paragraph(b, 6, fmt.Sprintf("mutant %s: %s: %s", strings.Join(t.Misconfigure, "+"), t.Verdict, t.Why))
 			}
 		}
 	}

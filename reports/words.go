@@ -16,7 +16,7 @@ func outcomes() []string {
 
 // verdicts of attempts and of changes, in the order they are printed.
 func verdicts() []string {
-	return []string{"blocked", "undisturbed", "breached", "misblocked", "leaked", "disrupted", "inconclusive", "unsupported", "skipped"}
+	return []string{"blocked", "undisturbed", "breached", "wrong-refusal", "leaked", "disrupted", "inconclusive", "unsupported", "skipped"}
 }
 
 // concern sorts outcomes by what a reader has to do about them.
@@ -181,8 +181,8 @@ func (r Run) heading() string {
 		s += " " + r.Release
 	}
 	s += " on " + r.Provider
-	if len(r.Weakened) > 0 {
-		s += ", weakened by " + strings.Join(r.Weakened, ", ")
+	if len(r.Misconfigured) > 0 {
+		s += ", misconfigured by " + strings.Join(r.Misconfigured, ", ")
 	}
 	return clean(s)
 }
@@ -212,12 +212,12 @@ func (t Totals) honest() string {
 
 // losses says what honest load was lost, empty when none was.
 func (s Scenario) losses() string {
-	if s.Pulse == nil || s.Pulse.Lost == 0 {
+	if s.Load == nil || s.Load.Lost == 0 {
 		return ""
 	}
-	text := fmt.Sprintf("%d of %d lost at %d a second", s.Pulse.Lost, s.Pulse.Requests, s.Pulse.Rate)
-	if s.Pulse.FirstLoss != "" {
-		text += ", the first: " + s.Pulse.FirstLoss
+	text := fmt.Sprintf("%d of %d lost at %d a second", s.Load.Lost, s.Load.Requests, s.Load.Rate)
+	if s.Load.FirstLoss != "" {
+		text += ", the first: " + s.Load.FirstLoss
 	}
 	return text
 }

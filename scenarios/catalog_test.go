@@ -215,7 +215,7 @@ func TestWhatNothingOpensIsFound(t *testing.T) {
 	if opens(s, a) {
 		t.Error("an attempt that only ever holds is opened by something")
 	}
-	s.Mutants = []scenarios.Mutant{{Weaken: []string{"no-policy"}, Opens: []string{"a"}, Meshes: []string{"elsewhere"}}}
+	s.Mutants = []scenarios.Mutant{{Misconfigure: []string{"no-policy"}, Opens: []string{"a"}, Meshes: []string{"elsewhere"}}}
 	if opens(s, a) {
 		t.Error("a mutant of no mesh that there is opens it")
 	}

@@ -202,8 +202,8 @@ func (l *linter) mutants(at trail, s Scenario, ids []string) {
 	}
 	for i, m := range s.Mutants {
 		at := at.at(i)
-		for j, w := range m.Weaken {
-			l.known(at.at("weaken", j), "weakening", w, names...)
+		for j, w := range m.Misconfigure {
+			l.known(at.at("misconfigure", j), "misconfiguration", w, names...)
 		}
 		for j, id := range m.Opens {
 			l.known(at.at("opens", j), "attempt", id, ids...)
@@ -211,7 +211,7 @@ func (l *linter) mutants(at trail, s Scenario, ids []string) {
 		for j, mesh := range m.Meshes {
 			l.mesh(at.at("meshes", j), mesh)
 		}
-		if len(m.Weaken) == 0 || len(m.Opens) == 0 {
+		if len(m.Misconfigure) == 0 || len(m.Opens) == 0 {
 			l.say(at, "a mutant weakens something and opens something")
 		}
 	}

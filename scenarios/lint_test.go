@@ -34,7 +34,7 @@ attempts:
   twin: *rates
   expect: *refused
 mutants:
-- {weaken: [allow-anybody], opens: [once]}
+- {misconfigure: [allow-anybody], opens: [once]}
 maps: {nhi: [NHI5]}
 sources: [https://example.com]
 `
@@ -92,7 +92,7 @@ func TestAMistakeIsSaidOnceAtItsPlace(t *testing.T) {
 			"{token: {of: web, expires: 5m}}\n  twin: &rates\n    request: GET /v1/rates\n    port: 8081\n  breach: {receiptAt: target, reply: {holds: target, unrun: true}}",
 			"17:38: http-request does not search what it is answered, so no reply of it holds anything\n17:61: it leaves no receipt anywhere without a request"},
 		{"an account", "receiptAt: target", "as: wbe", `17:16: unknown account "wbe" (did you mean "web"?)`},
-		{"a weakening", "allow-anybody", "allow-anybdoy", `30:13: unknown weakening "allow-anybdoy" (did you mean "allow-anybody"?)`},
+		{"a misconfiguration", "allow-anybody", "allow-anybdoy", `30:19: unknown misconfiguration "allow-anybdoy" (did you mean "allow-anybody"?)`},
 		{"an id", "id: again", "id: once", `22:7: attempt "once" is there twice`},
 		{"a missing title", "title: The thief charges\n", "", "1:1: title is missing"},
 		{"a key twice", "why: It", "severity: low\nwhy: It", `5:1: mapping key "severity" already defined at [4:1]`},

@@ -72,9 +72,9 @@ type Step struct {
 
 // A Mutant is a known mistake that must let the named attempts win.
 type Mutant struct {
-	Weaken []string `json:"weaken"`
-	Opens  []string `json:"opens"`
-	Meshes []string `json:"meshes,omitempty" jsonschema:"description=The meshes that can make this mistake; all when left out"`
+	Misconfigure []string `json:"misconfigure"`
+	Opens        []string `json:"opens"`
+	Meshes       []string `json:"meshes,omitempty" jsonschema:"description=The meshes that can make this mistake; all when left out"`
 }
 
 // Window bounds how long a change may take to hold.

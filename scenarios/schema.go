@@ -108,7 +108,7 @@ func names(s *jsonschema.Schema) {
 	}
 	property(s, "Attempt", "from").Enum = cast
 	for _, w := range policy.Misconfigurations() {
-		items := property(s, "Mutant", "weaken").Items
+		items := property(s, "Mutant", "misconfigure").Items
 		items.Enum = append(items.Enum, w.Name)
 	}
 }

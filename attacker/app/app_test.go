@@ -38,11 +38,11 @@ func TestReceiptsHaveNoGapsUnderConcurrency(t *testing.T) {
 			f := attacker.Foothold{Kept: attacker.NewConnections()}
 			defer f.Kept.CloseAll()
 			protocols := []string{attacker.ProtocolHTTP1, attacker.ProtocolHTTP2, attacker.ProtocolStream, attacker.ProtocolTCP}
-			k := attacker.Knock{Protocol: protocols[w%4], Connection: []string{"", "kept"}[w/4]}
+			k := attacker.Request{Protocol: protocols[w%4], Connection: []string{"", "kept"}[w/4]}
 			k.Address = fmt.Sprintf("127.0.0.1:%d", ports[w%4/3])
 			for i := range each {
 				k.Nonce = fmt.Sprintf("%d-%d", w, i)
-				if o := f.Knock(t.Context(), k); o.Reply == nil {
+				if o := f.Request(t.Context(), k); o.Reply == nil {
 					t.Errorf("%s: %+v", k.Nonce, o.Refusal)
 				}
 			}
@@ -133,7 +133,7 @@ func TestAReceiptNeverHoldsAToken(t *testing.T) {
 	a := start(t, Options{}, attacker.Listen{Protocol: HTTP})
 	token := "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ3ZWIifQ.c2lnbmF0dXJl"
 	for _, path := range []string{"/x?access_token=" + token + "&a=1", "/x?access%5ftoken=opaque-secret", "/" + token} {
-		o := attacker.Foothold{}.Knock(t.Context(), attacker.Knock{
+		o := attacker.Foothold{}.Request(t.Context(), attacker.Request{
 			Nonce: "n", Address: fmt.Sprintf("127.0.0.1:%d", a.Ports()[0]), Path: path,
 			Headers: map[string][]string{"authorization": {"Bearer " + token}},
 		})

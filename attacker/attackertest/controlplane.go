@@ -33,7 +33,7 @@ const ConfigCanary = "policy[bank]"
 // A ControlPlane shows what it knows over HTTP and hands configuration to
 // proxies over ADS.
 type ControlPlane struct {
-	Target attacker.Target // with the doors monitoring, xds and xds-plaintext
+	Target attacker.Target // with the endpoints monitoring, xds and xds-plaintext
 
 	ids   map[string]string // by namespace/account
 	prove func(token string) (identity string, err error)
@@ -68,7 +68,7 @@ func HardenedControlPlane(t testing.TB, ca *CA, names map[string]string, by *Iss
 func (p *ControlPlane) serve(t testing.TB, ca *CA, names map[string]string) {
 	t.Helper()
 	a := &attacker.Authority{
-		Protocol: ProtocolIstio, ServerName: "istiod.istio-system.svc", Cluster: "Kubernetes", Doors: map[string]string{},
+		Protocol: ProtocolIstio, ServerName: "istiod.istio-system.svc", Cluster: "Kubernetes", Endpoints: map[string]string{},
 		Identities: map[string]string{"authority": ca.ID("istio-system", "istiod")}, Accounts: map[string]string{}, Nodes: map[string]string{},
 	}
 	p.ids = map[string]string{}
@@ -81,18 +81,18 @@ func (p *ControlPlane) serve(t testing.TB, ca *CA, names map[string]string) {
 		Workload: "bank", Address: "127.0.0.1", Host: "bank.prod", Authority: a,
 		Canaries: map[string][]string{"bank": {MapCanary}, "bank/config": {ConfigCanary}},
 	}
-	a.Doors["monitoring"] = p.serveHTTP(t)
+	a.Endpoints["monitoring"] = p.serveHTTP(t)
 	leaf := ca.Leaf(LeafSpec{DNS: []string{a.ServerName}})
 	cert, err := tls.X509KeyPair([]byte(leaf.Chain), []byte(leaf.Key))
 	if err != nil {
 		t.Fatalf("leaf of the control plane: %v", err)
 	}
-	a.Doors["xds"] = p.serveXDS(t, grpc.Creds(credentials.NewTLS(&tls.Config{
+	a.Endpoints["xds"] = p.serveXDS(t, grpc.Creds(credentials.NewTLS(&tls.Config{
 		Certificates: []tls.Certificate{cert}, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: ca.Pool(), NextProtos: []string{"h2"},
 	})))
-	a.Doors["xds-plaintext"] = "127.0.0.1:1"
+	a.Endpoints["xds-plaintext"] = "127.0.0.1:1"
 	if p.prove == nil {
-		a.Doors["xds-plaintext"] = p.serveXDS(t)
+		a.Endpoints["xds-plaintext"] = p.serveXDS(t)
 	}
 }
 

@@ -21,8 +21,8 @@ const (
 
 // ActAsProxy has the parameters of act-as-proxy.
 type ActAsProxy struct {
-	// Door is xds (default) or xds-plaintext.
-	Door Door `json:"door,omitempty" jsonschema:"enum=xds,enum=xds-plaintext,default=xds"`
+	// Endpoint is xds (default) or xds-plaintext.
+	Endpoint Endpoint `json:"endpoint,omitempty" jsonschema:"enum=xds,enum=xds-plaintext,default=xds"`
 	// As is the cast member whose proxy it says it is; it has to be named.
 	As string `json:"as,omitempty"`
 	// NoAccount leaves out of which account the proxy says it is.
@@ -43,9 +43,9 @@ func (p *ActAsProxy) Holds() ([]*attacker.Leaf, []*attacker.Token) {
 // Check refuses parameters that contradict each other.
 func (p *ActAsProxy) Check() error {
 	return errors.Join(
-		oneOf("door", p.Door, DoorXDS, DoorXDSPlaintext),
+		oneOf("endpoint", p.Endpoint, EndpointXDS, EndpointXDSPlaintext),
 		oneOf("ask", p.Ask, AskListeners, AskClusters, AskDebug, AskPolicies),
-		refuse(p.Door == DoorXDSPlaintext && p.Leaf != nil, "without TLS no leaf can be shown"),
+		refuse(p.Endpoint == EndpointXDSPlaintext && p.Leaf != nil, "without TLS no leaf can be shown"),
 		refuse(p.Leaf != nil && p.Leaf.Of == "", "leaf: a credential is of somebody"),
 		checkTokens(p.Token),
 	)
@@ -71,11 +71,11 @@ searched for what only that proxy's configuration has, and is thrown away.`,
 // procedure is one request of the stream, of which the client's half then ends:
 // what was asked for is answered, and the stream with it.
 func (p ActAsProxy) procedure(nonce string, t attacker.Target) (attacker.Procedure, error) {
-	door := p.Door
-	if door == "" {
-		door = DoorXDS
+	endpoint := p.Endpoint
+	if endpoint == "" {
+		endpoint = EndpointXDS
 	}
-	at, err := behind(t, door)
+	at, err := behind(t, endpoint)
 	if err != nil {
 		return attacker.Procedure{}, err
 	}
@@ -94,7 +94,7 @@ func (p ActAsProxy) procedure(nonce string, t attacker.Target) (attacker.Procedu
 	if token != "" {
 		call.Metadata["authorization"] = []string{"Bearer " + token}
 	}
-	if door == DoorXDS {
+	if endpoint == EndpointXDS {
 		call.TLS = &attacker.TLS{ServerName: t.Authority.ServerName, ALPN: []string{"h2"}}
 		if p.Leaf != nil {
 			call.TLS.Leaf = p.Leaf.Held

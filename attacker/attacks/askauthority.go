@@ -91,7 +91,7 @@ straight to the target with a request, past any proxy of the foothold, since
 only the target's answer shows what the leaf is worth. What the authority
 says is told at layer ca.`,
 		func(ctx context.Context, f attacker.Foothold, t attacker.Target, nonce func() string, p AskAuthority, emit func(attacker.Observation)) error {
-			ask, err := p.request(t)
+			ask, err := p.ask(t)
 			if err != nil {
 				return err
 			}
@@ -102,7 +102,7 @@ says is told at layer ca.`,
 			}
 			for {
 				// A stop lets the one under way end: cut off, it would look refused.
-				o, err := ask.once(context.WithoutCancel(ctx), f, p.knock(nonce(), t, HTTP1), serverName(t))
+				o, err := ask.once(context.WithoutCancel(ctx), f, p.request(nonce(), t, HTTP1), serverName(t))
 				if err != nil {
 					return err
 				}
@@ -127,7 +127,7 @@ func rest(ctx context.Context, d time.Duration) bool {
 }
 
 // request is what p means at a target's authority.
-func (p *AskAuthority) request(t attacker.Target) (asking, error) {
+func (p *AskAuthority) ask(t attacker.Target) (asking, error) {
 	a := asking{validity: time.Duration(p.Validity), atLeast: time.Duration(p.AtLeast)}
 	if t.Authority == nil {
 		return a, errors.New("this mesh has no authority that workloads could ask")
@@ -186,19 +186,19 @@ type asking struct {
 }
 
 // once asks for a leaf and uses it. An error means that it could not be tried.
-func (a asking) once(ctx context.Context, f attacker.Foothold, k attacker.Knock, server string) (attacker.Observation, error) {
+func (a asking) once(ctx context.Context, f attacker.Foothold, k attacker.Request, server string) (attacker.Observation, error) {
 	key, csr, err := newRequest(a.uris)
 	if err != nil {
 		return attacker.Observation{}, err
 	}
 	var chain string
 	var o attacker.Observation
-	var errands []netip.AddrPort
+	var related []netip.AddrPort
 	if a.mint != "" {
 		if a.token, o = a.minted(ctx, f, k.Nonce); o.Refusal != nil {
 			return o, nil
 		}
-		errands = append(errands, o.Local)
+		related = append(related, o.Local)
 	}
 	switch a.authority.Protocol {
 	case protocolIstio:
@@ -211,7 +211,7 @@ func (a asking) once(ctx context.Context, f attacker.Foothold, k attacker.Knock,
 	default:
 		return o, fmt.Errorf("an authority that speaks %q is not known here", a.authority.Protocol)
 	}
-	o.Errands = append(o.Errands, errands...)
+	o.Related = append(o.Related, related...)
 	if o.Refusal != nil {
 		if a.ruled(*o.Refusal) {
 			o.Refusal.Layer = attacker.LayerCA
@@ -229,8 +229,8 @@ func (a asking) once(ctx context.Context, f attacker.Foothold, k attacker.Knock,
 		return o, nil
 	}
 	k.TLS = &attacker.TLS{Leaf: &attacker.KeyPair{Chain: chain, Key: key}, ServerName: server, ALPN: alpnFor(HTTP1)}
-	used := f.Knock(ctx, k)
+	used := f.Request(ctx, k)
 	used.Start = o.Start
-	used.Errands = append([]netip.AddrPort{o.Local}, o.Errands...)
+	used.Related = append([]netip.AddrPort{o.Local}, o.Related...)
 	return used, nil
 }

@@ -62,8 +62,8 @@ func TestANaiveAuthorityGivesEverybodyAnything(t *testing.T) {
 				if strings.Join(r.Identity, " ") != strings.Join(c.identity, " ") {
 					t.Errorf("the server believes %v instead of %v", r.Identity, c.identity)
 				}
-				if len(o.Errands) == 0 || o.Errands[0] == o.Local {
-					t.Errorf("errands %v from %s", o.Errands, o.Local)
+				if len(o.Related) == 0 || o.Related[0] == o.Local {
+					t.Errorf("related %v from %s", o.Related, o.Local)
 				}
 			})
 		}

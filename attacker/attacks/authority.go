@@ -118,8 +118,8 @@ func (a asking) istio(ctx context.Context, f attacker.Foothold, nonce, csr strin
 // by Consul's HTTP API. It names one service and has no field for a life; the
 // key is Consul's.
 func (a asking) consul(ctx context.Context, f attacker.Foothold, nonce string) (chain, key string, o attacker.Observation) {
-	ask := attacker.Knock{Nonce: nonce, Address: a.authority.Address, Headers: map[string][]string{"content-type": {"application/json"}}}
-	var errand []netip.AddrPort
+	ask := attacker.Request{Nonce: nonce, Address: a.authority.Address, Headers: map[string][]string{"content-type": {"application/json"}}}
+	var related []netip.AddrPort
 	if a.token != "" {
 		login := ask
 		login.Method, login.Path = "POST", "/v1/acl/login"
@@ -133,12 +133,12 @@ func (a asking) consul(ctx context.Context, f attacker.Foothold, nonce string) (
 			o.Reply, o.Refusal = nil, &attacker.Refusal{Layer: attacker.LayerApp, Text: "the answer holds no token"}
 			return "", "", o
 		}
-		errand = append(errand, o.Local)
+		related = append(related, o.Local)
 		ask.Headers = map[string][]string{"x-consul-token": {token.SecretID}}
 	}
 	ask.Path = "/v1/agent/connect/ca/leaf/" + path.Base(a.uris[0])
 	answer, o := f.Fetch(ctx, ask)
-	o.Errands = errand
+	o.Related = related
 	var leaf struct{ CertPEM, PrivateKeyPEM string }
 	if o.Refusal == nil && json.Unmarshal(answer, &leaf) != nil {
 		o.Reply, o.Refusal = nil, &attacker.Refusal{Layer: attacker.LayerApp, Text: "the answer holds no leaf"}

@@ -54,8 +54,8 @@ type Protocol string
 const (
 	HTTP1  Protocol = attacker.ProtocolHTTP1
 	HTTP2  Protocol = attacker.ProtocolHTTP2  // by prior knowledge, or by ALPN within TLS
-	Stream Protocol = attacker.ProtocolStream // one long POST, a line each knock
-	TCP    Protocol = attacker.ProtocolTCP    // a line each knock
+	Stream Protocol = attacker.ProtocolStream // one long POST, a line each request
+	TCP    Protocol = attacker.ProtocolTCP    // a line each request
 )
 
 // The ports that a target of the range serves.
@@ -81,8 +81,8 @@ func (c Call) Check() error {
 	return nil
 }
 
-// knock turns the call into a knock at the target.
-func (c Call) knock(nonce string, t attacker.Target, p Protocol) attacker.Knock {
+// request turns the call into a request at the target.
+func (c Call) request(nonce string, t attacker.Target, p Protocol) attacker.Request {
 	method, path := c.Request.Split()
 	port := c.Port
 	switch {
@@ -91,7 +91,7 @@ func (c Call) knock(nonce string, t attacker.Target, p Protocol) attacker.Knock 
 	case port == 0:
 		port = portHTTP
 	}
-	return attacker.Knock{
+	return attacker.Request{
 		Nonce:    nonce,
 		Address:  net.JoinHostPort(t.Address, strconv.Itoa(port)),
 		Protocol: string(p),

@@ -9,30 +9,30 @@ import (
 	"github.com/meshbreach/meshbreach/attacker"
 )
 
-// Door is an address of a control plane, by what is behind it.
-type Door string
+// Endpoint is an address of a control plane, by what is behind it.
+type Endpoint string
 
-// The doors that meshes have. Which of them there are is for the mesh to say.
+// The endpoints that meshes have. Which of them there are is for the mesh to say.
 const (
-	DoorXDS          Door = "xds"           // configuration of proxies, over TLS
-	DoorXDSPlaintext Door = "xds-plaintext" // the same without TLS
-	DoorDebug        Door = "debug"         // what the control plane knows, for its operators
-	DoorMonitoring   Door = "monitoring"    // its measurements
-	DoorCatalog      Door = "catalog"       // the services that there are
-	DoorPlatform     Door = "platform"      // the API of the platform
+	EndpointXDS          Endpoint = "xds"           // configuration of proxies, over TLS
+	EndpointXDSPlaintext Endpoint = "xds-plaintext" // the same without TLS
+	EndpointDebug        Endpoint = "debug"         // what the control plane knows, for its operators
+	EndpointMonitoring   Endpoint = "monitoring"    // its measurements
+	EndpointCatalog      Endpoint = "catalog"       // the services that there are
+	EndpointPlatform     Endpoint = "platform"      // the API of the platform
 )
 
-// behind is the address of a door.
-func behind(t attacker.Target, d Door) (string, error) {
+// behind is the address of an endpoint.
+func behind(t attacker.Target, d Endpoint) (string, error) {
 	if t.Authority == nil {
 		return "", errors.New("this mesh has no control plane that workloads could reach")
 	}
-	at := t.Authority.Doors[string(d)]
-	if d == DoorPlatform {
+	at := t.Authority.Endpoints[string(d)]
+	if d == EndpointPlatform {
 		at = t.Authority.Platform
 	}
 	if at == "" {
-		return "", fmt.Errorf("the control plane has no door %q", d)
+		return "", fmt.Errorf("the control plane has no endpoint %q", d)
 	}
 	return at, nil
 }

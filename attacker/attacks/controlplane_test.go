@@ -37,9 +37,9 @@ func TestANaiveControlPlaneTellsEverybodyEverything(t *testing.T) {
 	s := newAskStage(t)
 	p := attackertest.NaiveControlPlane(t, s.ca, s.names())
 	for name, params := range map[string]attacks.ReadInterface{
-		"with nothing":         {Door: attacks.DoorMonitoring},
-		"with another's token": {Door: attacks.DoorMonitoring, Token: s.account("thief", s.thief, caAudience)},
-		"by a header":          {Door: attacks.DoorMonitoring, Forwarded: "authority"},
+		"with nothing":         {Endpoint: attacks.EndpointMonitoring},
+		"with another's token": {Endpoint: attacks.EndpointMonitoring, Token: s.account("thief", s.thief, caAudience)},
+		"by a header":          {Endpoint: attacks.EndpointMonitoring, Forwarded: "authority"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			params.Call = attacks.Call{Request: "GET /debug/{web.namespace}"}
@@ -53,7 +53,7 @@ func TestANaiveControlPlaneTellsEverybodyEverything(t *testing.T) {
 		"as another":             {As: "bank"},
 		"as another by token":    {As: "bank", Token: s.account("thief", s.thief, caAudience)},
 		"as another by leaf":     {As: "bank", Leaf: &attacker.Leaf{Of: "thief", Held: s.leaf(s.thief)}},
-		"as another without TLS": {As: "bank", Door: attacks.DoorXDSPlaintext},
+		"as another without TLS": {As: "bank", Endpoint: attacks.EndpointXDSPlaintext},
 	} {
 		t.Run(name, func(t *testing.T) {
 			mustHold(t, only(t, attackertest.Run(t, attack(t, "act-as-proxy"), attackertest.Outside(t), p.Target, params)), "bank/config")
@@ -78,7 +78,7 @@ func TestAHardenedControlPlaneTellsNobodyOfOthers(t *testing.T) {
 		"what is one's own": {attacks.ReadInterface{Token: own, Call: attacks.Call{Request: "GET /debug/own"}}, attacker.Refusal{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c.params.Door = attacks.DoorMonitoring
+			c.params.Endpoint = attacks.EndpointMonitoring
 			if c.params.Request == "" {
 				c.params.Request = "GET /debug/all"
 			}
@@ -102,7 +102,7 @@ func TestAHardenedControlPlaneTellsNobodyOfOthers(t *testing.T) {
 		"as another by leaf":     {attacks.ActAsProxy{As: "bank", Leaf: &attacker.Leaf{Of: "thief", Held: s.leaf(s.thief)}}, refusal(attacker.LayerGRPC, 7, "authorization failed: no identities matched prod/bank")},
 		"account unsaid":         {attacks.ActAsProxy{As: "bank", NoAccount: true, Token: own}, refusal(attacker.LayerGRPC, 7, "authorization failed: no identities matched prod/")},
 		"with nothing":           {attacks.ActAsProxy{As: "bank"}, refusal(attacker.LayerGRPC, 16, "authentication failure")},
-		"as another without TLS": {attacks.ActAsProxy{As: "bank", Door: attacks.DoorXDSPlaintext}, refusal(attacker.LayerTCP, 0, "refused")},
+		"as another without TLS": {attacks.ActAsProxy{As: "bank", Endpoint: attacks.EndpointXDSPlaintext}, refusal(attacker.LayerTCP, 0, "refused")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := only(t, attackertest.Run(t, attack(t, "act-as-proxy"), attackertest.Outside(t), p.Target, c.params))
@@ -123,7 +123,7 @@ func TestACanaryThatOnlyComesBackProvesNothing(t *testing.T) {
 	p := attackertest.NaiveControlPlane(t, s.ca, s.names())
 	p.Target.Canaries = map[string][]string{"bank": {"told-by-the-attacker"}, "web": {"echoed", ""}}
 	call := attacks.Call{Request: "GET /echo?of=told-by-the-attacker"}
-	o := only(t, attackertest.Run(t, attack(t, "read-interface"), attackertest.Outside(t), p.Target, attacks.ReadInterface{Call: call, Door: attacks.DoorMonitoring}))
+	o := only(t, attackertest.Run(t, attack(t, "read-interface"), attackertest.Outside(t), p.Target, attacks.ReadInterface{Call: call, Endpoint: attacks.EndpointMonitoring}))
 	mustHold(t, o)
 }
 
@@ -151,17 +151,17 @@ func TestAnInterfaceThatCannotBeAskedIsAnError(t *testing.T) {
 		return attack(t, name).Try(t.Context(), attackertest.Outside(t), target, func() string { return "n" }, raw, func(attacker.Observation) {})
 	}
 	for _, params := range []attacks.ReadInterface{
-		{Door: "cellar"}, {Door: attacks.DoorDebug}, {Door: attacks.DoorPlatform}, {Door: attacks.DoorMonitoring, Call: attacks.Call{Port: 1}},
-		{Door: attacks.DoorMonitoring, Forwarded: "nobody"}, {Door: attacks.DoorMonitoring, Call: attacks.Call{Request: "GET /{nobody.proxy}"}},
-		{Door: attacks.DoorMonitoring, Call: attacks.Call{Request: "GET /{web.shoe}"}}, {Leaf: &attacker.Leaf{}},
-		{Door: attacks.DoorMonitoring, Token: &attacker.Token{Of: "web"}},
+		{Endpoint: "cellar"}, {Endpoint: attacks.EndpointDebug}, {Endpoint: attacks.EndpointPlatform}, {Endpoint: attacks.EndpointMonitoring, Call: attacks.Call{Port: 1}},
+		{Endpoint: attacks.EndpointMonitoring, Forwarded: "nobody"}, {Endpoint: attacks.EndpointMonitoring, Call: attacks.Call{Request: "GET /{nobody.proxy}"}},
+		{Endpoint: attacks.EndpointMonitoring, Call: attacks.Call{Request: "GET /{web.shoe}"}}, {Leaf: &attacker.Leaf{}},
+		{Endpoint: attacks.EndpointMonitoring, Token: &attacker.Token{Of: "web"}},
 	} {
 		if err := try(p.Target, "read-interface", params); err == nil {
 			t.Errorf("no error for %+v", params)
 		}
 	}
 	for _, params := range []attacks.ActAsProxy{
-		{}, {As: "nobody"}, {As: "web", Door: "debug"}, {As: "web", Ask: "all"}, {As: "web", Door: attacks.DoorXDSPlaintext, Leaf: &attacker.Leaf{Of: "web"}},
+		{}, {As: "nobody"}, {As: "web", Endpoint: "debug"}, {As: "web", Ask: "all"}, {As: "web", Endpoint: attacks.EndpointXDSPlaintext, Leaf: &attacker.Leaf{Of: "web"}},
 	} {
 		if err := try(p.Target, "act-as-proxy", params); err == nil {
 			t.Errorf("no error for %+v", params)

@@ -68,14 +68,14 @@ A second token can travel in the same request.`,
 			if err != nil {
 				return err
 			}
-			k := p.knock(nonce(), t, p.Protocol)
+			k := p.request(nonce(), t, p.Protocol)
 			authorize(&k, first)
 			if p.Place == PlaceHeader {
 				authorize(&k, second)
 			} else {
 				k.Path = withAccessToken(k.Path, second)
 			}
-			emit(f.Knock(ctx, k))
+			emit(f.Request(ctx, k))
 			return nil
 		})
 }

@@ -89,8 +89,8 @@ served, and until when. One observation is emitted for each request.`,
 				return err
 			}
 			s := series{f: f, every: orDefault(p.Every, 5*time.Millisecond), emit: emit}
-			s.knock = func() attacker.Knock {
-				k := p.knock(nonce(), t, p.Protocol)
+			s.request = func() attacker.Request {
+				k := p.request(nonce(), t, p.Protocol)
 				k.Timeout = attacker.Duration(orDefault(p.Timeout, time.Second))
 				authorize(&k, token)
 				return k
@@ -121,10 +121,10 @@ func orDefault(d attacker.Duration, otherwise time.Duration) time.Duration {
 
 // A series is requests at an interval.
 type series struct {
-	f     attacker.Foothold
-	every time.Duration
-	knock func() attacker.Knock
-	emit  func(attacker.Observation)
+	f       attacker.Foothold
+	every   time.Duration
+	request func() attacker.Request
+	emit    func(attacker.Observation)
 }
 
 // several are series side by side, each over a connection of its own.
@@ -151,16 +151,16 @@ func (s series) several(ctx context.Context, p HoldConnection) {
 func (s series) kept(ctx context.Context, p HoldConnection) {
 	// A series in the same foothold must not share this one's connection, and
 	// nonces are unique.
-	first := s.knock()
+	first := s.request()
 	name := "kept-" + first.Nonce
 	defer s.f.Kept.Close(name)
 
 	ticks := time.NewTicker(s.every)
 	defer ticks.Stop()
-	for k := first; ctx.Err() == nil; k = s.knock() {
+	for k := first; ctx.Err() == nil; k = s.request() {
 		k.Connection = name
 		// A stop lets the request in flight end: cut off, it would look refused.
-		o := s.f.Knock(context.WithoutCancel(ctx), k)
+		o := s.f.Request(context.WithoutCancel(ctx), k)
 		s.emit(o)
 		if o.Refusal != nil && (p.UntilRefused || !p.Redial && ended(o.Refusal.Layer)) {
 			return
@@ -196,9 +196,9 @@ func (s series) fresh(ctx context.Context, untilRefused bool) {
 	ticks := time.NewTicker(s.every)
 	defer ticks.Stop()
 	for ctx.Err() == nil {
-		k := s.knock()
+		k := s.request()
 		g.Go(func() error {
-			o := s.f.Knock(context.WithoutCancel(ctx), k)
+			o := s.f.Request(context.WithoutCancel(ctx), k)
 			mu.Lock()
 			defer mu.Unlock()
 			s.emit(o)

@@ -53,10 +53,10 @@ workload that it was not issued to.`,
 			if err != nil {
 				return err
 			}
-			k := p.knock(nonce(), t, p.Protocol)
+			k := p.request(nonce(), t, p.Protocol)
 			k.Headers = p.Headers
 			authorize(&k, token)
-			emit(f.Knock(ctx, k))
+			emit(f.Request(ctx, k))
 			return nil
 		})
 }

@@ -34,8 +34,8 @@ func checkTokens(ts ...*attacker.Token) error {
 	return nil
 }
 
-// authorize adds a bearer token to a knock; an empty one adds nothing.
-func authorize(k *attacker.Knock, token string) {
+// authorize adds a bearer token to a request; an empty one adds nothing.
+func authorize(k *attacker.Request, token string) {
 	if token == "" {
 		return
 	}

@@ -76,12 +76,12 @@ not replace the identity of the workload.`,
 			if p.Form == FormTCP {
 				protocol = TCP
 			}
-			k := p.knock(nonce(), t, protocol)
+			k := p.request(nonce(), t, protocol)
 			if p.Form == FormNoTLS {
 				k.TLS = rawTLS(t, protocol, p.ALPN, p.MaxVersion, nil)
 			}
 			authorize(&k, token)
-			emit(f.Knock(ctx, k))
+			emit(f.Request(ctx, k))
 			return nil
 		})
 }

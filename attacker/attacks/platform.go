@@ -36,7 +36,7 @@ func (a asking) minted(ctx context.Context, f attacker.Foothold, nonce string) (
 	if a.authority.Protocol == protocolIstio {
 		spec = `{"audiences":["` + audienceIstio + `"]}`
 	}
-	body, o := f.Fetch(ctx, attacker.Knock{
+	body, o := f.Fetch(ctx, attacker.Request{
 		Nonce: nonce, Address: a.authority.Platform, Protocol: attacker.ProtocolHTTP2, Method: "POST",
 		Path: "/api/v1/namespaces/" + namespace + "/serviceaccounts/" + name + "/token",
 		Headers: map[string][]string{

@@ -100,10 +100,10 @@ judged the leaf, so only the answer shows whether it was taken.`,
 			if err != nil {
 				return err
 			}
-			k := p.knock(nonce(), t, p.Protocol)
+			k := p.request(nonce(), t, p.Protocol)
 			k.TLS = rawTLS(t, p.Protocol, p.ALPN, p.MaxVersion, p.Leaf.Held)
 			authorize(&k, token)
-			emit(f.Knock(ctx, k))
+			emit(f.Request(ctx, k))
 			return nil
 		})
 }

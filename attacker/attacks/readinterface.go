@@ -13,9 +13,9 @@ type ReadInterface struct {
 	// Request may have blanks, {bank.namespace}, {bank.account}, {bank.proxy} and
 	// {bank.address}, which are filled in with what the range calls them.
 	Call
-	// Door is the address of the control plane that is asked; the target's own,
+	// Endpoint is the address of the control plane that is asked; the target's own,
 	// at Port, when empty.
-	Door Door `json:"door,omitempty" jsonschema:"enum=debug,enum=monitoring,enum=catalog,enum=platform"`
+	Endpoint Endpoint `json:"endpoint,omitempty" jsonschema:"enum=debug,enum=monitoring,enum=catalog,enum=platform"`
 	// Token is sent as Authorization: Bearer.
 	Token *attacker.Token `json:"token,omitempty"`
 	// Leaf is presented as a client certificate, and TLS is spoken.
@@ -42,9 +42,9 @@ func leaves(l *attacker.Leaf) []*attacker.Leaf {
 func (p *ReadInterface) Check() error {
 	_, path := p.Request.Split()
 	return errors.Join(
-		oneOf("door", p.Door, DoorDebug, DoorMonitoring, DoorCatalog, DoorPlatform),
-		refuse(p.Door != "" && p.Port != 0, "a door has a port of its own"),
-		refuse(p.Door != "" && p.Leaf != nil, "leaf is for the target's own ports"),
+		oneOf("endpoint", p.Endpoint, EndpointDebug, EndpointMonitoring, EndpointCatalog, EndpointPlatform),
+		refuse(p.Endpoint != "" && p.Port != 0, "an endpoint has a port of its own"),
+		refuse(p.Endpoint != "" && p.Leaf != nil, "leaf is for the target's own ports"),
 		refuse(p.Leaf != nil && p.Leaf.Of == "", "leaf: a credential is of somebody"),
 		checkBlanks(path), checkTokens(p.Token), p.Call.Check(),
 	)
@@ -71,13 +71,13 @@ is then thrown away.`,
 }
 
 // question is the request, and what a log may hold of it in place of the nonce.
-func (p ReadInterface) question(nonce string, t attacker.Target) (k attacker.Knock, marks []string, err error) {
-	k = p.knock(nonce, t, HTTP1)
+func (p ReadInterface) question(nonce string, t attacker.Target) (k attacker.Request, marks []string, err error) {
+	k = p.request(nonce, t, HTTP1)
 	if k.Path, err = fill(k.Path, t); err != nil {
 		return k, nil, err
 	}
-	if p.Door != "" {
-		if k.Address, err = behind(t, p.Door); err != nil {
+	if p.Endpoint != "" {
+		if k.Address, err = behind(t, p.Endpoint); err != nil {
 			return k, nil, err
 		}
 		k.Host = ""
@@ -98,13 +98,13 @@ func (p ReadInterface) question(nonce string, t attacker.Target) (k attacker.Kno
 	if forwarded != "" {
 		add(&k, "x-forwarded-client-cert", "URI="+forwarded)
 	}
-	switch p.Door {
-	case DoorPlatform:
+	switch p.Endpoint {
+	case EndpointPlatform:
 		// The platform's log holds the user agent.
 		add(&k, "user-agent", nonce)
 		k.Protocol = attacker.ProtocolHTTP2
 		k.TLS = &attacker.TLS{ServerName: "kubernetes.default.svc", ALPN: []string{"h2"}}
-	case DoorDebug, DoorMonitoring, DoorCatalog:
+	case EndpointDebug, EndpointMonitoring, EndpointCatalog:
 		// Where a log holds the query, the nonce is in it.
 		sign := "?"
 		if strings.Contains(k.Path, "?") {
@@ -118,8 +118,8 @@ func (p ReadInterface) question(nonce string, t attacker.Target) (k attacker.Kno
 	return k, marks, nil
 }
 
-// add sets a header of a knock.
-func add(k *attacker.Knock, name, value string) {
+// add sets a header of a request.
+func add(k *attacker.Request, name, value string) {
 	if k.Headers == nil {
 		k.Headers = map[string][]string{}
 	}

@@ -58,7 +58,7 @@ func (p SubmitObject) container(name, nonce string, t attacker.Target) (map[stri
 	if k == nil {
 		return out, nil
 	}
-	call, err := json.Marshal(Call{Request: p.Request}.knock(nonce, t, HTTP1))
+	call, err := json.Marshal(Call{Request: p.Request}.request(nonce, t, HTTP1))
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ const (
 // await returns when the container that was submitted has ended, and adds to
 // the reply how. A pod with a proxy does not end by itself. The user agent is
 // that of a program: looking is no part of the attempt.
-func (p SubmitObject) await(ctx context.Context, f attacker.Foothold, t attacker.Target, made attacker.Knock, o *attacker.Observation) error {
+func (p SubmitObject) await(ctx context.Context, f attacker.Foothold, t attacker.Target, made attacker.Request, o *attacker.Observation) error {
 	if p.kubelet(t) == nil {
 		return nil
 	}

@@ -90,11 +90,11 @@ func (n *node) look(w http.ResponseWriter, r *http.Request) {
 // run is what the probe does with such arguments.
 func (n *node) run(ctx context.Context) map[string]any {
 	args, _ := n.ran["args"].([]any)
-	var k attacker.Knock
+	var k attacker.Request
 	if len(args) != 2 || args[0] != "-once" || json.Unmarshal([]byte(fmt.Sprint(args[1])), &k) != nil {
 		return map[string]any{"exitCode": 2, "message": fmt.Sprintf("arguments %q", args)}
 	}
-	o := attacker.Foothold{Dial: n.network}.Knock(ctx, k)
+	o := attacker.Foothold{Dial: n.network}.Request(ctx, k)
 	if o.Refusal != nil {
 		return map[string]any{"exitCode": 1, "message": fmt.Sprintf("refused: %s %d", o.Refusal.Layer, o.Refusal.Code)}
 	}

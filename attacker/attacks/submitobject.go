@@ -151,19 +151,19 @@ func objectName(nonce string) string {
 
 // request is what is asked of the API. The nonce travels as the user agent,
 // which the API writes down.
-func (p SubmitObject) request(nonce string, t attacker.Target) (attacker.Knock, error) {
-	at, err := behind(t, DoorPlatform)
+func (p SubmitObject) request(nonce string, t attacker.Target) (attacker.Request, error) {
+	at, err := behind(t, EndpointPlatform)
 	if err != nil {
-		return attacker.Knock{}, err
+		return attacker.Request{}, err
 	}
 	if p.Token == nil {
-		return attacker.Knock{}, errors.New("without a token: the platform wants to know who asks")
+		return attacker.Request{}, errors.New("without a token: the platform wants to know who asks")
 	}
 	token, err := bearer(p.Token)
 	if err != nil {
-		return attacker.Knock{}, err
+		return attacker.Request{}, err
 	}
-	k := attacker.Knock{
+	k := attacker.Request{
 		Nonce: nonce, Address: at, Protocol: attacker.ProtocolHTTP2, Method: "POST",
 		Headers: map[string][]string{"user-agent": {nonce}, "content-type": {"application/json"}},
 		TLS:     &attacker.TLS{ServerName: "kubernetes.default.svc", ALPN: []string{"h2"}},

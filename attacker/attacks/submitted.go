@@ -204,7 +204,7 @@ func has(got, want any) bool {
 
 // undo deletes what was made, or takes away the labels that were set.
 // The user agent is that of a program: it is no part of the attempt.
-func (p SubmitObject) undo(ctx context.Context, f attacker.Foothold, made attacker.Knock, name string) error {
+func (p SubmitObject) undo(ctx context.Context, f attacker.Foothold, made attacker.Request, name string) error {
 	k := made
 	k.Headers = maps.Clone(made.Headers)
 	add(&k, "user-agent", "meshbreach/tidy")

@@ -28,7 +28,7 @@ type Agent struct {
 const (
 	// concurrency is far above the core count: handlers wait, they do not compute.
 	concurrency = 256
-	// most attempts and pulses at the same time.
+	// most attempts and loads at the same time.
 	mostRunning = 256
 	// stopLimit is how long an attack may take to end when it is told to.
 	stopLimit = 5 * time.Second
@@ -44,9 +44,9 @@ type agent struct {
 	server  *jrpc2.Server
 
 	mu      sync.Mutex
-	kept    *attacker.Connections // of single knocks
+	kept    *attacker.Connections // of single requests
 	tries   map[uint64]context.CancelCauseFunc
-	pulses  map[uint64]context.CancelCauseFunc
+	loads   map[uint64]context.CancelCauseFunc
 	closed  bool
 	running sync.WaitGroup
 }
@@ -62,7 +62,7 @@ func Serve(ctx context.Context, stream io.ReadWriteCloser, a Agent) error {
 		channel: newChannel(stream),
 		kept:    attacker.NewConnections(),
 		tries:   map[uint64]context.CancelCauseFunc{},
-		pulses:  map[uint64]context.CancelCauseFunc{},
+		loads:   map[uint64]context.CancelCauseFunc{},
 	}
 	s.server = jrpc2.NewServer(s.methods(), &jrpc2.ServerOptions{
 		AllowPush:      true,
@@ -86,16 +86,16 @@ func Serve(ctx context.Context, stream io.ReadWriteCloser, a Agent) error {
 
 func (s *agent) methods() handler.Map {
 	return handler.Map{
-		callHello:     handler.New(s.hello),
-		callServe:     handler.New(s.serve),
-		callReceipts:  handler.New(s.receipts),
-		callKnock:     handler.New(s.knock),
-		callTry:       handler.New(s.try),
-		callStopTry:   handler.New(s.stopTry),
-		callPulse:     handler.New(s.pulse),
-		callStopPulse: handler.New(s.stopPulse),
-		noteCancel:    handler.New(s.cancel),
-		notePing:      handler.New(func(context.Context) error { return nil }),
+		callHello:    handler.New(s.hello),
+		callServe:    handler.New(s.serve),
+		callReceipts: handler.New(s.receipts),
+		callRequest:  handler.New(s.request),
+		callTry:      handler.New(s.try),
+		callStopTry:  handler.New(s.stopTry),
+		callLoad:     handler.New(s.load),
+		callStopLoad: handler.New(s.stopLoad),
+		noteCancel:   handler.New(s.cancel),
+		notePing:     handler.New(func(context.Context) error { return nil }),
 	}
 }
 
@@ -121,7 +121,7 @@ func (s *agent) stopAll(why error) {
 	for _, cancel := range s.tries {
 		cancel(why)
 	}
-	for _, cancel := range s.pulses {
+	for _, cancel := range s.loads {
 		cancel(why)
 	}
 	s.mu.Unlock()
@@ -172,13 +172,13 @@ func (s *agent) receipts(_ context.Context, p receiptsParams) (attacker.Receipts
 	return s.App.Receipts(p.Since, pageLimit), nil
 }
 
-func (s *agent) knock(ctx context.Context, k attacker.Knock) (attacker.Observation, error) {
+func (s *agent) request(ctx context.Context, k attacker.Request) (attacker.Observation, error) {
 	if err := k.Check(); err != nil {
 		return attacker.Observation{}, err
 	}
 	f := s.Foothold
 	f.Kept = s.kept
-	return f.Knock(ctx, k), nil
+	return f.Request(ctx, k), nil
 }
 
 func (s *agent) cancel(_ context.Context, p cancelParams) error {

@@ -155,61 +155,61 @@ func (t *Running) deliver() {
 	}
 }
 
-// Pulse is honest load under way on a probe.
-type Pulse struct {
+// Load is honest load under way on a probe.
+type Load struct {
 	client *Client
 	id     uint64
 	done   chan struct{}
-	result attacker.PulseResult // valid when done is closed
+	result attacker.LoadResult // valid when done is closed
 	err    error
 }
 
-// StartPulse begins honest load; ctx is for the start only. A pulse that
+// StartLoad begins honest load; ctx is for the start only. A load that
 // cannot be made is an error.
-func (c *Client) StartPulse(ctx context.Context, p attacker.Pulse) (*Pulse, error) {
+func (c *Client) StartLoad(ctx context.Context, p attacker.Load) (*Load, error) {
 	c.mu.Lock()
-	pulse := &Pulse{client: c, id: c.number(), done: make(chan struct{})}
-	c.pulses[pulse.id] = pulse
+	load := &Load{client: c, id: c.number(), done: make(chan struct{})}
+	c.loads[load.id] = load
 	c.mu.Unlock()
-	if err := c.call(ctx, "start pulse", callPulse, pulseParams{pulse.id, p}, nil); err != nil {
-		_ = c.rpc.Notify(context.WithoutCancel(ctx), callStopPulse, idParams{pulse.id})
+	if err := c.call(ctx, "start load", callLoad, loadParams{load.id, p}, nil); err != nil {
+		_ = c.rpc.Notify(context.WithoutCancel(ctx), callStopLoad, idParams{load.id})
 		c.mu.Lock()
-		delete(c.pulses, pulse.id)
+		delete(c.loads, load.id)
 		c.mu.Unlock()
 		return nil, err
 	}
-	return pulse, nil
+	return load, nil
 }
 
-// Stop ends the pulse and waits for the requests in flight. A pulse that ended
+// Stop ends the load and waits for the requests in flight. A load that ended
 // by itself gives its result all the same. When the probe stopped it because
 // the harness was not heard, there is a result and an error.
-func (p *Pulse) Stop(ctx context.Context) (attacker.PulseResult, error) {
+func (p *Load) Stop(ctx context.Context) (attacker.LoadResult, error) {
 	select {
 	case <-p.done:
 		return p.result, p.err
 	default:
 	}
-	if err := p.client.call(ctx, "stop pulse", callStopPulse, idParams{p.id}, nil); err != nil {
-		return attacker.PulseResult{}, err
+	if err := p.client.call(ctx, "stop load", callStopLoad, idParams{p.id}, nil); err != nil {
+		return attacker.LoadResult{}, err
 	}
 	select {
 	case <-p.done:
 		return p.result, p.err
 	case <-p.client.ended:
-		return attacker.PulseResult{}, fmt.Errorf("stop pulse: %w", ErrEnded)
+		return attacker.LoadResult{}, fmt.Errorf("stop load: %w", ErrEnded)
 	case <-ctx.Done():
-		return attacker.PulseResult{}, fmt.Errorf("stop pulse: %w", context.Cause(ctx))
+		return attacker.LoadResult{}, fmt.Errorf("stop load: %w", context.Cause(ctx))
 	}
 }
 
-// Done is closed when the pulse has ended and its result is there.
-func (p *Pulse) Done() <-chan struct{} { return p.done }
+// Done is closed when the load has ended and its result is there.
+func (p *Load) Done() <-chan struct{} { return p.done }
 
-func (p *Pulse) end(n pulseEnded) {
+func (p *Load) end(n loadEnded) {
 	p.result = n.Result
 	if n.Error != "" {
-		p.err = fmt.Errorf("pulse: %w", errors.New(n.Error))
+		p.err = fmt.Errorf("load: %w", errors.New(n.Error))
 	}
 	close(p.done)
 }

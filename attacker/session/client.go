@@ -13,7 +13,7 @@ import (
 	"github.com/meshbreach/meshbreach/attacker"
 )
 
-// ErrEnded is why calls, attempts and pulses fail when the session is over.
+// ErrEnded is why calls, attempts and loads fail when the session is over.
 var ErrEnded = errors.New("the session with the probe has ended")
 
 // A Client is the harness's end of a session. It is safe for concurrent use.
@@ -23,18 +23,18 @@ type Client struct {
 	ended chan struct{} // closed when the stream is gone
 	once  sync.Once
 
-	mu     sync.Mutex
-	next   uint64
-	tries  map[uint64]*Running
-	pulses map[uint64]*Pulse
+	mu    sync.Mutex
+	next  uint64
+	tries map[uint64]*Running
+	loads map[uint64]*Load
 }
 
 // Connect starts a session on stream and its heartbeat. Say Hello first.
 func Connect(stream io.ReadWriteCloser) *Client {
 	c := &Client{
-		ended:  make(chan struct{}),
-		tries:  map[uint64]*Running{},
-		pulses: map[uint64]*Pulse{},
+		ended: make(chan struct{}),
+		tries: map[uint64]*Running{},
+		loads: map[uint64]*Load{},
 	}
 	ready := make(chan struct{})
 	rpc := jrpc2.NewClient(newChannel(stream), &jrpc2.ClientOptions{
@@ -142,11 +142,11 @@ func (c *Client) Receipts(ctx context.Context, since uint64) (attacker.Receipts,
 	}
 }
 
-// Knock makes one request from the probe. A refusal is an observation; an
-// error means that the knock could not be asked for.
-func (c *Client) Knock(ctx context.Context, k attacker.Knock) (attacker.Observation, error) {
+// Request makes one request from the probe. A refusal is an observation; an
+// error means that the request could not be asked for.
+func (c *Client) Request(ctx context.Context, k attacker.Request) (attacker.Observation, error) {
 	var o attacker.Observation
-	err := c.call(ctx, "knock", callKnock, k, &o)
+	err := c.call(ctx, "request", callRequest, k, &o)
 	return o, err
 }
 
@@ -164,12 +164,12 @@ func (c *Client) noted(r *jrpc2.Request) {
 		if r.UnmarshalParams(&n) == nil {
 			c.with(n.ID, func(t *Running) { t.ended(n.Seen, n.Error) })
 		}
-	case notePulseEnded:
-		var n pulseEnded
+	case noteLoadEnded:
+		var n loadEnded
 		if r.UnmarshalParams(&n) == nil {
 			c.mu.Lock()
-			p := c.pulses[n.ID]
-			delete(c.pulses, n.ID)
+			p := c.loads[n.ID]
+			delete(c.loads, n.ID)
 			c.mu.Unlock()
 			if p != nil {
 				p.end(n)

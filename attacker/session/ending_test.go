@@ -32,17 +32,17 @@ func TestAnEndedStreamEndsEverythingOnBothSides(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	knocked := make(chan error, 1)
+	asked := make(chan error, 1)
 	go func() {
-		_, err := r.client.Knock(context.Background(), attacker.Knock{Address: silent.Addr().String(), Timeout: attacker.Duration(time.Minute)})
-		knocked <- err
+		_, err := r.client.Request(context.Background(), attacker.Request{Address: silent.Addr().String(), Timeout: attacker.Duration(time.Minute)})
+		asked <- err
 	}()
 	if _, err := silent.Accept(); err != nil {
 		t.Fatal(err)
 	}
 	<-started
 	_ = r.here.Close()
-	if err := <-knocked; !errors.Is(err, session.ErrEnded) {
+	if err := <-asked; !errors.Is(err, session.ErrEnded) {
 		t.Errorf("the pending call: %v", err)
 	}
 	if err := run.Wait(within(t)); !errors.Is(err, session.ErrEnded) {
@@ -59,7 +59,7 @@ func TestAnEndedStreamEndsEverythingOnBothSides(t *testing.T) {
 	}
 }
 
-func TestASilentHarnessStopsAttacksAndPulses(t *testing.T) {
+func TestASilentHarnessStopsAttacksAndLoads(t *testing.T) {
 	here, there := pipe(t)
 	ended := make(chan string, 10)
 	go func() {
@@ -67,7 +67,7 @@ func TestASilentHarnessStopsAttacksAndPulses(t *testing.T) {
 	}()
 	// This harness speaks the protocol by hand and then says nothing more.
 	_, err := io.WriteString(here, `{"jsonrpc":"2.0","id":1,"method":"try","params":{"id":1,"attempt":{"attack":"hold","params":{"every":"10ms"}}}}
-{"jsonrpc":"2.0","id":2,"method":"pulse","params":{"id":2,"pulse":{"rate":10,"knock":{"nonce":"p","address":"127.0.0.1:1"}}}}
+{"jsonrpc":"2.0","id":2,"method":"load","params":{"id":2,"load":{"rate":10,"request":{"nonce":"p","address":"127.0.0.1:1"}}}}
 `)
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +87,7 @@ func TestASilentHarnessStopsAttacksAndPulses(t *testing.T) {
 			over[m.Method] = strings.Contains(m.Params.Error, "not heard")
 		}
 	}
-	if !over["try.ended"] || !over["pulse.ended"] {
+	if !over["try.ended"] || !over["load.ended"] {
 		t.Errorf("%v %v", over, lines.Err())
 	}
 }
@@ -125,15 +125,15 @@ func TestACallToAHungProbeEndsWithItsContext(t *testing.T) {
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	big := attacker.Knock{Address: "127.0.0.1:1", Body: strings.Repeat("x", 4<<20)}
+	big := attacker.Request{Address: "127.0.0.1:1", Body: strings.Repeat("x", 4<<20)}
 	for range 3 {
-		if _, err := c.Knock(ctx, big); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := c.Request(ctx, big); !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
 	}
 }
 
-func TestACancelledKnockIsGivenUpByTheProbe(t *testing.T) {
+func TestACancelledRequestIsGivenUpByTheProbe(t *testing.T) {
 	r := connect(t, 0)
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -142,7 +142,7 @@ func TestACancelledKnockIsGivenUpByTheProbe(t *testing.T) {
 	defer silent.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
-		_, _ = r.client.Knock(ctx, attacker.Knock{Address: silent.Addr().String(), Timeout: attacker.Duration(time.Minute)})
+		_, _ = r.client.Request(ctx, attacker.Request{Address: silent.Addr().String(), Timeout: attacker.Duration(time.Minute)})
 	}()
 	c, err := silent.Accept()
 	if err != nil {

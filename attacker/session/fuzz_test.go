@@ -24,11 +24,11 @@ func (o *once) Close() error                { return nil }
 func FuzzSession(f *testing.F) {
 	for _, seed := range []string{
 		`{"jsonrpc":"2.0","id":1,"method":"hello"}`,
-		`{"jsonrpc":"2.0","id":1,"method":"knock","params":{"nonce":"n","address":"127.0.0.1:1","connection":"k"}}`,
-		`{"jsonrpc":"2.0","id":1,"method":"knock","params":{"address":"h:1","tls":{"leaf":{"chain":"x","key":"y"}}}}`,
+		`{"jsonrpc":"2.0","id":1,"method":"request","params":{"nonce":"n","address":"127.0.0.1:1","connection":"k"}}`,
+		`{"jsonrpc":"2.0","id":1,"method":"request","params":{"address":"h:1","tls":{"leaf":{"chain":"x","key":"y"}}}}`,
 		`{"jsonrpc":"2.0","id":1,"method":"try","params":{"id":1,"attempt":{"attack":"series","params":{"count":3}}}}` + "\n" + `{"jsonrpc":"2.0","method":"try.stop","params":{"id":1}}`,
 		`{"jsonrpc":"2.0","id":1,"method":"try","params":{"id":1,"attempt":{"attack":"panics"}}}`,
-		`{"jsonrpc":"2.0","id":1,"method":"pulse","params":{"id":1,"pulse":{"rate":9,"knock":{"address":"h:1"}}}}`,
+		`{"jsonrpc":"2.0","id":1,"method":"load","params":{"id":1,"load":{"rate":9,"request":{"address":"h:1"}}}}`,
 		`{"jsonrpc":"2.0","id":1,"method":"serve","params":{"listeners":[{"port":1,"protocol":"http"}]}}`,
 		`[{"jsonrpc":"2.0","id":1,"method":"ping"},{"jsonrpc":"2.0","id":1,"method":"cancel","params":{"call":"1"}}]`,
 		`{"jsonrpc":"2.0","id":1,"result":{}}` + "\n[]\n{}\n\n[",

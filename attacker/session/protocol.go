@@ -3,7 +3,7 @@
 // takes long returns at once and reports by notification.
 //
 // When the stream ends, or the probe hears nothing from the harness for a
-// while, the probe stops every attack, pulse and kept connection. Its
+// while, the probe stops every attack, load and kept connection. Its
 // application goes on serving: other workloads may be under test with it.
 package session
 
@@ -32,19 +32,19 @@ const (
 
 // The calls, and the notifications in either direction.
 const (
-	callHello      = "hello"
-	callServe      = "serve"
-	callReceipts   = "receipts"
-	callKnock      = "knock"
-	callTry        = "try"
-	callStopTry    = "try.stop"
-	callPulse      = "pulse"
-	callStopPulse  = "pulse.stop"
-	noteCancel     = "cancel"
-	notePing       = "ping"
-	noteSeen       = "try.seen"
-	noteTryEnded   = "try.ended"
-	notePulseEnded = "pulse.ended"
+	callHello     = "hello"
+	callServe     = "serve"
+	callReceipts  = "receipts"
+	callRequest   = "request"
+	callTry       = "try"
+	callStopTry   = "try.stop"
+	callLoad      = "load"
+	callStopLoad  = "load.stop"
+	noteCancel    = "cancel"
+	notePing      = "ping"
+	noteSeen      = "try.seen"
+	noteTryEnded  = "try.ended"
+	noteLoadEnded = "load.ended"
 )
 
 // Hello is how a probe introduces itself.
@@ -80,9 +80,9 @@ type tryParams struct {
 	Attempt Attempt `json:"attempt"`
 }
 
-type pulseParams struct {
-	ID    uint64         `json:"id"`
-	Pulse attacker.Pulse `json:"pulse"`
+type loadParams struct {
+	ID   uint64        `json:"id"`
+	Load attacker.Load `json:"load"`
 }
 
 type idParams struct {
@@ -103,8 +103,8 @@ type tryEnded struct {
 	Error string `json:"error,omitempty"`
 }
 
-type pulseEnded struct {
-	ID     uint64               `json:"id"`
-	Result attacker.PulseResult `json:"result"`
-	Error  string               `json:"error,omitempty"`
+type loadEnded struct {
+	ID     uint64              `json:"id"`
+	Result attacker.LoadResult `json:"result"`
+	Error  string              `json:"error,omitempty"`
 }

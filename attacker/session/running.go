@@ -25,8 +25,8 @@ func (s *agent) begin(where map[uint64]context.CancelCauseFunc, id uint64) (cont
 		return nil, nil, errors.New("the session has ended")
 	case where[id] != nil:
 		return nil, nil, fmt.Errorf("number %d is running already", id)
-	case len(s.tries)+len(s.pulses) >= mostRunning:
-		return nil, nil, fmt.Errorf("more than %d attempts and pulses at the same time", mostRunning)
+	case len(s.tries)+len(s.loads) >= mostRunning:
+		return nil, nil, fmt.Errorf("more than %d attempts and loads at the same time", mostRunning)
 	}
 	// Not the context of the call: that one ends when the call is answered.
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -109,16 +109,16 @@ func (s *agent) stopTry(_ context.Context, p idParams) error {
 	return nil
 }
 
-// pulse starts honest load; its result follows as a notification.
-func (s *agent) pulse(_ context.Context, p pulseParams) error {
-	if err := p.Pulse.Check(); err != nil {
+// load starts honest load; its result follows as a notification.
+func (s *agent) load(_ context.Context, p loadParams) error {
+	if err := p.Load.Check(); err != nil {
 		return err
 	}
-	ctx, finish, err := s.begin(s.pulses, p.ID)
+	ctx, finish, err := s.begin(s.loads, p.ID)
 	if err != nil {
 		return err
 	}
-	running := attacker.StartPulse(ctx, s.Foothold, p.Pulse)
+	running := attacker.StartLoad(ctx, s.Foothold, p.Load)
 	go func() {
 		defer finish()
 		<-running.Done()
@@ -126,13 +126,13 @@ func (s *agent) pulse(_ context.Context, p pulseParams) error {
 		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, errAsked) {
 			err = cause
 		}
-		s.notify(notePulseEnded, pulseEnded{ID: p.ID, Result: result, Error: text(err)})
+		s.notify(noteLoadEnded, loadEnded{ID: p.ID, Result: result, Error: text(err)})
 	}()
 	return nil
 }
 
-func (s *agent) stopPulse(_ context.Context, p idParams) error {
-	s.halt(s.pulses, p.ID)
+func (s *agent) stopLoad(_ context.Context, p idParams) error {
+	s.halt(s.loads, p.ID)
 	return nil
 }
 

@@ -124,7 +124,7 @@ func TestAProbeGreetsServesAndHandsOutReceipts(t *testing.T) {
 	}
 	addr := fmt.Sprintf("127.0.0.1:%d", r.app.Ports()[0])
 	for i := range 3 {
-		o, err := r.client.Knock(within(t), attacker.Knock{Nonce: fmt.Sprint(i), Address: addr, Connection: "kept"})
+		o, err := r.client.Request(within(t), attacker.Request{Nonce: fmt.Sprint(i), Address: addr, Connection: "kept"})
 		if err != nil || o.Reply == nil || o.Reply.By != h.Epoch {
 			t.Fatalf("%+v %v", o, err)
 		}
@@ -247,19 +247,19 @@ func TestTwoAttemptsRunSideBySide(t *testing.T) {
 	}
 }
 
-func TestAPulseGoesOnUntilItIsStopped(t *testing.T) {
+func TestALoadGoesOnUntilItIsStopped(t *testing.T) {
 	r := connect(t, 0)
 	if err := r.client.Serve(within(t), []attacker.Listen{{Protocol: app.HTTP}}); err != nil {
 		t.Fatal(err)
 	}
-	knock := attacker.Knock{Nonce: "p", Address: fmt.Sprintf("127.0.0.1:%d", r.app.Ports()[0])}
-	var pulses []*session.Pulse
+	request := attacker.Request{Nonce: "p", Address: fmt.Sprintf("127.0.0.1:%d", r.app.Ports()[0])}
+	var loads []*session.Load
 	for range 2 {
-		p, err := r.client.StartPulse(within(t), attacker.Pulse{Rate: 200, Fresh: 50, Knock: knock})
+		p, err := r.client.StartLoad(within(t), attacker.Load{Rate: 200, Fresh: 50, Request: request})
 		if err != nil {
 			t.Fatal(err)
 		}
-		pulses = append(pulses, p)
+		loads = append(loads, p)
 	}
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
@@ -267,7 +267,7 @@ func TestAPulseGoesOnUntilItIsStopped(t *testing.T) {
 		<-tick.C
 	}
 	var served uint64
-	for _, p := range pulses {
+	for _, p := range loads {
 		result, err := p.Stop(within(t))
 		if err != nil || result.Served == 0 || result.Lost != 0 {
 			t.Errorf("%+v %v", result, err)
@@ -277,10 +277,10 @@ func TestAPulseGoesOnUntilItIsStopped(t *testing.T) {
 	if last := r.app.Receipts(0, 1).Last; last != served {
 		t.Errorf("%d receipts, %d served", last, served)
 	}
-	if _, err := r.client.StartPulse(within(t), attacker.Pulse{Rate: -1, Knock: knock}); err == nil {
-		t.Error("an impossible pulse was started")
+	if _, err := r.client.StartLoad(within(t), attacker.Load{Rate: -1, Request: request}); err == nil {
+		t.Error("an impossible load was started")
 	}
-	short, err := r.client.StartPulse(within(t), attacker.Pulse{Rate: 100, Limit: attacker.Duration(50 * time.Millisecond), Knock: knock})
+	short, err := r.client.StartLoad(within(t), attacker.Load{Rate: 100, Limit: attacker.Duration(50 * time.Millisecond), Request: request})
 	if err != nil {
 		t.Fatal(err)
 	}

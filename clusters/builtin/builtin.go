@@ -45,10 +45,10 @@ func Mesh(name string) (meshes.Mesh, error) {
 	return named("mesh", name, Meshes())
 }
 
-// Weakenings are all known mistakes, by name.
-func Weakenings() []policy.Misconfiguration { return policy.Misconfigurations() }
+// Misconfigurations are all known mistakes, by name.
+func Misconfigurations() []policy.Misconfiguration { return policy.Misconfigurations() }
 
-// CheckWeakenings is an error for the first name that no weakening has.
+// CheckWeakenings is an error for the first name that no misconfiguration has.
 func CheckWeakenings(names []string) error {
 	_, err := policy.Misconfigure(policy.Policy{}, names...)
 	return err

@@ -9,8 +9,8 @@ type Endpoint struct {
 	Cluster    string // Istio: the id of the cluster that workloads say they are of
 	Platform   string // the API of the platform that gives tokens to accounts, host:port; empty where there is none
 	Identity   string // of the control plane itself, a URI; empty where it has none that could be claimed
-	// Doors are further addresses of the control plane, host:port, from the
-	// range's network, by what is behind them: DoorXDS and so on.
+	// Endpoints are further addresses of the control plane, host:port, from the
+	// range's network, by what is behind them: EndpointXDS and so on.
 	Endpoints map[string]string
 	// Nodes are the names that the cast members' proxies go by at the control
 	// plane, by cast name.
@@ -20,7 +20,7 @@ type Endpoint struct {
 	Kubelet *Kubelet
 }
 
-// The names of an Endpoint's Doors.
+// The names of an Endpoint's Endpoints.
 const (
 	EndpointXDS          = "xds"           // configuration of proxies, over TLS
 	EndpointXDSPlaintext = "xds-plaintext" // the same without TLS

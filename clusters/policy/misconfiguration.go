@@ -18,7 +18,7 @@ const (
 	ScopeControlPlane Scope = "controlplane" // how the control plane behaves
 )
 
-// A Weakening is a known mistake, made on purpose. As a mutant it shows that
+// A Misconfiguration is a known mistake, made on purpose. As a mutant it shows that
 // an attack would have won, and so that a refusal meant something.
 type Misconfiguration struct {
 	Name  string
@@ -27,7 +27,7 @@ type Misconfiguration struct {
 	Apply func(*Policy)
 }
 
-// Weaken is the policy with the named mistakes made in the given order. The
+// Misconfigure is the policy with the named mistakes made in the given order. The
 // policy that it is given stays as it is.
 func Misconfigure(p Policy, names ...string) (Policy, error) {
 	p = p.Clone()
@@ -35,7 +35,7 @@ func Misconfigure(p Policy, names ...string) (Policy, error) {
 	for _, name := range names {
 		i := slices.IndexFunc(all, func(w Misconfiguration) bool { return w.Name == name })
 		if i < 0 {
-			return Policy{}, fmt.Errorf("no weakening is named %q%s", name, meant(name, all))
+			return Policy{}, fmt.Errorf("no misconfiguration is named %q%s", name, meant(name, all))
 		}
 		all[i].Apply(&p)
 	}
@@ -53,7 +53,7 @@ func meant(got string, all []Misconfiguration) string {
 	return ""
 }
 
-// Weakenings is every known mistake, by name.
+// Misconfigurations is every known mistake, by name.
 func Misconfigurations() []Misconfiguration {
 	all := slices.Concat(callerMistakes(), requestMistakes(), tokenMistakes(), trustMistakes(), changeMistakes(), issuanceMistakes(), exposureMistakes(), admissionMistakes(), fetchingMistakes())
 	slices.SortFunc(all, func(a, b Misconfiguration) int { return cmp.Compare(a.Name, b.Name) })

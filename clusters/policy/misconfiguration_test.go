@@ -10,7 +10,7 @@ import (
 	"github.com/meshbreach/meshbreach/clusters"
 )
 
-// full is a policy in which every weakening has something to weaken.
+// full is a policy in which every misconfiguration has something to misconfigure.
 func full() Policy {
 	p := tokened()
 	p.MTLS = Strict
@@ -18,7 +18,7 @@ func full() Policy {
 	return p
 }
 
-func weaken(t *testing.T, p Policy, names ...string) Policy {
+func misconfigure(t *testing.T, p Policy, names ...string) Policy {
 	t.Helper()
 	out, err := Misconfigure(p, names...)
 	if err != nil {
@@ -48,17 +48,17 @@ func TestEveryWeakeningIsNamedExplainedAndChangesAPolicy(t *testing.T) {
 				t.Errorf("scope %q", w.Scope)
 			}
 			before := full()
-			after := weaken(t, before, w.Name)
+			after := misconfigure(t, before, w.Name)
 			if reflect.DeepEqual(before, after) {
 				t.Error("nothing changed")
 			}
 			if !reflect.DeepEqual(before, full()) {
 				t.Error("the policy that was given changed")
 			}
-			if again := weaken(t, after, w.Name); !reflect.DeepEqual(again, after) {
+			if again := misconfigure(t, after, w.Name); !reflect.DeepEqual(again, after) {
 				t.Error("twice is more than once")
 			}
-			w.Apply(&Policy{}) // an empty policy is weakened in peace
+			w.Apply(&Policy{}) // an empty policy is misconfigured in peace
 		})
 	}
 }
@@ -102,7 +102,7 @@ func TestAWeakeningOpensWhatItSaysAndNoMore(t *testing.T) {
 	}
 	for _, w := range Misconfigurations() {
 		t.Run(w.Name, func(t *testing.T) {
-			p := weaken(t, full(), w.Name)
+			p := misconfigure(t, full(), w.Name)
 			var got []string
 			for name, ask := range asks {
 				q := charge()
@@ -143,7 +143,7 @@ func TestWeakeningsThatRulesCannotShowChangeTheirOwnSwitch(t *testing.T) {
 	for name, change := range want {
 		p := full()
 		change(&p)
-		if got := weaken(t, full(), name); !reflect.DeepEqual(got, p) {
+		if got := misconfigure(t, full(), name); !reflect.DeepEqual(got, p) {
 			t.Errorf("%s: %+v, want %+v", name, got, p)
 		}
 	}
@@ -151,7 +151,7 @@ func TestWeakeningsThatRulesCannotShowChangeTheirOwnSwitch(t *testing.T) {
 
 func TestAllowAnyPrincipalDoesNotTightenARuleForAnybody(t *testing.T) {
 	p := Policy{Allow: []Rule{{To: "bank"}}}
-	if got := weaken(t, p, "allow-any-principal"); got.Allow[0].From != nil {
+	if got := misconfigure(t, p, "allow-any-principal"); got.Allow[0].From != nil {
 		t.Errorf("from %q, want anybody", got.Allow[0].From)
 	}
 }

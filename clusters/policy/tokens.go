@@ -15,7 +15,7 @@ type Tokens struct {
 func tokenMistakes() []Misconfiguration {
 	return []Misconfiguration{{
 		Name: "accept-token-alone",
-		Doc: "A good token opens the door for whoever brings it: a bearer token is not bound to the workload it was issued to. " +
+		Doc: "A good token opens the endpoint for whoever brings it: a bearer token is not bound to the workload it was issued to. " +
 			"Istio: requestPrincipals without principals. Consul: jwt in an intention from \"*\". Linkerd: the application checks the token alone.",
 		Scope: ScopeRange,
 		Apply: eachRule(func(r *Rule) {

@@ -18,7 +18,7 @@ import (
 const (
 	lastLines = 20                     // of a build that failed
 	beat      = 30 * time.Second       // between two lines about what goes on
-	knock     = 200 * time.Millisecond // between two tries for the turn
+	request   = 200 * time.Millisecond // between two tries for the turn
 )
 
 // BuildError is a build that failed. Its last lines, at most 20, were also told
@@ -59,7 +59,7 @@ func turn(ctx context.Context, parent, what string, o Options) (leave func() err
 
 func await(ctx context.Context, lock *flock.Flock, what string, o Options) (bool, error) {
 	start := time.Now()
-	try, say := time.NewTicker(knock), time.NewTicker(beat)
+	try, say := time.NewTicker(request), time.NewTicker(beat)
 	defer try.Stop()
 	defer say.Stop()
 	for {

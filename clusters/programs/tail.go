@@ -4,10 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"github.com/meshbreach/meshbreach/clusters/proxy"
 	"io"
 	"os"
 )
+
+// LongestLine bounds a line of a program's log, in bytes. A proxy writes down
+// paths, which are the attacker's and as long as the proxy lets them be.
+const LongestLine = 256 << 10
 
 // A Tail reads a log that grows. The zero value with a Path works.
 type Tail struct {
@@ -25,7 +28,7 @@ type Tail struct {
 func (t *Tail) Read(take func(line []byte)) {
 	for t.open() {
 		piece, err := t.reader.ReadSlice('\n')
-		if len(t.partial)+len(piece) > proxy.LongestLine {
+		if len(t.partial)+len(piece) > LongestLine {
 			t.tooLong, t.partial = true, t.partial[:0]
 		} else {
 			t.partial = append(t.partial, piece...)

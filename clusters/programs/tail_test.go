@@ -1,7 +1,6 @@
 package programs
 
 import (
-	"github.com/meshbreach/meshbreach/clusters/proxy"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,7 +37,7 @@ func TestATailReadsWholeLinesOnceAndFollowsAFileThatIsMoved(t *testing.T) {
 	read()
 	write("one\ntwo\nth")
 	read("one", "two")
-	write("ree\n" + strings.Repeat("x", 2*proxy.LongestLine) + "\nfour\n")
+	write("ree\n" + strings.Repeat("x", 2*programs.LongestLine) + "\nfour\n")
 	read("three", "four")
 	write("last\n")
 	if err := os.Rename(path, path+".old"); err != nil {

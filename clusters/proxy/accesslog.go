@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/meshbreach/meshbreach/clusters/programs"
 	"github.com/meshbreach/meshbreach/clusters/signals"
 )
 
@@ -44,10 +45,6 @@ func LogFormat(addresses bool) map[string]string {
 	return f
 }
 
-// LongestLine bounds a line of a log, in bytes. A path is the attacker's and as
-// long as Envoy lets it be.
-const LongestLine = 256 << 10
-
 // A Proxy is whose log is read.
 type Log struct {
 	Workload string
@@ -58,7 +55,7 @@ type Log struct {
 // A connection that says nothing of its own, because it carried requests or
 // was never refused, gives false. An error is a line that is not of that form.
 func (p Log) ParseAccessLog(line []byte, seen time.Time) (signals.Record, bool, error) {
-	if len(line) > LongestLine {
+	if len(line) > programs.LongestLine {
 		return signals.Record{}, false, errors.New("read an access log: a line is too long")
 	}
 	var e entry

@@ -54,9 +54,9 @@ func completeFiles(ending string) cobra.CompletionFunc {
 func meshes() []string    { return builtin.Names(builtin.Meshes()) }
 func providers() []string { return append(builtin.Names(builtin.Providers()), builtin.Auto) }
 
-func weakenings() []string {
+func misconfigurations() []string {
 	var names []string
-	for _, w := range builtin.Weakenings() {
+	for _, w := range builtin.Misconfigurations() {
 		names = append(names, w.Name)
 	}
 	return names

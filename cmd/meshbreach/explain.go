@@ -9,10 +9,10 @@ import (
 func newExplain() *cobra.Command {
 	return &cobra.Command{
 		Use:   "explain ID | ATTACK | WEAKENING | FILE.yaml",
-		Short: "Explain a scenario, an attack or a weakening",
+		Short: "Explain a scenario, an attack or a misconfiguration",
 		Long: `Explains a scenario: why it matters, who plays what, the policy, every attempt
 with its twin and what each mesh is expected to do, the mistakes under which
-the attempts must win, mappings and sources. Attacks and weakenings have a page
+the attempts must win, mappings and sources. Attacks and misconfigurations have a page
 as well.`,
 		Example: `  meshbreach explain certs/expired-leaf
   meshbreach explain present-leaf

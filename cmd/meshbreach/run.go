@@ -21,13 +21,13 @@ import (
 // runFlags are the flags of run.
 type runFlags struct {
 	where
-	rate      int
-	timeout   time.Duration
-	reportDir string
-	formats   []string
-	weaken    []string
-	failFast  bool
-	dryRun    bool
+	rate         int
+	timeout      time.Duration
+	reportDir    string
+	formats      []string
+	misconfigure []string
+	failFast     bool
+	dryRun       bool
 }
 
 func newRun() *cobra.Command {
@@ -44,7 +44,7 @@ is made. Ctrl-C ends a run cleanly: what was judged so far is reported.`,
 		Example: `  meshbreach run
   meshbreach run certs lateral/unauth-service 'token/jwt-*'
   meshbreach run --mesh none --format json --report-dir out
-  meshbreach run --weaken accept-plaintext      what would this mistake let in?
+  meshbreach run --misconfigure accept-plaintext      what would this mistake let in?
   meshbreach run --provider kind --kubernetes-version 1.36.3 --nodes 2
   meshbreach run --provider kind --name lab     on a cluster that up made
   meshbreach run --provider existing --context staging --dry-run
@@ -58,11 +58,11 @@ is made. Ctrl-C ends a run cleanly: what was judged so far is reported.`,
 	flags.DurationVar(&f.timeout, "timeout", 0, fmt.Sprintf("for one scenario (default %s, and %s where the mesh is on a cluster of nodes)", runner.DefaultTimeout, runner.PatientTimeout))
 	flags.StringVar(&f.reportDir, "report-dir", "reports", `folder for reports; "" writes none`)
 	flags.StringSliceVar(&f.formats, "format", []string{"json", "junit", "markdown"}, "of reports: json, junit, markdown, text")
-	flags.StringSliceVar(&f.weaken, "weaken", nil, "make the whole run with a known mistake; may be repeated")
+	flags.StringSliceVar(&f.misconfigure, "misconfigure", nil, "make the whole run with a known mistake; may be repeated")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "existing: print what would be made, and stop")
 	flags.BoolVar(&f.failFast, "fail-fast", false, "begin no further scenario after one failed")
 	completeWith(cmd, "format", reports.Formats)
-	completeWith(cmd, "weaken", weakenings)
+	completeWith(cmd, "misconfigure", misconfigurations)
 	return cmd
 }
 
@@ -128,10 +128,10 @@ func (f *runFlags) options(cmd *cobra.Command, args []string) (o runner.Options,
 			return o, c, err
 		}
 	}
-	if err := builtin.CheckWeakenings(f.weaken); err != nil {
+	if err := builtin.CheckWeakenings(f.misconfigure); err != nil {
 		return o, c, err
 	}
-	o.Rate, o.Timeout, o.Weaken, o.FailFast = f.rate, f.timeout, f.weaken, f.failFast
+	o.Rate, o.Timeout, o.Misconfigure, o.FailFast = f.rate, f.timeout, f.misconfigure, f.failFast
 	if o.Scenarios, err = scenarios.Pick(args); err != nil {
 		return o, c, err
 	}

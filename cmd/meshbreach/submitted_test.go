@@ -41,7 +41,7 @@ func TestWhatIsSubmittedOnKindLeavesAReceiptWhereItIsLetIn(t *testing.T) {
 			}
 			for _, m := range a.Mutants {
 				if m.Verdict != "breached" || m.Proof != "receipt" || !strings.Contains(m.Why, "at bank") {
-					t.Errorf("%s %s under %s: %s by %s, %s", s.ID, a.ID, m.Weaken, m.Verdict, m.Proof, m.Why)
+					t.Errorf("%s %s under %s: %s by %s, %s", s.ID, a.ID, m.Misconfigure, m.Verdict, m.Proof, m.Why)
 				}
 				opened[s.ID+" "+a.ID]++
 			}

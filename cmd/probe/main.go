@@ -1,11 +1,11 @@
-// Command probe is the program inside every workload: it serves, knocks,
+// Command probe is the program inside every workload: it serves, requests,
 // attacks and sends honest load, as the harness says over its standard input
 // and output. It has no control port. Its log goes to standard error.
 //
 // In a container it is the first process: with -serve it holds all state and
 // takes one session at a time on a unix socket, and a second one, started with
 // -relay, joins that socket to its own standard input and output. With -once it
-// makes one knock and ends, as whoever puts it into a pod wants it to.
+// makes one request and ends, as whoever puts it into a pod wants it to.
 package main
 
 import (
@@ -40,12 +40,12 @@ func main() {
 	flag.Var(&hide, "hide", "folder that this process must not see (repeatable; Linux)")
 	socket := flag.String("serve", "", "unix socket to take sessions on, one at a time, instead of standard input and output")
 	relayed := flag.String("relay", "", "unix socket of a probe to join to standard input and output, and nothing else")
-	knock := flag.String(attacker.FlagOnce, "", "one knock to make, as JSON, and nothing else; the exit code is 0 when it was served")
+	request := flag.String(attacker.FlagOnce, "", "one request to make, as JSON, and nothing else; the exit code is 0 when it was served")
 	restricted := flag.Bool(restrictedFlag, false, "set by the probe itself, when it has given up what it must not have")
 	flag.Parse()
 	log.SetFlags(log.Ltime | log.Lmicroseconds)
 	log.SetPrefix("probe: ")
-	if !*restricted && *relayed == "" && *knock == "" {
+	if !*restricted && *relayed == "" && *request == "" {
 		if err := restrict(hide, *socket); err != nil {
 			log.Fatal(err)
 		}
@@ -53,18 +53,18 @@ func main() {
 	runtime.UnlockOSThread()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *socket, *relayed, *knock); err != nil {
+	if err := run(ctx, *socket, *relayed, *request); err != nil {
 		stop()
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, socket, relayed, knock string) error {
+func run(ctx context.Context, socket, relayed, request string) error {
 	switch {
 	case relayed != "":
 		return relay(ctx, relayed, standard())
-	case knock != "":
-		return once(ctx, knock, attacker.Foothold{})
+	case request != "":
+		return once(ctx, request, attacker.Foothold{})
 	}
 	target, err := app.Start(nil, app.Options{Log: log.Default()})
 	if err != nil {

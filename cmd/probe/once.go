@@ -21,11 +21,11 @@ const (
 // beside this program may not be ready for it. It is always the same call, with
 // the same nonce. Not to have been served is an error.
 func once(ctx context.Context, text string, f attacker.Foothold) error {
-	var k attacker.Knock
+	var k attacker.Request
 	d := json.NewDecoder(strings.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&k); err != nil {
-		return fmt.Errorf("read the knock: %w", err)
+		return fmt.Errorf("read the request: %w", err)
 	}
 	if err := k.Check(); err != nil {
 		return err
@@ -35,7 +35,7 @@ func once(ctx context.Context, text string, f attacker.Foothold) error {
 	tick := time.NewTicker(onceEvery)
 	defer tick.Stop()
 	for last := (attacker.Refusal{}); ; {
-		r := f.Knock(ctx, k).Refusal
+		r := f.Request(ctx, k).Refusal
 		switch {
 		case r == nil:
 			return nil

@@ -17,10 +17,10 @@ import (
 	"github.com/meshbreach/meshbreach/attacker/app"
 )
 
-// knocking is one call of an address, as it is written in a pod.
-func knocking(t *testing.T, address string) string {
+// requesting is one call of an address, as it is written in a pod.
+func requesting(t *testing.T, address string) string {
 	t.Helper()
-	raw, err := json.Marshal(attacker.Knock{Nonce: "n-1", Address: address, Method: "POST", Path: "/v1/charge"})
+	raw, err := json.Marshal(attacker.Request{Nonce: "n-1", Address: address, Method: "POST", Path: "/v1/charge"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,9 +38,9 @@ func serving(t *testing.T) (target *app.App, address string) {
 	return a, fmt.Sprintf("127.0.0.1:%d", a.Ports()[0])
 }
 
-func TestAProbeThatKnocksOnceLeavesOneReceiptAndEnds(t *testing.T) {
+func TestAProbeThatRequestsOnceLeavesOneReceiptAndEnds(t *testing.T) {
 	a, address := serving(t)
-	cmd := exec.CommandContext(within(t), os.Args[0], "-"+attacker.FlagOnce, knocking(t, address))
+	cmd := exec.CommandContext(within(t), os.Args[0], "-"+attacker.FlagOnce, requesting(t, address))
 	cmd.Env = []string{asProbe + "=1"}
 	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("%v: %s", err, out)
@@ -53,7 +53,7 @@ func TestAProbeThatKnocksOnceLeavesOneReceiptAndEnds(t *testing.T) {
 
 // A proxy that is not ready refuses connections, or answers that it knows of
 // nobody behind it. It is the same call that is made again.
-func TestItKnocksUntilTheProxyBesideItLetsItThrough(t *testing.T) {
+func TestItRequestsUntilTheProxyBesideItLetsItThrough(t *testing.T) {
 	a, address := serving(t)
 	var dials atomic.Int32
 	f := attacker.Foothold{Dial: func(ctx context.Context, network, to string) (net.Conn, error) {
@@ -66,7 +66,7 @@ func TestItKnocksUntilTheProxyBesideItLetsItThrough(t *testing.T) {
 		}
 		return d.DialContext(ctx, network, to)
 	}}
-	if err := once(within(t), knocking(t, address), f); err != nil {
+	if err := once(within(t), requesting(t, address), f); err != nil {
 		t.Error(err)
 	}
 	if got := a.Receipts(0, 0).Items; len(got) != 1 || got[0].Nonce != "n-1" || dials.Load() != 3 {
@@ -88,7 +88,7 @@ func answering(t *testing.T, status int) string {
 }
 
 func TestARefusalThatSomebodyDecidedOnIsTheEnd(t *testing.T) {
-	cmd := exec.CommandContext(within(t), os.Args[0], "-"+attacker.FlagOnce, knocking(t, answering(t, http.StatusForbidden)))
+	cmd := exec.CommandContext(within(t), os.Args[0], "-"+attacker.FlagOnce, requesting(t, answering(t, http.StatusForbidden)))
 	cmd.Env = []string{asProbe + "=1"}
 	out, err := cmd.CombinedOutput()
 	var ended *exec.ExitError
@@ -97,20 +97,20 @@ func TestARefusalThatSomebodyDecidedOnIsTheEnd(t *testing.T) {
 	}
 }
 
-func TestAKnockThatNobodyAnswersIsGivenUp(t *testing.T) {
+func TestARequestThatNobodyAnswersIsGivenUp(t *testing.T) {
 	ctx, stop := context.WithCancel(within(t))
 	f := attacker.Foothold{Dial: func(context.Context, string, string) (net.Conn, error) {
 		stop() // the limit, but now
 		return nil, errors.New("connect: connection refused")
 	}}
-	if err := once(ctx, knocking(t, "127.0.0.1:1"), f); err == nil || !strings.HasPrefix(err.Error(), "nobody answered") {
+	if err := once(ctx, requesting(t, "127.0.0.1:1"), f); err == nil || !strings.HasPrefix(err.Error(), "nobody answered") {
 		t.Error(err)
 	}
 }
 
-func TestWhatIsNoKnockIsNotMade(t *testing.T) {
+func TestWhatIsNoRequestIsNotMade(t *testing.T) {
 	for text, want := range map[string]string{
-		"{":                         "read the knock",
+		"{":                         "read the request",
 		`{"places": "127.0.0.1:1"}`: "unknown field",
 		`{"address": "bank"}`:       "is not host:port",
 	} {

@@ -150,7 +150,7 @@ func TestAProbeServesASessionOnItsStandardStreams(t *testing.T) {
 	if err != nil || h.Epoch == "" {
 		t.Fatalf("%v\n%s", err, stderr.String())
 	}
-	o, err := c.Knock(within(t), attacker.Knock{Nonce: "n", Address: "127.0.0.1:1"})
+	o, err := c.Request(within(t), attacker.Request{Nonce: "n", Address: "127.0.0.1:1"})
 	if err != nil || o.Refusal == nil {
 		t.Errorf("%+v %v", o, err)
 	}

@@ -56,9 +56,9 @@ func relayed(t *testing.T, socket string) *session.Client {
 	return c
 }
 
-// pulsed makes the probe send itself honest load that does not end by itself,
+// loadd makes the probe send itself honest load that does not end by itself,
 // and returns the port that it serves.
-func pulsed(t *testing.T, c *session.Client) (*session.Pulse, int) {
+func loadd(t *testing.T, c *session.Client) (*session.Load, int) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -69,8 +69,8 @@ func pulsed(t *testing.T, c *session.Client) (*session.Pulse, int) {
 	if err := c.Serve(within(t), []attacker.Listen{{Port: port, Protocol: "http"}}); err != nil {
 		t.Fatal(err)
 	}
-	knock := attacker.Knock{Nonce: "pulse", Address: fmt.Sprintf("127.0.0.1:%d", port)}
-	p, err := c.StartPulse(within(t), attacker.Pulse{Rate: 500, Knock: knock})
+	request := attacker.Request{Nonce: "load", Address: fmt.Sprintf("127.0.0.1:%d", port)}
+	p, err := c.StartLoad(within(t), attacker.Load{Rate: 500, Request: request})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,19 +91,19 @@ func last(t *testing.T, c *session.Client) uint64 {
 	return r.Last
 }
 
-// quiet is an error of the test when anything but our own knocks still arrives.
+// quiet is an error of the test when anything but our own requests still arrives.
 func quiet(t *testing.T, c *session.Client, port int) {
 	t.Helper()
 	before := last(t, c)
-	var knocks uint64
-	for until := time.Now().Add(200 * time.Millisecond); time.Now().Before(until); knocks++ {
-		o, err := c.Knock(within(t), attacker.Knock{Nonce: "mine", Address: fmt.Sprintf("127.0.0.1:%d", port)})
+	var requests uint64
+	for until := time.Now().Add(200 * time.Millisecond); time.Now().Before(until); requests++ {
+		o, err := c.Request(within(t), attacker.Request{Nonce: "mine", Address: fmt.Sprintf("127.0.0.1:%d", port)})
 		if err != nil || o.Reply == nil {
 			t.Fatalf("%+v %v", o, err)
 		}
 	}
-	if after := last(t, c); after != before+knocks {
-		t.Errorf("%d receipts for %d knocks: what the cut session started goes on", after-before, knocks)
+	if after := last(t, c); after != before+requests {
+		t.Errorf("%d receipts for %d requests: what the cut session started goes on", after-before, requests)
 	}
 }
 
@@ -127,7 +127,7 @@ func TestARelayThatIsCutAndReplacedFindsTheSameReceipts(t *testing.T) {
 	if err != nil || hello.Pid != 1 {
 		t.Fatalf("%+v %v", hello, err)
 	}
-	pulse, port := pulsed(t, c)
+	load, port := loadd(t, c)
 	attempt, err := c.Start(within(t), session.Attempt{
 		Attack: "hold-connection", Foothold: "thief", Prefix: "held",
 		Target: attacker.Target{Workload: "bank", Address: "127.0.0.1"},
@@ -143,8 +143,8 @@ func TestARelayThatIsCutAndReplacedFindsTheSameReceipts(t *testing.T) {
 	if err := attempt.Wait(within(t)); !errors.Is(err, session.ErrEnded) {
 		t.Errorf("the attempt: %v", err)
 	}
-	if _, err := pulse.Stop(within(t)); !errors.Is(err, session.ErrEnded) {
-		t.Errorf("the pulse: %v", err)
+	if _, err := load.Stop(within(t)); !errors.Is(err, session.ErrEnded) {
+		t.Errorf("the load: %v", err)
 	}
 	_ = first.Wait()
 
@@ -165,7 +165,7 @@ func TestANewRelayEndsTheSessionBeforeIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, port := pulsed(t, old)
+	_, port := loadd(t, old)
 	taken := relayed(t, socket)
 	if h, err := taken.Hello(within(t)); err != nil || h.Epoch != hello.Epoch {
 		t.Fatalf("%+v %v", h, err)

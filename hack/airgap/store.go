@@ -119,13 +119,13 @@ func wait(cmd *exec.Cmd) (ended <-chan struct{}) {
 }
 
 // answering waits until a daemon answers or has ended.
-func answering(ctx context.Context, ended <-chan struct{}, knock func(context.Context) error) error {
+func answering(ctx context.Context, ended <-chan struct{}, request func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, storeStart)
 	defer cancel()
 	tick := time.NewTicker(ask)
 	defer tick.Stop()
 	for {
-		err := knock(ctx)
+		err := request(ctx)
 		if err == nil {
 			return nil
 		}

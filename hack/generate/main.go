@@ -118,7 +118,7 @@ func sources() ([]string, error) {
 	return out, nil
 }
 
-// openings are the golden tables of what each weakening opens, by mesh.
+// openings are the golden tables of what each misconfiguration opens, by mesh.
 func openings() (map[string]string, error) {
 	tables, err := filepath.Glob("scenarios/runner/testdata/openings-*.txt")
 	if err != nil {

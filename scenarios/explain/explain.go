@@ -20,7 +20,7 @@ import (
 )
 
 // Explain writes all there is to say about what a name stands for: a scenario
-// of the catalogue, a scenario file, an attack or a weakening. An unknown name
+// of the catalogue, a scenario file, an attack or a misconfiguration. An unknown name
 // is an error with a suggestion.
 func Explain(w io.Writer, name string) error {
 	p := &prose{}
@@ -56,8 +56,8 @@ func (p *prose) subject(name string) error {
 		p.attack(a)
 		return nil
 	}
-	if w, ok := weakening(name); ok {
-		p.weakening(w)
+	if w, ok := misconfiguration(name); ok {
+		p.misconfiguration(w)
 		return p.usedBy(w.Name)
 	}
 	picked, err := scenarios.Pick([]string{name})
@@ -78,10 +78,10 @@ func (p *prose) subject(name string) error {
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("no scenario, attack or weakening is named %q%s", name, scenarios.Suggestion(name, names))
+	return fmt.Errorf("no scenario, attack or misconfiguration is named %q%s", name, scenarios.Suggestion(name, names))
 }
 
-func weakening(name string) (policy.Misconfiguration, bool) {
+func misconfiguration(name string) (policy.Misconfiguration, bool) {
 	all := policy.Misconfigurations()
 	i := slices.IndexFunc(all, func(w policy.Misconfiguration) bool { return w.Name == name })
 	if i < 0 {
@@ -112,8 +112,8 @@ func (p *prose) attack(a attacker.Attack) {
 	}
 }
 
-func (p *prose) weakening(w policy.Misconfiguration) {
-	p.title("weakening %s, a mistake made in the scope: %s", w.Name, w.Scope)
+func (p *prose) misconfiguration(w policy.Misconfiguration) {
+	p.title("misconfiguration %s, a mistake made in the scope: %s", w.Name, w.Scope)
 	p.heading("The mistake")
 	p.text(2, "%s", w.Doc)
 }
@@ -126,14 +126,14 @@ func (p *prose) usedBy(name string) error {
 	first := true
 	for _, s := range all {
 		for _, m := range s.Mutants {
-			if !slices.Contains(m.Weaken, name) {
+			if !slices.Contains(m.Misconfigure, name) {
 				continue
 			}
 			if first {
 				p.heading("Attempts that it opens")
 				first = false
 			}
-			p.point(2, "%s: %s%s", s.ID, strings.Join(m.Opens, ", "), beside(m.Weaken, name))
+			p.point(2, "%s: %s%s", s.ID, strings.Join(m.Opens, ", "), beside(m.Misconfigure, name))
 		}
 	}
 	return nil

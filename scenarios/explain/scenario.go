@@ -171,9 +171,9 @@ func (p *prose) mutants(s scenarios.Scenario) {
 	}
 	p.heading("Mutants: with these mistakes the attempts must win")
 	for _, m := range s.Mutants {
-		p.point(2, "%s: %s", strings.Join(m.Weaken, " and "), strings.Join(m.Opens, ", "))
-		for _, name := range m.Weaken {
-			if w, ok := weakening(name); ok {
+		p.point(2, "%s: %s", strings.Join(m.Misconfigure, " and "), strings.Join(m.Opens, ", "))
+		for _, name := range m.Misconfigure {
+			if w, ok := misconfiguration(name); ok {
 				p.under(4, w.Doc)
 			}
 		}

@@ -81,32 +81,32 @@ func (b *Bed) Exec(ctx context.Context) error {
 	return err
 }
 
-// Knock is the friend's honest call.
-func (b *Bed) Knock() (attacker.Knock, error) {
+// Request is the friend's honest call.
+func (b *Bed) Request() (attacker.Request, error) {
 	p := b.stage.players[0]
 	target, err := p.rg.Workload(b.scenario.Cast.Target)
 	if err != nil {
-		return attacker.Knock{}, err
+		return attacker.Request{}, err
 	}
 	friend, err := p.rg.Workload(b.scenario.Cast.Friend)
 	if err != nil {
-		return attacker.Knock{}, err
+		return attacker.Request{}, err
 	}
-	return attacker.Knock{
-		Nonce: pulsePrefix + "bench", Method: "POST", Path: "/v1/charge", Host: target.Name + "." + target.Namespace,
+	return attacker.Request{
+		Nonce: loadPrefix + "bench", Method: "POST", Path: "/v1/charge", Host: target.Name + "." + target.Namespace,
 		Address: net.JoinHostPort(target.Reached(friend).String(), strconv.Itoa(clusters.PortHTTP)),
 	}, nil
 }
 
-// Pulse sends the friend's honest call as fast as the workers go.
-func (b *Bed) Pulse(ctx context.Context, workers int, d time.Duration) (attacker.PulseResult, error) {
-	k, err := b.Knock()
+// Load sends the friend's honest call as fast as the workers go.
+func (b *Bed) Load(ctx context.Context, workers int, d time.Duration) (attacker.LoadResult, error) {
+	k, err := b.Request()
 	if err != nil {
-		return attacker.PulseResult{}, err
+		return attacker.LoadResult{}, err
 	}
-	running, err := b.stage.players[0].sessions[b.scenario.Cast.Friend].StartPulse(ctx, attacker.Pulse{Workers: workers, Knock: k, Limit: attacker.Duration(d)})
+	running, err := b.stage.players[0].sessions[b.scenario.Cast.Friend].StartLoad(ctx, attacker.Load{Workers: workers, Request: k, Limit: attacker.Duration(d)})
 	if err != nil {
-		return attacker.PulseResult{}, err
+		return attacker.LoadResult{}, err
 	}
 	hold(ctx, d)
 	return running.Stop(ctx)

@@ -16,9 +16,9 @@ import (
 )
 
 // apply asks for a policy and waits until it is settled: the mesh says so, and
-// fresh knocks meet what the policy says.
+// fresh requests meet what the policy says.
 func (p *player) apply(ctx context.Context, s scenarios.Scenario, policy policy.Policy) assertions.Change {
-	if p.pulse != nil && p.pulse.policy != fingerprint(policy) {
+	if p.load != nil && p.load.policy != fingerprint(policy) {
 		p.calmNow(ctx)
 	}
 	c := p.change(ctx, "apply policy", func(ctx context.Context) (clusters.Revision, error) {
@@ -68,7 +68,7 @@ func (p *player) changeWithin(ctx context.Context, limit time.Duration, what str
 	return c
 }
 
-// fresh knocks on new connections until what comes back is what the policy
+// fresh requests on new connections until what comes back is what the policy
 // says, and returns what did not within the limit. That is no verdict: if the
 // policy does not hold, the attempts will show it.
 func (p *player) fresh(ctx context.Context, s scenarios.Scenario, declared policy.Policy) string {
@@ -98,7 +98,7 @@ func (p *player) until(ctx context.Context, from, target clusters.Workload, want
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		o, err := p.sessions[from.Name].Knock(ctx, attacker.Knock{
+		o, err := p.sessions[from.Name].Request(ctx, attacker.Request{
 			Nonce:   fmt.Sprintf("%s-%s-%d-fresh", p.opts.ID, p.rg.Name, p.next()),
 			Address: net.JoinHostPort(target.Reached(from).String(), strconv.Itoa(clusters.PortHTTP)),
 			Method:  "POST", Path: "/v1/charge", Host: target.Name + "." + target.Namespace,

@@ -12,7 +12,7 @@ import (
 	"github.com/meshbreach/meshbreach/scenarios"
 )
 
-// Openings makes every attempt under every weakening, one at a time, and says
+// Openings makes every attempt under every misconfiguration, one at a time, and says
 // which ones each opens.
 func Openings(ctx context.Context, o Options) (map[string][]string, error) {
 	o = o.withDefaults()
@@ -49,7 +49,7 @@ func Openings(ctx context.Context, o Options) (map[string][]string, error) {
 // openingLimit bounds one attempt: a root takes long to change on some meshes.
 const openingLimit = 2 * time.Minute
 
-// apart says that an attempt has nothing to do with a weakening, and would only
+// apart says that an attempt has nothing to do with a misconfiguration, and would only
 // take time. The policy may be the same with it and without. And what weakens the
 // rules of a range changes neither how certificates end nor how they are rotated.
 func (p *player) apart(w policy.Misconfiguration, s scenarios.Scenario, a scenarios.Attempt) bool {

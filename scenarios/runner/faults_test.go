@@ -84,7 +84,7 @@ func TestADeadlineThatIsTooShortIsInconclusive(t *testing.T) {
 	wants(t, a, assertions.Inconclusive, assertions.Unjudged, "out of time")
 }
 
-func TestARefusalForAnotherReasonIsMisblocked(t *testing.T) {
+func TestARefusalForAnotherReasonIsWrongRefusal(t *testing.T) {
 	a := only(t, "lateral/unauth-service", "once", func(s *scenarios.Scenario, _ *runner.Options) {
 		// The thief's request carries a broken token, so that the target's
 		// proxy answers 401 before any rule is asked.
@@ -92,15 +92,15 @@ func TestARefusalForAnotherReasonIsMisblocked(t *testing.T) {
 		s.Twin = map[string]any{"request": "GET /v1/rates", "headers": nil}
 		s.Attempts[0].With["headers"] = map[string]any{"authorization": []any{"Bearer broken"}}
 	})
-	wants(t, a, assertions.Misblocked, assertions.Fail, "jwt_authn_access_denied")
+	wants(t, a, assertions.WrongRefusal, assertions.Fail, "jwt_authn_access_denied")
 }
 
-func TestARefusalByTheThiefsOwnProxyIsMisblocked(t *testing.T) {
+func TestARefusalByTheThiefsOwnProxyIsWrongRefusal(t *testing.T) {
 	a := only(t, "lateral/unauth-service", "once", func(s *scenarios.Scenario, _ *runner.Options) {
 		// No proxy on the way lets a request with a lower-case method out.
 		s.Attempts[0].With["request"] = "post /v1/charge"
 	})
-	wants(t, a, assertions.Misblocked, assertions.Fail, "thief")
+	wants(t, a, assertions.WrongRefusal, assertions.Fail, "thief")
 }
 
 func TestATwinThatIsRefusedIsInvalid(t *testing.T) {
@@ -112,7 +112,7 @@ func TestATwinThatIsRefusedIsInvalid(t *testing.T) {
 
 func TestAMutantThatHoldsIsInvalid(t *testing.T) {
 	a := only(t, "lateral/unauth-service", "once", func(s *scenarios.Scenario, _ *runner.Options) {
-		s.Mutants = []scenarios.Mutant{{Weaken: []string{"drop-ports"}, Opens: []string{"once"}}}
+		s.Mutants = []scenarios.Mutant{{Misconfigure: []string{"drop-ports"}, Opens: []string{"once"}}}
 	})
 	wants(t, a, assertions.Blocked, assertions.Invalid, "drop-ports")
 }

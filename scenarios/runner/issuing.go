@@ -29,7 +29,7 @@ func (p *player) authority() *attacker.Authority {
 	if e.Identity != "" {
 		out.Identities[signals.FromAuthority] = e.Identity
 	}
-	out.Doors, out.Nodes, out.Kubelet = e.Endpoints, e.Nodes, (*attacker.Kubelet)(e.Kubelet)
+	out.Endpoints, out.Nodes, out.Kubelet = e.Endpoints, e.Nodes, (*attacker.Kubelet)(e.Kubelet)
 	return out
 }
 

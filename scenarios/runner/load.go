@@ -16,40 +16,40 @@ import (
 	"github.com/meshbreach/meshbreach/scenarios"
 )
 
-// pulsePrefix starts the nonces of honest load, whose receipts are not kept.
-const pulsePrefix = "pulse-"
+// loadPrefix starts the nonces of honest load, whose receipts are not kept.
+const loadPrefix = "load-"
 
-func isPulse(nonce string) bool { return strings.HasPrefix(nonce, pulsePrefix) }
+func isLoad(nonce string) bool { return strings.HasPrefix(nonce, loadPrefix) }
 
-// A pulse is honest load that runs.
-type pulse struct {
-	running *session.Pulse
+// A load is honest load that runs.
+type load struct {
+	running *session.Load
 	policy  string // fingerprint of the policy that it runs under
 }
 
-func (l *pulse) stop(ctx context.Context) (attacker.PulseResult, error) { return l.running.Stop(ctx) }
+func (l *load) stop(ctx context.Context) (attacker.LoadResult, error) { return l.running.Stop(ctx) }
 
 // load sees to it that honest load runs while an attempt is judged. Attempts
 // that are judged by their load bring their own.
-func (p *player) load(ctx context.Context, s scenarios.Scenario, a scenarios.Attempt, policy policy.Policy) {
-	if p.pulse != nil || len(a.Steps) > 0 {
+func (p *player) ensureLoad(ctx context.Context, s scenarios.Scenario, a scenarios.Attempt, policy policy.Policy) {
+	if p.load != nil || len(a.Steps) > 0 {
 		return
 	}
-	l, err := p.startPulse(ctx, s, p.opts.Rate, disturbFresh)
+	l, err := p.startLoad(ctx, s, p.opts.Rate, disturbFresh)
 	if err != nil {
 		return // the control, by the same path, says why
 	}
 	l.policy = fingerprint(policy)
-	p.pulse = l
+	p.load = l
 }
 
 // calmNow ends the load, if any runs, and adds up what it saw.
 func (p *player) calmNow(ctx context.Context) {
-	if p.pulse == nil {
+	if p.load == nil {
 		return
 	}
-	r, err := p.pulse.stop(ctx)
-	p.pulse = nil
+	r, err := p.load.stop(ctx)
+	p.load = nil
 	if err != nil {
 		return // a probe that is gone is what the controls report
 	}
@@ -64,11 +64,11 @@ func (p *player) calmNow(ctx context.Context) {
 // calm ends the load and books it to the scenario.
 func (p *player) calm(ctx context.Context, out *played) {
 	p.calmNow(context.WithoutCancel(ctx))
-	out.load, p.total = p.total, attacker.PulseResult{}
+	out.load, p.total = p.total, attacker.LoadResult{}
 }
 
-// startPulse starts honest load: the friend's control call, again and again.
-func (p *player) startPulse(ctx context.Context, s scenarios.Scenario, rate, fresh int) (*pulse, error) {
+// startLoad starts honest load: the friend's control call, again and again.
+func (p *player) startLoad(ctx context.Context, s scenarios.Scenario, rate, fresh int) (*load, error) {
 	honest := s.Honest()
 	raw, _, err := p.equip(ctx, honest.Attack, honest.With)
 	if err != nil {
@@ -87,19 +87,19 @@ func (p *player) startPulse(ctx context.Context, s scenarios.Scenario, rate, fre
 		return nil, err
 	}
 	method, path := call.Request.Split()
-	k := attacker.Knock{
-		Nonce:   fmt.Sprintf("%s%s-%s-%d", pulsePrefix, p.opts.ID, p.rg.Name, p.next()),
+	k := attacker.Request{
+		Nonce:   fmt.Sprintf("%s%s-%s-%d", loadPrefix, p.opts.ID, p.rg.Name, p.next()),
 		Address: net.JoinHostPort(target.Reached(friend).String(), strconv.Itoa(orDefaultPort(call.Port))),
 		Method:  method, Path: path, Host: target.Name + "." + target.Namespace, Headers: call.Headers,
 	}
 	if call.Token != nil {
 		k.Headers = map[string][]string{"Authorization": {"Bearer " + call.Token.Held}}
 	}
-	running, err := p.sessions[s.Cast.Friend].StartPulse(ctx, attacker.Pulse{Rate: rate, Fresh: fresh, Knock: k})
+	running, err := p.sessions[s.Cast.Friend].StartLoad(ctx, attacker.Load{Rate: rate, Fresh: fresh, Request: k})
 	if err != nil {
 		return nil, err
 	}
-	return &pulse{running: running}, nil
+	return &load{running: running}, nil
 }
 
 func orDefaultPort(port int) int {

@@ -26,11 +26,11 @@ type player struct {
 	rg       clusters.Range
 	sessions map[string]*session.Client
 	count    int                           // of calls, for nonces
-	seen     map[string][]attacker.Receipt // by nonce, without the pulse's
+	seen     map[string][]attacker.Receipt // by nonce, without the load's
 	cursor   map[string]uint64             // last sequence read, by workload
-	pulse    *pulse
-	total    attacker.PulseResult // of the scenario's pulses that have ended
-	blind    string               // why the last sweep could not be made
+	load     *load
+	total    attacker.LoadResult // of the scenario's loads that have ended
+	blind    string              // why the last sweep could not be made
 }
 
 // next numbers calls, for nonces.
@@ -52,7 +52,7 @@ type played struct {
 	player   *player
 	scenario scenarios.Scenario
 	attempts []tried
-	load     attacker.PulseResult
+	load     attacker.LoadResult
 	rate     int
 	took     time.Duration
 	skip     string
@@ -67,8 +67,8 @@ type tried struct {
 }
 
 type trial struct {
-	weaken []string
-	record assertions.Record
+	misconfigure []string
+	record       assertions.Record
 }
 
 // limit is how long a scenario may take.
@@ -92,7 +92,7 @@ func (p *player) play(ctx context.Context, s scenarios.Scenario) *played {
 		out.attempts = append(out.attempts, t)
 	}
 	p.calm(ctx, out)
-	if p.can(meshes.CanAuthorize) && len(p.opts.Weaken) == 0 {
+	if p.can(meshes.CanAuthorize) && len(p.opts.Misconfigure) == 0 {
 		p.mutate(ctx, s, out)
 		p.apply(ctx, s, s.Policy)
 	}
@@ -106,11 +106,11 @@ func (p *player) can(c meshes.Capability) bool { return slices.Contains(p.able, 
 // be told. What the first one saw stays in the record, so that a second try
 // never hides a leak of the first.
 func (p *player) judgedTwice(ctx context.Context, s scenarios.Scenario, a scenarios.Attempt) assertions.Record {
-	rec := p.attempt(ctx, s, a, p.opts.Weaken, true)
+	rec := p.attempt(ctx, s, a, p.opts.Misconfigure, true)
 	if f := assertions.Judge(rec); f.Outcome != assertions.Unjudged || ctx.Err() != nil {
 		return rec
 	}
-	again := p.attempt(ctx, s, a, p.opts.Weaken, true)
+	again := p.attempt(ctx, s, a, p.opts.Misconfigure, true)
 	rec.Tries.Change = rec.Change
 	again.Earlier = append([]assertions.Call{rec.Tries}, rec.Earlier...)
 	again.Receipts = append(again.Receipts, p.of(rec.Tries.Observations)...)
@@ -129,22 +129,22 @@ func (p *player) mutate(ctx context.Context, s scenarios.Scenario, out *played) 
 			if r := out.attempts[i].record; r.Expect.Verdict == assertions.Unsupported || len(r.Missing) > 0 {
 				continue
 			}
-			rec := p.attempt(ctx, s, out.attempts[i].attempt, m.Weaken, false)
+			rec := p.attempt(ctx, s, out.attempts[i].attempt, m.Misconfigure, false)
 			if !assertions.Opened(rec, assertions.Judge(rec)) && ctx.Err() == nil {
-				rec = p.attempt(ctx, s, out.attempts[i].attempt, m.Weaken, true)
+				rec = p.attempt(ctx, s, out.attempts[i].attempt, m.Misconfigure, true)
 			}
-			out.attempts[i].trials = append(out.attempts[i].trials, trial{m.Weaken, rec})
+			out.attempts[i].trials = append(out.attempts[i].trials, trial{m.Misconfigure, rec})
 		}
 	}
 }
 
-// attempt makes one attempt under a weakened policy and records it; with
+// attempt makes one attempt under a misconfigured policy and records it; with
 // sandwiched, between honest calls.
-func (p *player) attempt(ctx context.Context, s scenarios.Scenario, a scenarios.Attempt, weaken []string, sandwiched bool) assertions.Record {
+func (p *player) attempt(ctx context.Context, s scenarios.Scenario, a scenarios.Attempt, misconfigure []string, sandwiched bool) assertions.Record {
 	mesh := p.opts.Mesh.Name()
 	e, told := a.Expect[mesh]
 	rec := assertions.Record{
-		Scenario: s.ID, Attempt: a.ID, Mesh: mesh, Target: s.Cast.Target, Weakened: weaken,
+		Scenario: s.ID, Attempt: a.ID, Mesh: mesh, Target: s.Cast.Target, Misconfigured: misconfigure,
 		Expect: e.Expectation, Breach: a.BreachOf(), Runs: p.runs(), Tries: assertions.Call{Role: assertions.RoleAttempt, From: s.From(a), Attack: a.Attack},
 	}
 	if !told {
@@ -153,7 +153,7 @@ func (p *player) attempt(ctx context.Context, s scenarios.Scenario, a scenarios.
 	if rec.Expect.Verdict == assertions.Unsupported {
 		return rec
 	}
-	policy, err := policy.Misconfigure(s.PolicyOf(a), weaken...)
+	policy, err := policy.Misconfigure(s.PolicyOf(a), misconfigure...)
 	if err != nil {
 		rec.Fault = err.Error()
 		return rec
@@ -175,17 +175,17 @@ func (p *player) attempt(ctx context.Context, s scenarios.Scenario, a scenarios.
 	fence.role = assertions.RoleFence
 	twin := use{role: assertions.RoleTwin, from: s.From(a), attack: a.Attack, with: s.TwinOf(a)}
 	if sandwiched {
-		p.load(ctx, s, a, policy)
+		p.ensureLoad(ctx, s, a, policy)
 		rec.Before = p.calls(ctx, s, control, twin)
 	}
 	p.meddle(ctx, BeforeAttempt)
 	if len(a.Steps) > 0 {
-		p.through(ctx, s, a, weaken, &rec)
+		p.through(ctx, s, a, misconfigure, &rec)
 	} else {
 		rec.Tries, rec.Loot = p.call(ctx, s.Cast.Target, useOf(s, a))
 	}
 	p.meddle(ctx, AfterAttempt)
-	p.restore(ctx, s, a, weaken, &rec)
+	p.restore(ctx, s, a, misconfigure, &rec)
 	if sandwiched {
 		rec.After = p.calls(ctx, s, fence, twin)
 	}
@@ -234,7 +234,7 @@ func (p *player) collect(ctx context.Context) error {
 			return fmt.Errorf("%s lost %d receipts before they were read", w.Name, page.Lost)
 		}
 		for _, r := range page.Items {
-			if r.Nonce == "" || isPulse(r.Nonce) {
+			if r.Nonce == "" || isLoad(r.Nonce) {
 				continue
 			}
 			r.Workload = w.Name
@@ -278,7 +278,7 @@ func (p *player) gather(ctx context.Context, policy policy.Policy, rec *assertio
 		if o.Local.IsValid() {
 			q.Sources = append(q.Sources, o.Local)
 		}
-		q.Sources = append(q.Sources, o.Errands...)
+		q.Sources = append(q.Sources, o.Related...)
 	}
 	limited, cancel := context.WithTimeout(ctx, p.evidenceTime())
 	defer cancel()

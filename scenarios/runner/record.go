@@ -71,12 +71,12 @@ func (pl *played) report() reports.Scenario {
 		out.Attempts = append(out.Attempts, a)
 	}
 	if pl.load.Requests > 0 {
-		out.Pulse = &reports.Pulse{
+		out.Load = &reports.Load{
 			Rate: pl.rate, Requests: pl.load.Requests, Lost: pl.load.Lost,
 			P50: reports.Seconds(pl.load.P50.Seconds()), P99: reports.Seconds(pl.load.P99.Seconds()),
 		}
 		if pl.load.Lost > 0 {
-			out.Pulse.FirstLoss = pl.load.Losses[0].Why
+			out.Load.FirstLoss = pl.load.Losses[0].Why
 		}
 	}
 	conclude(&out)
@@ -91,7 +91,7 @@ func conclude(s *reports.Scenario) {
 		outcomes = append(outcomes, assertions.Outcome(a.Outcome))
 	}
 	worst := assertions.Worst(outcomes...)
-	if p := s.Pulse; p != nil && p.Lost > 0 && (worst == assertions.Pass || worst == assertions.Gap) {
+	if p := s.Load; p != nil && p.Lost > 0 && (worst == assertions.Pass || worst == assertions.Gap) {
 		s.Outcome = string(assertions.Fail)
 		s.Why = fmt.Sprintf("%d of %d honest requests were lost while it was attacked, the first: %s", p.Lost, p.Requests, p.FirstLoss)
 		return
@@ -122,7 +122,7 @@ func (t tried) report() reports.Attempt {
 	for _, tr := range t.trials {
 		got := assertions.Judge(tr.record)
 		opened := assertions.Opened(tr.record, got)
-		out.Mutants = append(out.Mutants, reports.Trial{Weaken: tr.weaken, Verdict: string(got.Verdict), Opened: opened, Why: got.Why, Proof: got.Proof, Record: encode(tr.record)})
+		out.Mutants = append(out.Mutants, reports.Trial{Misconfigure: tr.misconfigure, Verdict: string(got.Verdict), Opened: opened, Why: got.Why, Proof: got.Proof, Record: encode(tr.record)})
 	}
 	return withMutants(out)
 }
@@ -131,7 +131,7 @@ func (t tried) report() reports.Attempt {
 // could not be told, under a mutant that had to open it.
 func withMutants(a reports.Attempt) reports.Attempt {
 	for _, m := range a.Mutants {
-		weak := strings.Join(m.Weaken, " and ")
+		weak := strings.Join(m.Misconfigure, " and ")
 		switch {
 		case m.Opened:
 		case m.Verdict == string(assertions.Inconclusive):
@@ -195,7 +195,7 @@ func rejudged(a reports.Attempt) (reports.Attempt, error) {
 		return a, err
 	}
 	for _, m := range a.Mutants {
-		tr := trial{weaken: m.Weaken}
+		tr := trial{misconfigure: m.Misconfigure}
 		if err := json.Unmarshal(m.Record, &tr.record); err != nil {
 			return a, err
 		}

@@ -22,19 +22,19 @@ import (
 
 // Options say what to run, on what.
 type Options struct {
-	ID        string // of the run; every object carries it
-	Tool      string // version of meshbreach
-	Scenarios []scenarios.Scenario
-	Provider  clusters.Provider
-	Mesh      meshes.Mesh
-	Release   meshes.Release
-	Probe     string        // path of the probe binary
-	Parallel  int           // ranges; 2 when zero
-	Rate      int           // honest requests a second in each range; 50 when zero
-	Timeout   time.Duration // for one scenario; when zero, DefaultTimeout or PatientTimeout
-	Weaken    []string      // weakenings that the whole run is made with; no mutants then
-	FailFast  bool          // no new scenario after one failed
-	Progress  Progress      // may be nil
+	ID           string // of the run; every object carries it
+	Tool         string // version of meshbreach
+	Scenarios    []scenarios.Scenario
+	Provider     clusters.Provider
+	Mesh         meshes.Mesh
+	Release      meshes.Release
+	Probe        string        // path of the probe binary
+	Parallel     int           // ranges; 2 when zero
+	Rate         int           // honest requests a second in each range; 50 when zero
+	Timeout      time.Duration // for one scenario; when zero, DefaultTimeout or PatientTimeout
+	Misconfigure []string      // misconfigurations that the whole run is made with; no mutants then
+	FailFast     bool          // no new scenario after one failed
+	Progress     Progress      // may be nil
 	// Meddle, for tests of the harness, is called at named moments of every
 	// attempt and may do harm through the cluster.
 	Meddle func(ctx context.Context, when Moment, c *clusters.Cluster, r clusters.Range)
@@ -78,9 +78,9 @@ func Run(ctx context.Context, o Options) (reports.Run, error) {
 	o = o.withDefaults()
 	report := reports.Run{
 		Schema: reports.Schema, ID: o.ID, Tool: o.Tool, Mesh: o.Mesh.Name(), Release: o.Release.Version, Proxy: o.Release.Proxy,
-		Provider: o.Provider.Name(), Weakened: o.Weaken, Started: time.Now().UTC(),
+		Provider: o.Provider.Name(), Misconfigured: o.Misconfigure, Started: time.Now().UTC(),
 	}
-	if _, err := policy.Misconfigure(policy.Policy{}, o.Weaken...); err != nil {
+	if _, err := policy.Misconfigure(policy.Policy{}, o.Misconfigure...); err != nil {
 		return failed(report, err), err
 	}
 	st, err := up(ctx, o)

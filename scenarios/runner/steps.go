@@ -17,12 +17,12 @@ import (
 
 // through makes an attempt while changes are made: a lasting attack runs
 // before, during and after them, any other comes after them.
-func (p *player) through(ctx context.Context, s scenarios.Scenario, a scenarios.Attempt, weaken []string, rec *assertions.Record) {
-	var load *pulse
+func (p *player) through(ctx context.Context, s scenarios.Scenario, a scenarios.Attempt, misconfigure []string, rec *assertions.Record) {
+	var load *load
 	if rec.Expect.Verdict == assertions.Undisturbed {
 		p.calmNow(ctx)
 		var err error
-		if load, err = p.startPulse(ctx, s, max(p.opts.Rate, disturbRate), disturbFresh); err != nil {
+		if load, err = p.startLoad(ctx, s, max(p.opts.Rate, disturbRate), disturbFresh); err != nil {
 			rec.Fault = "honest load: " + err.Error()
 			return
 		}
@@ -35,7 +35,7 @@ func (p *player) through(ctx context.Context, s scenarios.Scenario, a scenarios.
 		h = p.hold(ctx, s.Cast.Target, u)
 		h.wait(ctx, 3, time.Time{})
 	}
-	change := p.steps(ctx, s, a, a.Steps, weaken)
+	change := p.steps(ctx, s, a, a.Steps, misconfigure)
 	change.Budget = time.Duration(s.Window.Budget)
 	rec.Change = &change
 	switch {
@@ -51,7 +51,7 @@ func (p *player) through(ctx context.Context, s scenarios.Scenario, a scenarios.
 		if err != nil {
 			rec.Fault = "honest load: " + err.Error()
 		}
-		rec.Pulse = &result
+		rec.Load = &result
 	}
 }
 
@@ -75,11 +75,11 @@ func hold(ctx context.Context, d time.Duration) {
 }
 
 // steps makes changes one after another and sums them up as one.
-func (p *player) steps(ctx context.Context, s scenarios.Scenario, a scenarios.Attempt, steps []scenarios.Step, weaken []string) assertions.Change {
+func (p *player) steps(ctx context.Context, s scenarios.Scenario, a scenarios.Attempt, steps []scenarios.Step, misconfigure []string) assertions.Change {
 	var sum assertions.Change
 	var what []string
 	for _, step := range steps {
-		c := p.step(ctx, s, a, step, weaken)
+		c := p.step(ctx, s, a, step, misconfigure)
 		if sum.Asked.IsZero() {
 			sum.Asked = c.Asked
 		}
@@ -93,10 +93,10 @@ func (p *player) steps(ctx context.Context, s scenarios.Scenario, a scenarios.At
 	return sum
 }
 
-func (p *player) step(ctx context.Context, s scenarios.Scenario, a scenarios.Attempt, step scenarios.Step, weaken []string) assertions.Change {
+func (p *player) step(ctx context.Context, s scenarios.Scenario, a scenarios.Attempt, step scenarios.Step, misconfigure []string) assertions.Change {
 	switch {
 	case step.Apply != nil:
-		policy, err := policy.Misconfigure(*step.Apply, weaken...)
+		policy, err := policy.Misconfigure(*step.Apply, misconfigure...)
 		if err != nil {
 			return assertions.Change{What: "apply policy", Error: err.Error()}
 		}
@@ -188,16 +188,16 @@ func (p *player) delivered(ctx context.Context, names ...string) ([]*x509.Certif
 	return out, nil
 }
 
-func (p *player) restore(ctx context.Context, s scenarios.Scenario, a scenarios.Attempt, weaken []string, rec *assertions.Record) {
+func (p *player) restore(ctx context.Context, s scenarios.Scenario, a scenarios.Attempt, misconfigure []string, rec *assertions.Record) {
 	if len(a.Restore) == 0 {
 		return
 	}
-	c := p.steps(ctx, s, a, a.Restore, weaken)
+	c := p.steps(ctx, s, a, a.Restore, misconfigure)
 	if c.Error != "" {
 		rec.Fault = "restore: " + c.Error
 		return
 	}
-	if policy, err := policy.Misconfigure(s.PolicyOf(a), weaken...); err == nil {
+	if policy, err := policy.Misconfigure(s.PolicyOf(a), misconfigure...); err == nil {
 		p.fresh(ctx, s, policy)
 	}
 }

@@ -141,7 +141,7 @@ func TestScenarios(t *testing.T) {
 				})
 			}
 			It("loses no honest request", func() {
-				if p := report.Scenarios[i].Pulse; p != nil {
+				if p := report.Scenarios[i].Load; p != nil {
 					Expect(p.Lost).To(BeZero(), p.FirstLoss)
 				}
 			})
@@ -179,6 +179,6 @@ func assertFinding(a reports.Attempt) {
 	}
 	Expect(a.Outcome).To(BeElementOf(string(assertions.Pass), string(assertions.Gap)), "%s, %s: %s", a.ID, a.Verdict, a.Why)
 	for _, m := range a.Mutants {
-		Expect(m.Opened).To(BeTrue(), "mutant %s of %s: %s", strings.Join(m.Weaken, "+"), a.ID, m.Why)
+		Expect(m.Opened).To(BeTrue(), "mutant %s of %s: %s", strings.Join(m.Misconfigure, "+"), a.ID, m.Why)
 	}
 }

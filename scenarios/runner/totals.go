@@ -22,9 +22,9 @@ func total(r *reports.Run) {
 	for _, s := range r.Scenarios {
 		r.Totals.Outcomes[s.Outcome]++
 		outcomes = append(outcomes, assertions.Outcome(s.Outcome))
-		if s.Pulse != nil {
-			r.Totals.HonestRequests += s.Pulse.Requests
-			r.Totals.HonestLost += s.Pulse.Lost
+		if s.Load != nil {
+			r.Totals.HonestRequests += s.Load.Requests
+			r.Totals.HonestLost += s.Load.Lost
 		}
 		for _, a := range s.Attempts {
 			r.Totals.Verdicts[a.Verdict]++
@@ -39,13 +39,13 @@ func total(r *reports.Run) {
 func judgedLoad(r *reports.Run, a reports.Attempt) {
 	count := func(raw json.RawMessage, mutant bool) {
 		var rec assertions.Record
-		if json.Unmarshal(raw, &rec) != nil || rec.Pulse == nil {
+		if json.Unmarshal(raw, &rec) != nil || rec.Load == nil {
 			return
 		}
-		r.Totals.HonestRequests += rec.Pulse.Requests
-		r.Totals.HonestLost += rec.Pulse.Lost
+		r.Totals.HonestRequests += rec.Load.Requests
+		r.Totals.HonestLost += rec.Load.Lost
 		if mutant {
-			r.Totals.ExpectedLost += rec.Pulse.Lost
+			r.Totals.ExpectedLost += rec.Load.Lost
 		}
 	}
 	count(a.Record, false)

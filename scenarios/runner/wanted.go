@@ -37,10 +37,10 @@ func wanted(r assertions.Record) func([]signals.Signal) bool {
 	}
 }
 
-// issuing says whether the authority spoke of every errand.
+// issuing says whether the authority spoke of every related connection.
 func issuing(found []signals.Signal, tries []attacker.Observation) bool {
 	for _, o := range tries {
-		for _, end := range o.Errands {
+		for _, end := range o.Related {
 			if !slices.ContainsFunc(found, func(s signals.Signal) bool { return s.Layer == signals.LayerCA && s.Source == end }) {
 				return false
 			}

@@ -14,15 +14,15 @@ import (
 func TestARuleAdmitsWhatItNamesAndRefusesTheRestAtTheTarget(t *testing.T) {
 	b := shared(t)
 	b.Apply(t, friendly())
-	if o := b.Knock(t, "web", b.charge(t)); !meshtest.Served(o) {
+	if o := b.Request(t, "web", b.charge(t)); !meshtest.Served(o) {
 		t.Error(meshtest.Says(o))
 	}
 	rates := b.charge(t)
 	rates.Method, rates.Path = http.MethodGet, "/v1/rates"
-	if o := b.Knock(t, "thief", rates); !meshtest.Served(o) {
+	if o := b.Request(t, "thief", rates); !meshtest.Served(o) {
 		t.Error(meshtest.Says(o))
 	}
-	o := b.Knock(t, "thief", b.charge(t))
+	o := b.Request(t, "thief", b.charge(t))
 	s := b.Refusal(t, o, "http", "rbac_access_denied_matched_policy[none]")
 	thief := b.Workload(t, "thief")
 	if s.Status != http.StatusForbidden || len(s.Identity) != 1 || s.Identity[0] != thief.ID() || s.Source.Addr() != thief.Address || s.Serial == "" {
@@ -33,7 +33,7 @@ func TestARuleAdmitsWhatItNamesAndRefusesTheRestAtTheTarget(t *testing.T) {
 	}
 	refund := b.charge(t)
 	refund.Path = "/v1/refund"
-	if o := b.Knock(t, "web", refund); meshtest.Served(o) {
+	if o := b.Request(t, "web", refund); meshtest.Served(o) {
 		t.Error("web may refund")
 	}
 }
@@ -45,11 +45,11 @@ func TestWhatIsOpenIsRefusedOnceARevocationHasSettled(t *testing.T) {
 			b.Apply(t, generous())
 			k := b.charge(t)
 			k.Protocol, k.Connection = protocol, meshtest.Nonce()
-			if o := b.Knock(t, "thief", k); !meshtest.Served(o) {
+			if o := b.Request(t, "thief", k); !meshtest.Served(o) {
 				t.Fatal(meshtest.Says(o))
 			}
 			t.Logf("settled after %s", b.Apply(t, friendly()))
-			if o := b.Knock(t, "thief", k); meshtest.Served(o) {
+			if o := b.Request(t, "thief", k); meshtest.Served(o) {
 				t.Errorf("still served: %s", meshtest.Says(o))
 			}
 		})
@@ -70,24 +70,24 @@ func TestPlaintextIsRefusedAndTakenWherePermissive(t *testing.T) {
 	b := shared(t)
 	plain := b.chargeAt(b.Workload(t, "bank").Address)
 	b.Apply(t, friendly())
-	o := b.Knock(t, "outsider", plain)
+	o := b.Request(t, "outsider", plain)
 	if meshtest.Served(o) {
 		t.Fatal("plaintext was served")
 	}
 	b.Refusal(t, o, "tls", "tls:HTTP_REQUEST")
 	health := plain
 	health.Address = netip.AddrPortFrom(b.Workload(t, "bank").Address, clusters.PortHealth).String()
-	if o := b.Knock(t, "outsider", health); !meshtest.Served(o) {
+	if o := b.Request(t, "outsider", health); !meshtest.Served(o) {
 		t.Errorf("a port that is excluded from the redirection: %s", meshtest.Says(o))
 	}
 	loose := friendly()
 	loose.MTLS = policy.Permissive
 	b.Apply(t, loose)
-	if o := b.Knock(t, "outsider", plain); !meshtest.Served(o) {
+	if o := b.Request(t, "outsider", plain); !meshtest.Served(o) {
 		t.Errorf("permissive: %s", meshtest.Says(o))
 	}
 	b.Apply(t, friendly())
-	if o := b.Knock(t, "outsider", plain); meshtest.Served(o) {
+	if o := b.Request(t, "outsider", plain); meshtest.Served(o) {
 		t.Error("after permissive it is served still")
 	}
 }
@@ -102,12 +102,12 @@ func TestALogWithoutAddressesHasNone(t *testing.T) {
 	blind := friendly()
 	blind.Logging.NoAddress = true
 	b.Apply(t, blind)
-	o := b.Knock(t, "web", b.charge(t))
+	o := b.Request(t, "web", b.charge(t))
 	if s := b.Evidence(t, "bank", o); s.Source.IsValid() || s.Onward.IsValid() || s.Nonce != o.Nonce {
 		t.Errorf("%+v", s)
 	}
 	b.Apply(t, friendly())
-	if s := b.Evidence(t, "bank", b.Knock(t, "web", b.charge(t))); !s.Source.IsValid() {
+	if s := b.Evidence(t, "bank", b.Request(t, "web", b.charge(t))); !s.Source.IsValid() {
 		t.Errorf("%+v", s)
 	}
 }
@@ -121,7 +121,7 @@ func TestTheServerTellsAWorkloadNothingOfItsAuthority(t *testing.T) {
 		"/v1/connect/ca/configuration": false, "/v1/acl/tokens": false,
 		"/v1/config/service-intentions/bank": true, // whoever is a service may read
 	} {
-		o := b.Knock(t, "thief", attacker.Knock{
+		o := b.Request(t, "thief", attacker.Request{
 			Address: netip.AddrPortFrom(st.server.at, portHTTP).String(), Method: http.MethodGet, Path: path,
 		})
 		if meshtest.Served(o) || o.Refusal.Code != http.StatusForbidden {

@@ -11,8 +11,8 @@ import (
 
 var _ meshes.Planted = (*installed)(nil)
 
-// doors are the server's further interfaces.
-func doors(st *stage) map[string]string {
+// endpoints are the server's further interfaces.
+func endpoints(st *stage) map[string]string {
 	return map[string]string{identity.EndpointCatalog: netip.AddrPortFrom(st.server.at, portHTTP).String()}
 }
 

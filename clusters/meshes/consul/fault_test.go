@@ -41,10 +41,10 @@ func TestWithoutItsServerAMeshHoldsWhatItHasAndTakesNothingNew(t *testing.T) {
 	// A connection that was made while it hung, and never used, would say EOF.
 	st.server.api.close()
 	meshtest.Wants(t, b.Unsettled(t, generous(), time.Second), "refused")
-	if o := b.Knock(t, "web", b.charge(t)); !meshtest.Served(o) {
+	if o := b.Request(t, "web", b.charge(t)); !meshtest.Served(o) {
 		t.Errorf("honest traffic: %s", meshtest.Says(o))
 	}
-	o := b.Knock(t, "thief", b.charge(t))
+	o := b.Request(t, "thief", b.charge(t))
 	if meshtest.Served(o) {
 		t.Fatal("the thief is served")
 	}
@@ -53,7 +53,7 @@ func TestWithoutItsServerAMeshHoldsWhatItHasAndTakesNothingNew(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-b.sidecar(t, "bank").process.Done()
-	if o := b.Knock(t, "outsider", b.chargeAt(b.Workload(t, "bank").Address)); meshtest.Served(o) {
+	if o := b.Request(t, "outsider", b.chargeAt(b.Workload(t, "bank").Address)); meshtest.Served(o) {
 		t.Error("without its sidecar the bank is open")
 	}
 	if err := b.Undo.Run(limit(t)); err != nil {
@@ -80,7 +80,7 @@ func TestTwoRangesHaveServersOfTheirOwn(t *testing.T) {
 	b.Apply(t, friendly()) // in the first alone
 	k := b.chargeAt(b.Ranges[1].Workloads[1].VIP)
 	k.Nonce = meshtest.Nonce()
-	o, err := b.Session(b.Ranges[1], "web").Knock(limit(t), k)
+	o, err := b.Session(b.Ranges[1], "web").Request(limit(t), k)
 	if err != nil || meshtest.Served(o) {
 		t.Errorf("%s, %v", meshtest.Says(o), err)
 	}

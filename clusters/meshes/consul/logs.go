@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/meshbreach/meshbreach/clusters/programs"
 	"github.com/meshbreach/meshbreach/clusters/proxy"
 	"github.com/meshbreach/meshbreach/clusters/signals"
 )
@@ -21,7 +22,7 @@ func eachLine(r io.Reader, take func(line []byte)) {
 	tooLong := false
 	for {
 		part, err := in.ReadSlice('\n')
-		if len(line)+len(part) > proxy.LongestLine {
+		if len(line)+len(part) > programs.LongestLine {
 			tooLong = true
 		} else {
 			line = append(line, part...)

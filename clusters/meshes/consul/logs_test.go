@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/meshbreach/meshbreach/clusters/proxy"
+	"github.com/meshbreach/meshbreach/clusters/programs"
 )
 
 const lineFailed = "2026-11-22T16:02:09.136+00:00\tdebug\tconnection\t[Tags: \"ConnectionId\":\"12\"] remote address:10.77.2.13:36540," +
@@ -44,7 +44,7 @@ func FuzzALineOfTheProxysLogIsReadOrLeft(f *testing.F) {
 }
 
 func TestALineThatIsTooLongIsDroppedAndTheNextIsRead(t *testing.T) {
-	in := strings.Repeat("x", 2*proxy.LongestLine) + "\nnext\nlast without an end"
+	in := strings.Repeat("x", 2*programs.LongestLine) + "\nnext\nlast without an end"
 	var got []string
 	eachLine(strings.NewReader(in), func(line []byte) { got = append(got, string(bytes.Clone(line))) })
 	if len(got) != 1 || got[0] != "next" {

@@ -87,19 +87,19 @@ func friendly() policy.Policy {
 func generous() policy.Policy { return meshtest.WithThief(friendly()) }
 
 // charge is the honest request to the bank's service, as a meshed caller makes it.
-func (b *bed) charge(t testing.TB) attacker.Knock {
+func (b *bed) charge(t testing.TB) attacker.Request {
 	return b.chargeAt(b.Workload(t, "bank").VIP)
 }
 
-func (b *bed) chargeAt(bank netip.Addr) attacker.Knock {
-	return attacker.Knock{
+func (b *bed) chargeAt(bank netip.Addr) attacker.Request {
+	return attacker.Request{
 		Address: netip.AddrPortFrom(bank, clusters.PortHTTP).String(),
 		Method:  "POST", Path: "/v1/charge", Host: "bank.prod",
 	}
 }
 
 // direct is the same request to the bank's own address, over TLS with a leaf.
-func (b *bed) direct(t testing.TB, leaf *attacker.KeyPair) attacker.Knock {
+func (b *bed) direct(t testing.TB, leaf *attacker.KeyPair) attacker.Request {
 	k := b.chargeAt(b.Workload(t, "bank").Address)
 	k.TLS = &attacker.TLS{Leaf: leaf}
 	return k

@@ -28,7 +28,7 @@ func (s *server) register(ctx context.Context, w clusters.Workload, token string
 		"Connect": map[string]any{"SidecarService": map[string]any{
 			"Address": w.Address.String(), "Port": portPublic,
 			"Proxy": map[string]any{"LocalServiceAddress": "127.0.0.1"},
-			// The default check knocks every ten seconds, and a sidecar is
+			// The default check requests every ten seconds, and a sidecar is
 			// thought dead until it did.
 			"Checks": []map[string]string{{"Name": "as its service", "AliasService": serviceID(w), "Status": "passing"}},
 		}},

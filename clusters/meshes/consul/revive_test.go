@@ -26,9 +26,9 @@ func TestASidecarThatEndsWhileItIsStartedIsStartedAgainAndSaysSo(t *testing.T) {
 		t.Fatalf("notes %q", notes)
 	}
 	b.Apply(t, friendly())
-	if o := b.Knock(t, "web", b.charge(t)); !meshtest.Served(o) {
+	if o := b.Request(t, "web", b.charge(t)); !meshtest.Served(o) {
 		t.Errorf("honest traffic: %s", meshtest.Says(o))
 	}
-	o := b.Knock(t, "thief", b.charge(t))
+	o := b.Request(t, "thief", b.charge(t))
 	b.Refusal(t, o, "http", "rbac_access_denied_matched_policy[none]")
 }

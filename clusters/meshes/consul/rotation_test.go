@@ -36,7 +36,7 @@ func TestARootIsChangedAndNoHonestRequestIsLost(t *testing.T) {
 			if k.Nonce = meshtest.Nonce(); made%2 == 0 {
 				k.Connection = "kept"
 			}
-			o, err := b.Session(b.Range(), "web").Knock(ctx, k)
+			o, err := b.Session(b.Range(), "web").Request(ctx, k)
 			if made++; err != nil || !meshtest.Served(o) {
 				t.Errorf("request %d: %s, %v", made, meshtest.Says(o), err)
 			}
@@ -55,11 +55,11 @@ func TestARootIsChangedAndNoHonestRequestIsLost(t *testing.T) {
 	stop()
 	wg.Wait()
 	t.Logf("%d requests", made)
-	if o := b.Knock(t, "outsider", b.direct(t, b.Leaf(t, identity.LeafRequest{Workload: web}))); !meshtest.Served(o) {
+	if o := b.Request(t, "outsider", b.direct(t, b.Leaf(t, identity.LeafRequest{Workload: web}))); !meshtest.Served(o) {
 		t.Errorf("a leaf of the new root: %s", meshtest.Says(o))
 	}
 	// The root that was in use stays trusted until it is pruned, after hours.
-	if o := b.Knock(t, "outsider", b.direct(t, old)); !meshtest.Served(o) {
+	if o := b.Request(t, "outsider", b.direct(t, old)); !meshtest.Served(o) {
 		t.Errorf("a leaf of the old root: %s", meshtest.Says(o))
 	}
 	if err := b.Undo.Run(limit(t)); err != nil {

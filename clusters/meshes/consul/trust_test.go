@@ -14,7 +14,7 @@ func TestEveryBadLeafIsRefusedForItsOwnReason(t *testing.T) {
 	b.Apply(t, friendly())
 	web := b.Workload(t, "web")
 	now := time.Now()
-	if o := b.Knock(t, "outsider", b.direct(t, b.Leaf(t, identity.LeafRequest{Workload: web}))); !meshtest.Served(o) {
+	if o := b.Request(t, "outsider", b.direct(t, b.Leaf(t, identity.LeafRequest{Workload: web}))); !meshtest.Served(o) {
 		t.Fatalf("control: %s", meshtest.Says(o))
 	}
 	for name, c := range map[string]struct {
@@ -29,7 +29,7 @@ func TestEveryBadLeafIsRefusedForItsOwnReason(t *testing.T) {
 		"other name":   {b.Leaf(t, identity.LeafRequest{Workload: b.Workload(t, "thief")}), "http", "rbac_access_denied_matched_policy[none]"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := b.Knock(t, "outsider", b.direct(t, c.leaf))
+			o := b.Request(t, "outsider", b.direct(t, c.leaf))
 			if meshtest.Served(o) {
 				t.Fatal("it was served")
 			}
@@ -73,10 +73,10 @@ func TestTheSameAccountInAnotherNamespaceIsTheSameIdentity(t *testing.T) {
 	if a, z := b.Workload(t, "web").ID(), b.Workload(t, "staging/web").ID(); a != z {
 		t.Errorf("%s and %s", a, z)
 	}
-	if o := b.Knock(t, "staging/web", b.charge(t)); !meshtest.Served(o) {
+	if o := b.Request(t, "staging/web", b.charge(t)); !meshtest.Served(o) {
 		t.Error(meshtest.Says(o))
 	}
-	if o := b.Knock(t, "lookalike", b.charge(t)); meshtest.Served(o) {
+	if o := b.Request(t, "lookalike", b.charge(t)); meshtest.Served(o) {
 		t.Error("a near-identical name was served")
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/proxy"
 )
 
-func (b *bed) kept(t testing.TB, protocol, connection string) attacker.Knock {
+func (b *bed) kept(t testing.TB, protocol, connection string) attacker.Request {
 	if protocol == "tcp" {
 		return b.line(t, clusters.PortTCP, connection)
 	}
@@ -32,12 +32,12 @@ func TestWhatIsOpenIsRefusedOnceARevocationHasSettled(t *testing.T) {
 		t.Run(protocol, func(t *testing.T) {
 			b.Apply(t, generous())
 			k := b.kept(t, protocol, meshtest.Nonce())
-			if o := b.Knock(t, "thief", k); !meshtest.Served(o) {
+			if o := b.Request(t, "thief", k); !meshtest.Served(o) {
 				t.Fatal(meshtest.Says(o))
 			}
 			took := b.Apply(t, meshtest.Friendly())
 			t.Logf("settled after %s", took)
-			expect(t, b.Knock(t, "thief", k), want)
+			expect(t, b.Request(t, "thief", k), want)
 		})
 	}
 }
@@ -67,8 +67,8 @@ func TestAGrantCutsNobodyOff(t *testing.T) {
 	b.Apply(t, p)
 	stream, line := b.kept(t, "http2-stream", meshtest.Nonce()), b.kept(t, "tcp", meshtest.Nonce())
 	for range 2 {
-		for _, k := range []attacker.Knock{stream, line} {
-			if o := b.Knock(t, "web", k); !meshtest.Served(o) {
+		for _, k := range []attacker.Request{stream, line} {
+			if o := b.Request(t, "web", k); !meshtest.Served(o) {
 				t.Fatalf("%s: %s", k.Protocol, meshtest.Says(o))
 			}
 		}
@@ -83,15 +83,15 @@ func TestKeptStreamsLiveOnUntilAPolicyDoesNotKeepThem(t *testing.T) {
 		t.Run(protocol, func(t *testing.T) {
 			b.Apply(t, generous())
 			k := b.kept(t, protocol, meshtest.Nonce())
-			b.Knock(t, "thief", k)
+			b.Request(t, "thief", k)
 			p := meshtest.Friendly()
 			p.Changes.KeepStreams = true
 			b.Apply(t, p)
-			if o := b.Knock(t, "thief", k); !meshtest.Served(o) {
+			if o := b.Request(t, "thief", k); !meshtest.Served(o) {
 				t.Fatalf("it did not live on: %s", meshtest.Says(o))
 			}
 			b.Apply(t, meshtest.Friendly())
-			if o := b.Knock(t, "thief", k); meshtest.Served(o) {
+			if o := b.Request(t, "thief", k); meshtest.Served(o) {
 				t.Error("it lives on under the policy that does not keep it")
 			}
 		})
@@ -105,13 +105,13 @@ func TestAConnectionEndsWithTheTrustThatLetItIn(t *testing.T) {
 	b.Apply(t, p)
 	k := b.present(t, &identity.LeafRequest{Workload: b.Workload(t, "web"), Forged: true}, "")
 	k.Connection = meshtest.Nonce()
-	if o := b.Knock(t, "outsider", k); !meshtest.Served(o) {
+	if o := b.Request(t, "outsider", k); !meshtest.Served(o) {
 		t.Fatal(meshtest.Says(o))
 	}
 	b.Apply(t, meshtest.Friendly())
-	expect(t, b.Knock(t, "outsider", k), "tcp 0 closed")
+	expect(t, b.Request(t, "outsider", k), "tcp 0 closed")
 	k.Connection = ""
-	expect(t, b.Knock(t, "outsider", k), "tls 48 unknown_ca")
+	expect(t, b.Request(t, "outsider", k), "tls 48 unknown_ca")
 }
 
 func TestAPlaintextConnectionEndsWithThePermissiveMode(t *testing.T) {
@@ -121,12 +121,12 @@ func TestAPlaintextConnectionEndsWithThePermissiveMode(t *testing.T) {
 	b.Apply(t, p)
 	k := b.charge(t)
 	k.Connection = meshtest.Nonce()
-	if o := b.Knock(t, "outsider", k); !meshtest.Served(o) {
+	if o := b.Request(t, "outsider", k); !meshtest.Served(o) {
 		t.Fatal(meshtest.Says(o))
 	}
 	p.MTLS = policy.Strict
 	b.Apply(t, p)
-	expect(t, b.Knock(t, "outsider", k), "tcp 0 closed")
+	expect(t, b.Request(t, "outsider", k), "tcp 0 closed")
 }
 
 func TestAWithheldChangeSettlesAndChangesNothing(t *testing.T) {
@@ -142,7 +142,7 @@ func TestNoRequestIsServedAfterARevocationHasSettled(t *testing.T) {
 	for range 5 {
 		b.Apply(t, generous())
 		keep := b.kept(t, "http1", meshtest.Nonce())
-		b.Knock(t, "thief", keep)
+		b.Request(t, "thief", keep)
 		ctx := limit(t)
 		rev, err := b.mesh.Apply(ctx, b.Range(), meshtest.Friendly())
 		if err != nil {
@@ -151,8 +151,8 @@ func TestNoRequestIsServedAfterARevocationHasSettled(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- b.mesh.Settled(ctx, b.Range(), rev) }()
 		for waiting := true; waiting; {
-			for _, k := range []attacker.Knock{keep, b.charge(t)} {
-				if o := b.Knock(t, "thief", k); meshtest.Served(o) {
+			for _, k := range []attacker.Request{keep, b.charge(t)} {
+				if o := b.Request(t, "thief", k); meshtest.Served(o) {
 					last = max(last, o.End.Sub(rev.Asked))
 				}
 			}
@@ -166,8 +166,8 @@ func TestNoRequestIsServedAfterARevocationHasSettled(t *testing.T) {
 			}
 		}
 		for range 5 {
-			for _, k := range []attacker.Knock{keep, b.charge(t)} {
-				if o := b.Knock(t, "thief", k); meshtest.Served(o) {
+			for _, k := range []attacker.Request{keep, b.charge(t)} {
+				if o := b.Request(t, "thief", k); meshtest.Served(o) {
 					t.Fatal("served after the change had settled")
 				}
 			}
@@ -182,11 +182,11 @@ func TestAnOpaqueConnectionIsCountedWhileRequestsComeAndGo(t *testing.T) {
 	b := shared(t)
 	ctx := limit(t)
 	b.Apply(t, meshtest.Friendly())
-	load, err := b.Session(b.Range(), "web").StartPulse(ctx, attacker.Pulse{Rate: 100, Workers: 8, Fresh: 100, Knock: b.charge(t)})
+	load, err := b.Session(b.Range(), "web").StartLoad(ctx, attacker.Load{Rate: 100, Workers: 8, Fresh: 100, Request: b.charge(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o := b.Knock(t, "web", b.kept(t, "tcp", meshtest.Nonce())); !meshtest.Served(o) {
+	if o := b.Request(t, "web", b.kept(t, "tcp", meshtest.Nonce())); !meshtest.Served(o) {
 		t.Fatal(meshtest.Says(o))
 	}
 	for i := range 500 {
@@ -217,7 +217,7 @@ func TestFreshRequestsMeetEveryWorker(t *testing.T) {
 	}
 	before := count()
 	for range 64 {
-		b.Knock(t, "thief", b.charge(t))
+		b.Request(t, "thief", b.charge(t))
 	}
 	after := count()
 	if len(after) != proxy.DefaultWorkers {
@@ -234,7 +234,7 @@ func TestAStreamThatWasCutOffIsToldByTheSidecar(t *testing.T) {
 	b := shared(t)
 	b.Apply(t, generous())
 	k := b.kept(t, "http2-stream", meshtest.Nonce())
-	o := b.Knock(t, "thief", k)
+	o := b.Request(t, "thief", k)
 	b.Apply(t, meshtest.Friendly())
 	s := b.Evidence(t, "bank", o)
 	if !s.Refused || s.Reason != "downstream_local_disconnect(filter_chain_is_being_removed)" {

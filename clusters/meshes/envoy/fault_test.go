@@ -62,7 +62,7 @@ func TestAPolicyThatCannotBeRenderedChangesNothing(t *testing.T) {
 	b := shared(t)
 	b.Apply(t, meshtest.Friendly())
 	b.TakesNothingUnsaid(t)
-	if o := b.Knock(t, "web", b.charge(t)); !meshtest.Served(o) {
+	if o := b.Request(t, "web", b.charge(t)); !meshtest.Served(o) {
 		t.Error(meshtest.Says(o))
 	}
 }
@@ -86,7 +86,7 @@ func TestAKilledSidecarIsAnErrorAndNothingOutlivesTheCluster(t *testing.T) {
 	if took := time.Since(start); took > 2*time.Second {
 		t.Errorf("it took %s to see that the sidecar is dead", took)
 	}
-	if o := b.Knock(t, "outsider", b.charge(t)); meshtest.Served(o) {
+	if o := b.Request(t, "outsider", b.charge(t)); meshtest.Served(o) {
 		t.Error("without its sidecar the bank is open")
 	}
 	ctx := limit(t)

@@ -64,14 +64,14 @@ func (b *bed) sidecar(t testing.TB, name string) *sidecar {
 
 // charge is the honest request to the bank's service, which has one address
 // for everybody.
-func (b *bed) charge(t testing.TB) attacker.Knock { return b.Charge(t, "web") }
+func (b *bed) charge(t testing.TB) attacker.Request { return b.Charge(t, "web") }
 
 // generous lets the thief do everything at the bank.
 func generous() policy.Policy { return meshtest.WithThief(meshtest.Friendly()) }
 
 // line is a line of opaque TCP to a port of the bank.
-func (b *bed) line(t testing.TB, port uint16, connection string) attacker.Knock {
-	return attacker.Knock{
+func (b *bed) line(t testing.TB, port uint16, connection string) attacker.Request {
+	return attacker.Request{
 		Address:  netip.AddrPortFrom(b.Workload(t, "bank").Address, port).String(),
 		Protocol: "tcp", Connection: connection,
 	}

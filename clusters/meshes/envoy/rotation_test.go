@@ -25,11 +25,11 @@ func (b *bed) rotate(t testing.TB, what identity.Rotation) {
 	t.Logf("%s settled after %s", what, time.Since(rev.Asked))
 }
 
-// pulse runs honest load of web while something is done.
-func (b *bed) pulse(t testing.TB, during func()) attacker.PulseResult {
+// load runs honest load of web while something is done.
+func (b *bed) load(t testing.TB, during func()) attacker.LoadResult {
 	t.Helper()
 	ctx := limit(t)
-	p, err := b.Session(b.Range(), "web").StartPulse(ctx, attacker.Pulse{Rate: 100, Workers: 2, Fresh: 50, Knock: b.charge(t)})
+	p, err := b.Session(b.Range(), "web").StartLoad(ctx, attacker.Load{Rate: 100, Workers: 2, Fresh: 50, Request: b.charge(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,8 +50,8 @@ func TestARotationWithAnOverlapLosesNoHonestRequest(t *testing.T) {
 	b := shared(t)
 	b.Apply(t, meshtest.Friendly())
 	before := b.sidecar(t, "bank").revision(listenerVersion)
-	serial := b.Evidence(t, "bank", b.Knock(t, "web", b.charge(t))).Serial
-	result := b.pulse(t, func() {
+	serial := b.Evidence(t, "bank", b.Request(t, "web", b.charge(t))).Serial
+	result := b.load(t, func() {
 		for _, what := range orderly {
 			b.rotate(t, what)
 		}
@@ -59,7 +59,7 @@ func TestARotationWithAnOverlapLosesNoHonestRequest(t *testing.T) {
 	if result.Lost != 0 || result.Served == 0 {
 		t.Errorf("%d of %d requests were lost: %+v", result.Lost, result.Requests, result.Losses)
 	}
-	if b.Evidence(t, "bank", b.Knock(t, "web", b.charge(t))).Serial == serial {
+	if b.Evidence(t, "bank", b.Request(t, "web", b.charge(t))).Serial == serial {
 		t.Error("web still shows the leaf from before")
 	}
 	if after := b.sidecar(t, "bank").revision(listenerVersion); after != before {
@@ -79,11 +79,11 @@ func TestALeafOfADroppedRootIsRefused(t *testing.T) {
 	old := b.present(t, &identity.LeafRequest{Workload: b.Workload(t, "web")}, "")
 	b.rotate(t, identity.AddRoot)
 	b.rotate(t, identity.UseRoot)
-	if o := b.Knock(t, "outsider", old); !meshtest.Served(o) {
+	if o := b.Request(t, "outsider", old); !meshtest.Served(o) {
 		t.Errorf("within the overlap: %s", meshtest.Says(o))
 	}
 	b.rotate(t, identity.DropRoot)
-	o := b.Knock(t, "outsider", old)
+	o := b.Request(t, "outsider", old)
 	expect(t, o, "tls 48 unknown_ca")
 	b.Refusal(t, o, "tls", "unknown_ca")
 }
@@ -93,7 +93,7 @@ func TestARootThatIsSwappedInOneStepLosesHonestRequests(t *testing.T) {
 	p := meshtest.Friendly()
 	p.Changes.RootInOneStep = true
 	b.Apply(t, p)
-	result := b.pulse(t, func() {
+	result := b.load(t, func() {
 		for _, what := range []identity.Rotation{identity.AddRoot, identity.UseRoot, identity.DropRoot} {
 			b.rotate(t, what)
 		}
@@ -101,7 +101,7 @@ func TestARootThatIsSwappedInOneStepLosesHonestRequests(t *testing.T) {
 	if result.Lost == 0 {
 		t.Errorf("none of %d requests was lost", result.Requests)
 	}
-	if o := b.Knock(t, "web", b.charge(t)); !meshtest.Served(o) {
+	if o := b.Request(t, "web", b.charge(t)); !meshtest.Served(o) {
 		t.Errorf("after the swap: %s", meshtest.Says(o))
 	}
 }
@@ -110,7 +110,7 @@ func TestARootThatIsSwappedInOneStepLosesHonestRequests(t *testing.T) {
 func (b *bed) serialAfter(t testing.TB, old string) string {
 	t.Helper()
 	for ctx := limit(t); ctx.Err() == nil; clusters.Pause(ctx, pollEvery) {
-		if s := b.Evidence(t, "bank", b.Knock(t, "web", b.charge(t))).Serial; s != old {
+		if s := b.Evidence(t, "bank", b.Request(t, "web", b.charge(t))).Serial; s != old {
 			return s
 		}
 	}
@@ -124,7 +124,7 @@ func TestShortLeavesAreRenewedWithoutALoss(t *testing.T) {
 	p.Identity.Leaf = 4 * time.Second // half a life is more than a busy machine stands still for
 	b.Apply(t, p)
 	before := b.sidecar(t, "bank").revision(listenerVersion)
-	result := b.pulse(t, func() { b.serialAfter(t, b.serialAfter(t, b.serialAfter(t, ""))) })
+	result := b.load(t, func() { b.serialAfter(t, b.serialAfter(t, b.serialAfter(t, ""))) })
 	if result.Lost != 0 {
 		t.Errorf("%d of %d requests were lost: %+v", result.Lost, result.Requests, result.Losses)
 	}
@@ -151,14 +151,14 @@ func TestLeavesRunOutWhenNobodyRenewsThem(t *testing.T) {
 				if ctx.Err() != nil {
 					t.Fatal("the leaf never ran out")
 				}
-				if o := b.Knock(t, "web", b.charge(t)); !meshtest.Served(o) {
+				if o := b.Request(t, "web", b.charge(t)); !meshtest.Served(o) {
 					refused = o
 				}
 			}
 			t.Logf("%s; web's sidecar: %s", meshtest.Says(refused), b.Evidence(t, "web", refused).Reason)
 			b.rotate(t, identity.StartRenewal)
 			b.Apply(t, meshtest.Friendly())
-			if o := b.Knock(t, "web", b.charge(t)); !meshtest.Served(o) {
+			if o := b.Request(t, "web", b.charge(t)); !meshtest.Served(o) {
 				t.Errorf("after the renewal: %s", meshtest.Says(o))
 			}
 		})

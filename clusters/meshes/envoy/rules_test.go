@@ -18,7 +18,7 @@ func TestAFriendIsServedAndBothSidecarsSaySo(t *testing.T) {
 	b := shared(t)
 	b.Apply(t, meshtest.Friendly())
 	web := b.Workload(t, "web")
-	o := b.Knock(t, "web", b.charge(t))
+	o := b.Request(t, "web", b.charge(t))
 	if !meshtest.Served(o) {
 		t.Fatal(meshtest.Says(o))
 	}
@@ -37,7 +37,7 @@ func TestAFriendIsServedAndBothSidecarsSaySo(t *testing.T) {
 func TestTheRulesRefuseAtTheTarget(t *testing.T) {
 	b := shared(t)
 	b.Apply(t, meshtest.Friendly())
-	other := func(change func(*attacker.Knock)) attacker.Knock {
+	other := func(change func(*attacker.Request)) attacker.Request {
 		k := b.charge(t)
 		change(&k)
 		return k
@@ -45,24 +45,24 @@ func TestTheRulesRefuseAtTheTarget(t *testing.T) {
 	admin := netip.AddrPortFrom(b.Workload(t, "bank").Address, clusters.PortAdmin).String()
 	for name, c := range map[string]struct {
 		from string
-		k    attacker.Knock
+		k    attacker.Request
 	}{
 		"another identity":    {"thief", b.charge(t)},
 		"another namespace":   {"staging/web", b.charge(t)},
 		"a longer name":       {"lookalike", b.charge(t)},
-		"another method":      {"web", other(func(k *attacker.Knock) { k.Method = "GET" })},
-		"another path":        {"web", other(func(k *attacker.Knock) { k.Path = "/v1/refund" })},
-		"a path above":        {"web", other(func(k *attacker.Knock) { k.Path = "/v1/charge/../refund" })},
-		"an escaped path":     {"web", other(func(k *attacker.Knock) { k.Path = "/v1/charge%2f..%2frefund" })},
-		"HTTP/2":              {"thief", other(func(k *attacker.Knock) { k.Protocol = "http2" })},
-		"a stream":            {"thief", other(func(k *attacker.Knock) { k.Protocol, k.Connection = "http2-stream", meshtest.Nonce() })},
-		"an undeclared port":  {"thief", other(func(k *attacker.Knock) { k.Address = admin })},
-		"a claimed identity":  {"thief", other(func(k *attacker.Knock) { k.Headers = xfcc(b.Workload(t, "web")) })},
-		"a claimed address":   {"thief", other(func(k *attacker.Knock) { k.Headers = map[string][]string{"X-Forwarded-For": {"10.77.1.10"}} })},
-		"a raw leaf of thief": {"outsider", other(func(k *attacker.Knock) { k.TLS = b.as(t, "thief") })},
+		"another method":      {"web", other(func(k *attacker.Request) { k.Method = "GET" })},
+		"another path":        {"web", other(func(k *attacker.Request) { k.Path = "/v1/refund" })},
+		"a path above":        {"web", other(func(k *attacker.Request) { k.Path = "/v1/charge/../refund" })},
+		"an escaped path":     {"web", other(func(k *attacker.Request) { k.Path = "/v1/charge%2f..%2frefund" })},
+		"HTTP/2":              {"thief", other(func(k *attacker.Request) { k.Protocol = "http2" })},
+		"a stream":            {"thief", other(func(k *attacker.Request) { k.Protocol, k.Connection = "http2-stream", meshtest.Nonce() })},
+		"an undeclared port":  {"thief", other(func(k *attacker.Request) { k.Address = admin })},
+		"a claimed identity":  {"thief", other(func(k *attacker.Request) { k.Headers = xfcc(b.Workload(t, "web")) })},
+		"a claimed address":   {"thief", other(func(k *attacker.Request) { k.Headers = map[string][]string{"X-Forwarded-For": {"10.77.1.10"}} })},
+		"a raw leaf of thief": {"outsider", other(func(k *attacker.Request) { k.TLS = b.as(t, "thief") })},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := b.Knock(t, c.from, c.k)
+			o := b.Request(t, c.from, c.k)
 			expect(t, o, "http 403 RBAC: access denied envoy@bank")
 			if s := b.Refusal(t, o, "http", denied); s.Status != 403 || s.Source.Addr() != b.Workload(t, c.from).Address {
 				t.Errorf("bank's sidecar says %+v", s)
@@ -82,14 +82,14 @@ func (b *bed) as(t testing.TB, name string) *attacker.TLS {
 func TestOpaqueTCPIsJudgedByIdentity(t *testing.T) {
 	b := shared(t)
 	b.Apply(t, meshtest.Friendly())
-	if o := b.Knock(t, "web", b.line(t, clusters.PortTCP, "")); !meshtest.Served(o) {
+	if o := b.Request(t, "web", b.line(t, clusters.PortTCP, "")); !meshtest.Served(o) {
 		t.Error(meshtest.Says(o))
 	}
-	o := b.Knock(t, "thief", b.line(t, clusters.PortTCP, ""))
+	o := b.Request(t, "thief", b.line(t, clusters.PortTCP, ""))
 	expect(t, o, "tcp 0 closed")
 	b.Refusal(t, o, "tcp", denied)
 	// The rule is for the other port.
-	o = b.Knock(t, "web", b.line(t, clusters.PortOpaque, ""))
+	o = b.Request(t, "web", b.line(t, clusters.PortOpaque, ""))
 	expect(t, o, "tcp 0 closed")
 	b.Refusal(t, o, "tcp", denied)
 }
@@ -97,9 +97,9 @@ func TestOpaqueTCPIsJudgedByIdentity(t *testing.T) {
 func TestPlaintextFindsNoChainWhereMutualTLSIsStrict(t *testing.T) {
 	b := shared(t)
 	b.Apply(t, meshtest.Friendly())
-	for name, k := range map[string]attacker.Knock{"http": b.charge(t), "tcp": b.line(t, clusters.PortTCP, "")} {
+	for name, k := range map[string]attacker.Request{"http": b.charge(t), "tcp": b.line(t, clusters.PortTCP, "")} {
 		t.Run(name, func(t *testing.T) {
-			o := b.Knock(t, "outsider", k)
+			o := b.Request(t, "outsider", k)
 			expect(t, o, "tcp 0 reset")
 			if s := b.Refusal(t, o, "tcp", noChain); s.Source != o.Local {
 				t.Errorf("the signal is of %s, the attempt of %s", s.Source, o.Local)
@@ -114,7 +114,7 @@ func TestAPlaintextPortIsOpenToAll(t *testing.T) {
 	health := b.charge(t)
 	health.Address = netip.AddrPortFrom(b.Workload(t, "bank").Address, clusters.PortHealth).String()
 	for _, from := range []string{"web", "thief", "outsider"} {
-		if o := b.Knock(t, from, health); !meshtest.Served(o) {
+		if o := b.Request(t, from, health); !meshtest.Served(o) {
 			t.Errorf("%s: %s", from, meshtest.Says(o))
 		}
 	}
@@ -123,7 +123,7 @@ func TestAPlaintextPortIsOpenToAll(t *testing.T) {
 		"outsider": "tcp 0 reset",
 		"thief":    "http 403 RBAC: access denied envoy@bank",
 	} {
-		expect(t, b.Knock(t, from, health), want)
+		expect(t, b.Request(t, from, health), want)
 	}
 }
 
@@ -138,7 +138,7 @@ func TestATargetThatDoesNotListenIsNotARefusalByARule(t *testing.T) {
 	b.Apply(t, p)
 	k := b.charge(t)
 	k.Address = netip.AddrPortFrom(b.Workload(t, "bank").Address, 7777).String()
-	o := b.Knock(t, "web", k)
+	o := b.Request(t, "web", k)
 	if o.Refusal == nil || o.Refusal.Code != 503 {
 		t.Fatal(meshtest.Says(o))
 	}
@@ -151,7 +151,7 @@ func TestAMethodThatIsNoneIsRefusedByTheCallersOwnSidecar(t *testing.T) {
 	b.Apply(t, meshtest.Friendly())
 	k := b.charge(t)
 	k.Method = "post"
-	o := b.Knock(t, "web", k)
+	o := b.Request(t, "web", k)
 	expect(t, o, "http 400 Bad Request envoy@web")
 	if s := b.Evidence(t, "web", o); !s.Refused || s.Inbound || s.Reason != "http1.codec_error" {
 		t.Errorf("web's sidecar says %+v", s)

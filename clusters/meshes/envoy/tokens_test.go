@@ -21,7 +21,7 @@ func bound() policy.Policy {
 	return p
 }
 
-func (b *bed) bearing(t testing.TB, token string) attacker.Knock {
+func (b *bed) bearing(t testing.TB, token string) attacker.Request {
 	k := b.charge(t)
 	k.Headers = map[string][]string{"Authorization": {"Bearer " + token}}
 	return k
@@ -94,7 +94,7 @@ func TestATokenIsRefusedForItsOwnReason(t *testing.T) {
 	b.Apply(t, bound())
 	for name, c := range b.badTokens(t) {
 		t.Run(name, func(t *testing.T) {
-			o := b.Knock(t, c.from, b.bearing(t, c.token))
+			o := b.Request(t, c.from, b.bearing(t, c.token))
 			expect(t, o, c.want)
 			if c.reason != "" {
 				b.Refusal(t, o, "http", c.reason)
@@ -102,7 +102,7 @@ func TestATokenIsRefusedForItsOwnReason(t *testing.T) {
 		})
 	}
 	t.Run("none", func(t *testing.T) {
-		o := b.Knock(t, "web", b.charge(t))
+		o := b.Request(t, "web", b.charge(t))
 		expect(t, o, "http 403 RBAC: access denied envoy@bank")
 		b.Refusal(t, o, "http", denied)
 	})
@@ -139,8 +139,8 @@ func TestEveryWeakTokenPolicyOpensWhatItIsNamedFor(t *testing.T) {
 	b := shared(t)
 	now := time.Now()
 	for name, c := range map[string]struct {
-		weaken func(*policy.Policy)
-		token  string
+		misconfigure func(*policy.Policy)
+		token        string
 	}{
 		"expiry":    {func(p *policy.Policy) { p.Tokens.IgnoreExpiry = true }, b.token(t, identity.TokenRequest{Expires: now.Add(-time.Hour), Starts: now.Add(-2 * time.Hour)})},
 		"audience":  {func(p *policy.Policy) { p.Tokens.Audience = "" }, b.token(t, identity.TokenRequest{Audience: "vault"})},
@@ -153,14 +153,14 @@ func TestEveryWeakTokenPolicyOpensWhatItIsNamedFor(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b.Apply(t, bound())
-			if o := b.Knock(t, "web", b.bearing(t, c.token)); meshtest.Served(o) {
-				t.Fatal("it is served without the weakening")
+			if o := b.Request(t, "web", b.bearing(t, c.token)); meshtest.Served(o) {
+				t.Fatal("it is served without the misconfiguration")
 			}
 			p := bound()
-			c.weaken(&p)
+			c.misconfigure(&p)
 			b.Apply(t, p)
-			if o := b.Knock(t, "web", b.bearing(t, c.token)); !meshtest.Served(o) {
-				t.Errorf("it is not served with the weakening: %s", meshtest.Says(o))
+			if o := b.Request(t, "web", b.bearing(t, c.token)); !meshtest.Served(o) {
+				t.Errorf("it is not served with the misconfiguration: %s", meshtest.Says(o))
 			}
 		})
 	}
@@ -172,5 +172,5 @@ func TestATokenThatNobodyVerifiesDoesNotCount(t *testing.T) {
 	p := bound()
 	p.Tokens.At = []string{"web"}
 	b.Apply(t, p)
-	expect(t, b.Knock(t, "web", b.bearing(t, b.token(t, identity.TokenRequest{}))), "http 403 RBAC: access denied envoy@bank")
+	expect(t, b.Request(t, "web", b.bearing(t, b.token(t, identity.TokenRequest{}))), "http 403 RBAC: access denied envoy@bank")
 }

@@ -46,7 +46,7 @@ func badLeaves(web clusters.Workload, now time.Time) map[string]badLeaf {
 	}
 }
 
-func (b *bed) present(t testing.TB, q *identity.LeafRequest, version string) attacker.Knock {
+func (b *bed) present(t testing.TB, q *identity.LeafRequest, version string) attacker.Request {
 	k := b.charge(t)
 	k.TLS = &attacker.TLS{MaxVersion: version}
 	if q != nil {
@@ -63,7 +63,7 @@ func TestEveryBadLeafIsRefusedForItsOwnReason(t *testing.T) {
 			// From behind a sidecar the handshake passes through it untouched.
 			for _, from := range []string{"outsider", "thief"} {
 				t.Run(name+" "+version+" "+from, func(t *testing.T) {
-					o := b.Knock(t, from, b.present(t, c.q, version))
+					o := b.Request(t, from, b.present(t, c.q, version))
 					want := c.alert
 					if version == "1.2" && c.old != "" {
 						want = c.old
@@ -96,7 +96,7 @@ func TestEveryBadLeafIsLetInByTheTrustThatOpensIt(t *testing.T) {
 			}
 			b.Apply(t, p)
 			for other, d := range badLeaves(b.Workload(t, "web"), now) {
-				o := b.Knock(t, "outsider", b.present(t, d.q, ""))
+				o := b.Request(t, "outsider", b.present(t, d.q, ""))
 				// Envoy cannot demand a trust domain of a certificate that is
 				// optional; the rules still do, where they name anybody.
 				same := other == name || d.opens.AcceptExpired && c.opens.AcceptExpired ||
@@ -117,10 +117,10 @@ func TestAGenuineLeafIsServedFromAnywhereAndTheSignalSaysFromWhere(t *testing.T)
 	if err != nil {
 		t.Fatal(err)
 	}
-	honest := b.Evidence(t, "bank", b.Knock(t, "web", b.charge(t)))
+	honest := b.Evidence(t, "bank", b.Request(t, "web", b.charge(t)))
 	k := b.charge(t)
 	k.TLS = &attacker.TLS{Leaf: &attacker.KeyPair{Chain: string(pair.Chain), Key: string(pair.Key)}}
-	o := b.Knock(t, "outsider", k)
+	o := b.Request(t, "outsider", k)
 	if !meshtest.Served(o) {
 		t.Fatal(meshtest.Says(o))
 	}
@@ -134,12 +134,12 @@ func TestAGenuineLeafIsServedFromAnywhereAndTheSignalSaysFromWhere(t *testing.T)
 	p := meshtest.Friendly()
 	p.Logging.NoAddress = true
 	b.Apply(t, p)
-	blind := b.Evidence(t, "bank", b.Knock(t, "outsider", k))
+	blind := b.Evidence(t, "bank", b.Request(t, "outsider", k))
 	if blind.Source.IsValid() || len(detectors.ForeignAddress([]signals.Signal{blind}, b.Range())) != 0 {
 		t.Errorf("an address is in the signal although the policy leaves it out: %+v", blind)
 	}
 	// What has no nonce is still joined by the address, without showing it.
-	o = b.Knock(t, "outsider", b.charge(t))
+	o = b.Request(t, "outsider", b.charge(t))
 	if s := b.Refusal(t, o, "tcp", noChain); s.Source.IsValid() {
 		t.Errorf("an address is in the signal: %+v", s)
 	}

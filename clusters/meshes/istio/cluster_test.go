@@ -64,7 +64,7 @@ func TestWithoutPodsOfIstiodThePolicyHoldsAndNoChangeArrives(t *testing.T) {
 		t.Fatal(err)
 	}
 	for from, want := range map[string]string{"web": "served 200", "thief": "http 403 RBAC: access denied envoy"} {
-		if o := b.Knock(t, from, b.Charge(t, from)); meshtest.Says(o) != want {
+		if o := b.Request(t, from, b.Charge(t, from)); meshtest.Says(o) != want {
 			t.Errorf("%s without istiod: %s", from, meshtest.Says(o))
 		}
 	}

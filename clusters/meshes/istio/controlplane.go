@@ -133,17 +133,17 @@ func viewing(r clusters.Range, w clusters.Workload) []kubeapi.Object {
 	}}
 }
 
-// doored is a pilot with doors at other addresses than its endpoint's, such as
+// doored is a pilot with endpoints at other addresses than its endpoint's, such as
 // ports that a service does not declare.
 type doored interface {
-	// doors are as in clusters.Endpoint.
-	doors() map[string]string
+	// endpoints are as in clusters.Endpoint.
+	endpoints() map[string]string
 }
 
-// doors are the addresses of an istiod, by what is behind them.
-func doors(p pilot) map[string]string {
+// endpoints are the addresses of an istiod, by what is behind them.
+func endpoints(p pilot) map[string]string {
 	if d, ok := p.(doored); ok {
-		return d.doors()
+		return d.endpoints()
 	}
 	at, _, err := net.SplitHostPort(p.endpoint())
 	if err != nil {
@@ -204,7 +204,7 @@ const (
 )
 
 // parseDoors reads a line of istiod's log; false for one that is not about
-// somebody who was refused at a door of its own. A line about a debugging path
+// somebody who was refused at an endpoint of its own. A line about a debugging path
 // has no address: it is found by the nonce in the query or, where it has no
 // query either, by the identity and the path.
 func parseDoors(line []byte, seen time.Time) (signals.Record, bool, error) {

@@ -24,8 +24,8 @@ func (d *deployment) endpoint() string {
 	return netip.AddrPortFrom(d.at, portPilotSecure).String()
 }
 
-// doors are at istiod's pod where its service does not declare the port.
-func (d *deployment) doors() map[string]string {
+// endpoints are at istiod's pod where its service does not declare the port.
+func (d *deployment) endpoints() map[string]string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	out := map[string]string{

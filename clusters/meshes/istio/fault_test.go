@@ -30,7 +30,7 @@ func TestAPolicyThatCannotBeRenderedChangesNothing(t *testing.T) {
 	b := shared(t)
 	b.Apply(t, meshtest.Friendly())
 	b.TakesNothingUnsaid(t)
-	if o := b.Knock(t, "web", b.Charge(t, "web")); meshtest.Says(o) != "served 200" {
+	if o := b.Request(t, "web", b.Charge(t, "web")); meshtest.Says(o) != "served 200" {
 		t.Error(meshtest.Says(o))
 	}
 }
@@ -45,11 +45,11 @@ func TestAWithheldPolicyDoesNotArriveUntilItIsWithheldNoMore(t *testing.T) {
 	p := generous()
 	p.Changes.Withhold = true
 	b.Apply(t, p)
-	if o := b.Knock(t, "thief", b.Charge(t, "thief")); meshtest.Says(o) != "http 403 RBAC: access denied envoy" {
+	if o := b.Request(t, "thief", b.Charge(t, "thief")); meshtest.Says(o) != "http 403 RBAC: access denied envoy" {
 		t.Errorf("withheld: %s", meshtest.Says(o))
 	}
 	b.Apply(t, generous())
-	if o := b.Knock(t, "thief", b.Charge(t, "thief")); meshtest.Says(o) != "served 200" {
+	if o := b.Request(t, "thief", b.Charge(t, "thief")); meshtest.Says(o) != "served 200" {
 		t.Errorf("no more: %s", meshtest.Says(o))
 	}
 	b.Apply(t, meshtest.Friendly())
@@ -69,7 +69,7 @@ func TestWithoutItsControlPlaneTheMeshHoldsItsPolicyAndTakesNoOther(t *testing.T
 	}
 	<-b.mesh.stages["r1"].pilot.(*process).running().Done()
 	for from, want := range map[string]string{"web": "served 200", "thief": "http 403 RBAC: access denied envoy"} {
-		if o := b.Knock(t, from, b.Charge(t, from)); meshtest.Says(o) != want {
+		if o := b.Request(t, from, b.Charge(t, from)); meshtest.Says(o) != want {
 			t.Errorf("%s without istiod: %s", from, meshtest.Says(o))
 		}
 	}
@@ -85,7 +85,7 @@ func TestWithoutItsControlPlaneTheMeshHoldsItsPolicyAndTakesNoOther(t *testing.T
 		t.Fatal(err)
 	}
 	meshtest.Wants(t, b.Unsettled(t, meshtest.Friendly(), 5*time.Second), "bank", "it has ended")
-	if o := b.Knock(t, "outsider", b.Charge(t, "outsider")); o.Refusal == nil {
+	if o := b.Request(t, "outsider", b.Charge(t, "outsider")); o.Refusal == nil {
 		t.Error("without its sidecar the bank is open")
 	}
 	if err := h.FaultService("kube-apiserver", clusters.FaultKill); err != nil {

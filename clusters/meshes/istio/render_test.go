@@ -55,14 +55,14 @@ func papers(t *testing.T) map[string]policy.Policy {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all["weakened by "+w.Name] = p
+		all["misconfigured by "+w.Name] = p
 	}
 	return all
 }
 
-// What a weakened policy does not change is left out.
+// What a misconfigured policy does not change is left out.
 func TestRenderIsTheGoldenFile(t *testing.T) {
-	both := papers(t)["weakened by no-policy-audit"]
+	both := papers(t)["misconfigured by no-policy-audit"]
 	plain, err := Mesh{}.Render(paper(), both)
 	if err != nil {
 		t.Fatal(err)
@@ -78,12 +78,12 @@ func TestRenderIsTheGoldenFile(t *testing.T) {
 				same := slices.ContainsFunc(plain, func(x meshes.Object) bool {
 					return x.Name == o.Name && x.Kind == o.Kind && bytes.Equal(x.Body, o.Body)
 				})
-				if !same || !strings.HasPrefix(name, "weakened") {
+				if !same || !strings.HasPrefix(name, "misconfigured") {
 					fmt.Fprintf(&out, "# %s %s\n%s", o.Kind, o.Name, o.Body)
 				}
 			}
 			for _, x := range plain {
-				if !slices.ContainsFunc(objects, func(o meshes.Object) bool { return x.Name == o.Name && x.Kind == o.Kind }) && strings.HasPrefix(name, "weakened") && err == nil {
+				if !slices.ContainsFunc(objects, func(o meshes.Object) bool { return x.Name == o.Name && x.Kind == o.Kind }) && strings.HasPrefix(name, "misconfigured") && err == nil {
 					fmt.Fprintf(&out, "# no %s %s\n", x.Kind, x.Name)
 				}
 			}

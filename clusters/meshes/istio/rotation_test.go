@@ -25,7 +25,7 @@ func TestARootIsReplacedWhileTheHonestAreServed(t *testing.T) {
 		}
 		t.Logf("%s settled after %s", what, time.Since(rev.Asked).Round(time.Millisecond))
 		for from, want := range map[string]string{"web": "served 200", "thief": "http 403 RBAC: access denied envoy"} {
-			if o := b.Knock(t, from, b.Charge(t, from)); meshtest.Says(o) != want {
+			if o := b.Request(t, from, b.Charge(t, from)); meshtest.Says(o) != want {
 				t.Errorf("%s after %s: %s", from, what, meshtest.Says(o))
 			}
 		}
@@ -46,7 +46,7 @@ func TestAnAuthorityThatIsAwayComesBack(t *testing.T) {
 		if _, err := b.mesh.Authority(b.Range()).Rotate(limit(t), what); err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
-		if o := b.Knock(t, "web", b.Charge(t, "web")); meshtest.Says(o) != "served 200" {
+		if o := b.Request(t, "web", b.Charge(t, "web")); meshtest.Says(o) != "served 200" {
 			t.Errorf("after %s: %s", what, meshtest.Says(o))
 		}
 	}

@@ -16,7 +16,7 @@ func TestOnlyTheFriendIsServed(t *testing.T) {
 		"thief":    {"http 403 RBAC: access denied envoy", "http", "rbac_access_denied_matched_policy[none]"},
 		"outsider": {"tcp 0 reset", "tcp", "filter_chain_not_found"},
 	} {
-		o := b.Knock(t, from, b.Charge(t, from))
+		o := b.Request(t, from, b.Charge(t, from))
 		if meshtest.Says(o) != want.says {
 			t.Errorf("%s: %q, want %q", from, meshtest.Says(o), want.says)
 		}
@@ -38,7 +38,7 @@ func TestAPortThatNoServiceDeclaresIsNoWayIn(t *testing.T) {
 	b.Apply(t, p)
 	k := b.Charge(t, "web")
 	k.Address = netip.AddrPortFrom(b.Workload(t, "bank").Address, 7777).String()
-	o := b.Knock(t, "web", k)
+	o := b.Request(t, "web", k)
 	if o.Refusal == nil || o.Reply != nil {
 		t.Errorf("%s", meshtest.Says(o))
 	}

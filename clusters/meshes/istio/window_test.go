@@ -12,27 +12,27 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/policy"
 )
 
-// A windowCase is how the thief knocks on which mesh.
+// A windowCase is how the thief requests on which mesh.
 type windowCase struct {
-	name  string
-	mesh  Mesh
-	knock attacker.Knock
+	name    string
+	mesh    Mesh
+	request attacker.Request
 }
 
 func windowCases() []windowCase {
-	kept := attacker.Knock{Connection: "kept"}
-	line := attacker.Knock{Connection: "kept", Protocol: "tcp"}
+	kept := attacker.Request{Connection: "kept"}
+	line := attacker.Request{Connection: "kept", Protocol: "tcp"}
 	return []windowCase{
-		{"one worker, fresh", Mesh{Workers: 1}, attacker.Knock{}},
+		{"one worker, fresh", Mesh{Workers: 1}, attacker.Request{}},
 		{"one worker, kept", Mesh{Workers: 1}, kept},
-		{"two workers, fresh", Mesh{Workers: 2}, attacker.Knock{}},
+		{"two workers, fresh", Mesh{Workers: 2}, attacker.Request{}},
 		{"two workers, kept", Mesh{Workers: 2}, kept},
 		{"a drain of 1 s, raw TCP", Mesh{}, line},
 		{"a drain of 5 s, raw TCP", Mesh{Drain: 5 * time.Second}, line},
 	}
 }
 
-// BenchmarkWindow is how long an allowance outlives its end: the thief knocks
+// BenchmarkWindow is how long an allowance outlives its end: the thief requests
 // as fast as he can while it is taken away.
 func BenchmarkWindow(b *testing.B) {
 	for i, c := range windowCases() {
@@ -45,7 +45,7 @@ func BenchmarkWindow(b *testing.B) {
 			open.Allow[1].From = []string{policy.Anyone}
 			for b.Loop() {
 				bed.Apply(b, open)
-				w := bed.window(b, c.knock)
+				w := bed.window(b, c.request)
 				b.Logf("first denial %s, last leak %s, %d served after the change was asked for, %d of them after the first denial, settled %s",
 					w.denied.Round(time.Millisecond), w.leaked.Round(time.Millisecond), w.served, w.late, w.settled.Round(time.Millisecond))
 			}
@@ -62,7 +62,7 @@ type window struct {
 	served, late            int
 }
 
-func (b *bed) window(t testing.TB, how attacker.Knock) window {
+func (b *bed) window(t testing.TB, how attacker.Request) window {
 	t.Helper()
 	var seen []attacker.Observation
 	stop, ended := make(chan struct{}), make(chan struct{})
@@ -79,7 +79,7 @@ func (b *bed) window(t testing.TB, how attacker.Knock) window {
 			if k.Protocol == "tcp" {
 				k.Address = netip.AddrPortFrom(b.Workload(t, "bank").VIP, clusters.PortTCP).String()
 			}
-			seen = append(seen, b.Knock(t, "thief", k))
+			seen = append(seen, b.Request(t, "thief", k))
 		}
 	}()
 	ctx := limit(t)

@@ -72,22 +72,22 @@ var nonces atomic.Int64 //nolint:gochecknoglobals // no two tests of a binary ma
 func Nonce() string { return "n" + strconv.FormatInt(nonces.Add(1), 10) }
 
 // Charge is the honest request to the bank's service, where a workload reaches it.
-func (b *Bed) Charge(t testing.TB, from string) attacker.Knock {
+func (b *Bed) Charge(t testing.TB, from string) attacker.Request {
 	t.Helper()
 	bank := b.Workload(t, "bank")
-	return attacker.Knock{
+	return attacker.Request{
 		Address: netip.AddrPortFrom(bank.Reached(b.Workload(t, from)), clusters.PortHTTP).String(),
 		Method:  "POST", Path: "/v1/charge", Host: "bank." + bank.Namespace,
 	}
 }
 
-// Knock lets a workload knock.
-func (b *Bed) Knock(t testing.TB, from string, k attacker.Knock) attacker.Observation {
+// Request lets a workload request.
+func (b *Bed) Request(t testing.TB, from string, k attacker.Request) attacker.Observation {
 	t.Helper()
 	if k.Nonce == "" {
 		k.Nonce = Nonce()
 	}
-	o, err := b.Session(b.Range(), from).Knock(b.limit(t), k)
+	o, err := b.Session(b.Range(), from).Request(b.limit(t), k)
 	if err != nil {
 		t.Fatal(err)
 	}

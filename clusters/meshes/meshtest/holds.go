@@ -55,17 +55,17 @@ func (b *Bed) TakesNothingUnsaid(t testing.TB) {
 
 // HoldsBack fails unless a stricter policy that is withheld changes nothing for
 // the thief, and the same one does that is not.
-func (b *Bed) HoldsBack(t testing.TB, loose, strict policy.Policy, k attacker.Knock) {
+func (b *Bed) HoldsBack(t testing.TB, loose, strict policy.Policy, k attacker.Request) {
 	t.Helper()
 	b.Apply(t, loose)
 	p := strict.Clone()
 	p.Changes.Withhold = true
 	b.Apply(t, p)
-	if o := b.Knock(t, "thief", k); !Served(o) {
+	if o := b.Request(t, "thief", k); !Served(o) {
 		t.Errorf("the withheld change took effect: %s", Says(o))
 	}
 	b.Apply(t, strict)
-	if o := b.Knock(t, "thief", k); Served(o) {
+	if o := b.Request(t, "thief", k); Served(o) {
 		t.Error("the change after the withheld one took no effect")
 	}
 }
@@ -86,7 +86,7 @@ func (b *Bed) AdmitsWhatThePolicyAdmits(t testing.TB, all map[string]policy.Poli
 					if w.Meshed {
 						q.From = from
 					}
-					want, o := p.Admits(b.Range(), q), b.Knock(t, from, k)
+					want, o := p.Admits(b.Range(), q), b.Request(t, from, k)
 					if (Says(o) == "served 200") != want {
 						t.Errorf("%s: %s to %s on %d: the policy says %v, the mesh %s", name, from, path, port, want, Says(o))
 					}

@@ -39,8 +39,8 @@ func TestARangeOfPodsIsReachedAndLeavesNothingBehind(t *testing.T) {
 	serve(t, ctx, bank)
 	for _, to := range []string{member(t, c, "bank").Address.String(), member(t, c, "bank").VIP.String()} {
 		var seen attacker.Observation
-		eventually(t, ctx, "knock at "+to, func() (err error) { // the service's address takes a moment to lead there
-			seen, err = web.Knock(ctx, attacker.Knock{Nonce: "n1", Address: net.JoinHostPort(to, "8080"), Method: "GET", Path: "/"})
+		eventually(t, ctx, "request at "+to, func() (err error) { // the service's address takes a moment to lead there
+			seen, err = web.Request(ctx, attacker.Request{Nonce: "n1", Address: net.JoinHostPort(to, "8080"), Method: "GET", Path: "/"})
 			if err == nil && (seen.Reply == nil || seen.Reply.Status != http.StatusOK) {
 				err = errors.New("no answer")
 			}

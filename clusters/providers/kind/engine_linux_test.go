@@ -82,15 +82,15 @@ func TestAnEngineThatThisUserMayNotUseIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	if os.Getuid() == 0 {
-		weaken(t)
+		misconfigure(t)
 	}
 	t.Setenv("DOCKER_HOST", "unix://"+socket)
 	has(t, refused(t, t.Context(), kind.Options{}), "permission denied", "group docker", "provider local")
 }
 
-// weaken makes root an ordinary user before files, in the programs that the
+// misconfigure makes root an ordinary user before files, in the programs that the
 // test starts. The test's thread is spent by it.
-func weaken(t *testing.T) {
+func misconfigure(t *testing.T) {
 	t.Helper()
 	runtime.LockOSThread()
 	for _, c := range []uintptr{unix.CAP_DAC_OVERRIDE, unix.CAP_DAC_READ_SEARCH} {

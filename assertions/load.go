@@ -8,7 +8,7 @@ import (
 	"github.com/meshbreach/meshbreach/attacker"
 )
 
-// LoseNothing matches an attacker.PulseResult, or a pointer to one, all of
+// LoseNothing matches an attacker.LoadResult, or a pointer to one, all of
 // whose requests were served. It is an error when there were none, and when
 // what was neither served nor lost cannot be told.
 func LoseNothing() types.GomegaMatcher { return lossless{} }
@@ -16,20 +16,20 @@ func LoseNothing() types.GomegaMatcher { return lossless{} }
 type lossless struct{}
 
 func (lossless) Match(actual any) (bool, error) {
-	p, err := value[attacker.PulseResult]("LoseNothing", actual)
+	p, err := value[attacker.LoadResult]("LoseNothing", actual)
 	switch {
 	case err != nil:
 		return false, err
 	case p.Requests == 0:
-		return false, fmt.Errorf("the pulse sent nothing between %s and %s", p.Start, p.End)
+		return false, fmt.Errorf("the load sent nothing between %s and %s", p.Start, p.End)
 	case p.Lost == 0 && p.Served != p.Requests:
-		return false, fmt.Errorf("the pulse sent %d requests, and only of %d it is known that they were served", p.Requests, p.Served)
+		return false, fmt.Errorf("the load sent %d requests, and only of %d it is known that they were served", p.Requests, p.Served)
 	}
 	return p.Lost == 0, nil
 }
 
 func (lossless) FailureMessage(actual any) string {
-	p, err := value[attacker.PulseResult]("LoseNothing", actual)
+	p, err := value[attacker.LoadResult]("LoseNothing", actual)
 	if err != nil {
 		return err.Error()
 	}
@@ -52,7 +52,7 @@ func kind(l attacker.Loss) string {
 }
 
 func (lossless) NegatedFailureMessage(actual any) string {
-	p, err := value[attacker.PulseResult]("LoseNothing", actual)
+	p, err := value[attacker.LoadResult]("LoseNothing", actual)
 	if err != nil {
 		return err.Error()
 	}

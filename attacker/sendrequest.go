@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// The protocols of a knock.
+// The protocols of a request.
 const (
 	ProtocolHTTP1  = "http1"
 	ProtocolHTTP2  = "http2"        // prior knowledge in plaintext, ALPN h2 in TLS
-	ProtocolTCP    = "tcp"          // a line each knock, see LineNonce
-	ProtocolStream = "http2-stream" // one long POST, a line each knock
+	ProtocolTCP    = "tcp"          // a line each request, see LineNonce
+	ProtocolStream = "http2-stream" // one long POST, a line each request
 )
 
 // The headers that probes speak with each other.
@@ -44,40 +44,40 @@ const defaultTimeout = 2 * time.Second
 // Fresh is the Connection of an observation that had one to itself.
 const Fresh = "fresh"
 
-// Check says whether the knock can be made at all, before anything is dialled.
-func (k Knock) Check() error {
+// Check says whether the request can be made at all, before anything is dialled.
+func (k Request) Check() error {
 	if _, _, err := net.SplitHostPort(k.Address); err != nil {
-		return fmt.Errorf("knock: address %q is not host:port", k.Address)
+		return fmt.Errorf("request: address %q is not host:port", k.Address)
 	}
 	protocols := []string{"", ProtocolHTTP1, ProtocolHTTP2, ProtocolTCP, ProtocolStream}
 	if !slices.Contains(protocols, k.Protocol) {
-		return fmt.Errorf("knock: protocol %q is none of %s", k.Protocol, strings.Join(protocols[1:], ", "))
+		return fmt.Errorf("request: protocol %q is none of %s", k.Protocol, strings.Join(protocols[1:], ", "))
 	}
 	if strings.ContainsAny(k.Nonce, " \r\n") {
-		return errors.New("knock: a nonce has no blanks")
+		return errors.New("request: a nonce has no blanks")
 	}
 	if k.TLS == nil {
 		return nil
 	}
 	if v := k.TLS.MaxVersion; v != "" && v != "1.2" {
-		return fmt.Errorf("knock: TLS version %q is neither 1.2 nor empty", v)
+		return fmt.Errorf("request: TLS version %q is neither 1.2 nor empty", v)
 	}
 	if _, err := clientConfig(k); err != nil {
-		return fmt.Errorf("knock: %w", err)
+		return fmt.Errorf("request: %w", err)
 	}
 	return nil
 }
 
-// Knock makes one request and says what was seen. Whatever goes wrong is a
-// Refusal at the layer that said no; LayerSocket means that the knock could
+// Request makes one request and says what was seen. Whatever goes wrong is a
+// Refusal at the layer that said no; LayerSocket means that the request could
 // not be made here and proves nothing about the target. It returns within
 // k.Timeout, also when the target hangs, and at once when ctx ends.
 //
-// A knock with a Connection name dials when that name is new and otherwise
+// A request with a Connection name dials when that name is new and otherwise
 // uses the open connection. When the peer has closed it, the observation says
-// so (layer tcp, "closed") and the name is forgotten: only the knock after that
+// so (layer tcp, "closed") and the name is forgotten: only the request after that
 // dials again.
-func (f Foothold) Knock(ctx context.Context, k Knock) Observation {
+func (f Foothold) Request(ctx context.Context, k Request) Observation {
 	o := Observation{Nonce: k.Nonce, Start: f.now(), Seen: Nowhere, Connection: Fresh}
 	if k.Connection != "" {
 		o.Connection = k.Connection
@@ -88,7 +88,7 @@ func (f Foothold) Knock(ctx context.Context, k Knock) Observation {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errSilence)
 	defer cancel()
-	if err := f.knock(ctx, k, &o); err != nil {
+	if err := f.request(ctx, k, &o); err != nil {
 		o.Refusal = refusalOf(ctx, err)
 	}
 	hush(&o, k)
@@ -96,12 +96,12 @@ func (f Foothold) Knock(ctx context.Context, k Knock) Observation {
 	return o
 }
 
-func (f Foothold) knock(ctx context.Context, k Knock, o *Observation) error {
+func (f Foothold) request(ctx context.Context, k Request, o *Observation) error {
 	if err := k.Check(); err != nil {
 		return unsent{err.Error()}
 	}
 	if k.Connection != "" {
-		return f.knockKept(ctx, k, o)
+		return f.requestKept(ctx, k, o)
 	}
 	l, err := f.open(ctx, k, o)
 	if err != nil {
@@ -111,7 +111,7 @@ func (f Foothold) knock(ctx context.Context, k Knock, o *Observation) error {
 	return l.say(ctx, k, o)
 }
 
-func (f Foothold) knockKept(ctx context.Context, k Knock, o *Observation) error {
+func (f Foothold) requestKept(ctx context.Context, k Request, o *Observation) error {
 	if f.Kept == nil {
 		return unsent{"this foothold keeps no connections"}
 	}
@@ -148,8 +148,8 @@ func (f Foothold) knockKept(ctx context.Context, k Knock, o *Observation) error 
 // errClosedByPeer is read as layer tcp, "closed".
 var errClosedByPeer = fmt.Errorf("kept connection: %w", net.ErrClosed)
 
-// say speaks the knock's protocol.
-func (l *link) say(ctx context.Context, k Knock, o *Observation) error {
+// say speaks the request's protocol.
+func (l *link) say(ctx context.Context, k Request, o *Observation) error {
 	switch k.Protocol {
 	case ProtocolTCP:
 		return l.sayLine(ctx, k, o)
@@ -171,7 +171,7 @@ func (f Foothold) now() time.Time {
 
 // hush takes what the request carried as a secret out of what was answered: a
 // server that echoes a token must not bring it into a record.
-func hush(o *Observation, k Knock) {
+func hush(o *Observation, k Request) {
 	secrets := secretsOf(k)
 	clean := func(s string) string {
 		for _, secret := range secrets {
@@ -189,7 +189,7 @@ func hush(o *Observation, k Knock) {
 
 // secretsOf lists the long values that a request carries in its headers, its
 // query and its body. Short ones are words, not keys.
-func secretsOf(k Knock) []string {
+func secretsOf(k Request) []string {
 	const shortest = 16
 	var found []string
 	take := func(s string) {

@@ -75,12 +75,12 @@ func TestEveryProtocolIsServedAndLeavesAReceipt(t *testing.T) {
 					listen = app.TCP
 				}
 				a, addr := target(t, listen)
-				k := attacker.Knock{Nonce: "n-1", Address: addr, Protocol: proto, Method: "POST", Path: "/v1/charge", Host: "bank.prod", Body: ""}
+				k := attacker.Request{Nonce: "n-1", Address: addr, Protocol: proto, Method: "POST", Path: "/v1/charge", Host: "bank.prod", Body: ""}
 				if secure {
 					pair, _ := keyPair(t, "spiffe://r1/ns/prod/sa/web", "spiffe://r1/ns/prod/sa/bank")
 					k.TLS = &attacker.TLS{Leaf: &pair}
 				}
-				o := attacker.Foothold{}.Knock(t.Context(), k)
+				o := attacker.Foothold{}.Request(t.Context(), k)
 				wantServed(t, o, a)
 				if secure && !slices.Equal(o.Peer.DNS, []string{"target.meshbreach.invalid"}) {
 					t.Errorf("peer %+v", o.Peer)
@@ -109,7 +109,7 @@ func TestARequestGoesOutAsItStands(t *testing.T) {
 		for _, path := range []string{"/v1/charge/../admin", "//admin", "/a/%2e%2e/admin", "/a;b=c", "/admin#x", "/admin%00", "/?q=1"} {
 			t.Run(proto+path, func(t *testing.T) {
 				a, addr := target(t, app.HTTP)
-				o := attacker.Foothold{}.Knock(t.Context(), attacker.Knock{Nonce: "n", Address: addr, Protocol: proto, Method: "post", Path: path})
+				o := attacker.Foothold{}.Request(t.Context(), attacker.Request{Nonce: "n", Address: addr, Protocol: proto, Method: "post", Path: path})
 				wantServed(t, o, a)
 				if r := a.Receipts(0, 0).Items[0]; r.Method != "post" || r.Path != path {
 					t.Errorf("arrived as %s %s", r.Method, r.Path)
@@ -127,8 +127,8 @@ func TestHeadersGoOutDoubledAndInTheirOwnCase(t *testing.T) {
 		got <- string(b[:n])
 		_, _ = io.WriteString(c, "HTTP/1.1 204 No Content\r\n\r\n")
 	})
-	k := attacker.Knock{Nonce: "n", Address: addr, Host: "h", Headers: map[string][]string{"X-Role": {"a", "b"}, "x-role": {"c"}}}
-	o := attacker.Foothold{}.Knock(t.Context(), k)
+	k := attacker.Request{Nonce: "n", Address: addr, Host: "h", Headers: map[string][]string{"X-Role": {"a", "b"}, "x-role": {"c"}}}
+	o := attacker.Foothold{}.Request(t.Context(), k)
 	want := "GET / HTTP/1.1\r\nhost: h\r\nx-meshbreach-nonce: n\r\nX-Role: a\r\nX-Role: b\r\nx-role: c\r\n\r\n"
 	if text := <-got; text != want || o.Reply == nil || o.Reply.Status != 204 {
 		t.Errorf("sent %q, saw %+v", text, o)
@@ -140,7 +140,7 @@ func TestARefusalByHTTPNamesCodeTextAndServer(t *testing.T) {
 		_, _ = http.ReadRequest(bufio.NewReader(c))
 		_, _ = io.WriteString(c, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 403 Forbidden\r\nserver: envoy\r\ncontent-length: 19\r\n\r\nRBAC: access denied")
 	})
-	o := attacker.Foothold{}.Knock(t.Context(), attacker.Knock{Nonce: "n", Address: addr})
+	o := attacker.Foothold{}.Request(t.Context(), attacker.Request{Nonce: "n", Address: addr})
 	wantRefusal(t, o, attacker.LayerHTTP, "RBAC: access denied")
 	if o.Refusal.Code != 403 || o.Refusal.By != "envoy" {
 		t.Errorf("%+v", o.Refusal)
@@ -154,7 +154,7 @@ func TestAServerThatEchoesATokenDoesNotBringItIntoTheObservation(t *testing.T) {
 			_, _ = http.ReadRequest(bufio.NewReader(c))
 			_, _ = fmt.Fprintf(c, "HTTP/1.1 %s\r\ncontent-length: %d\r\n\r\n%s", status, len(token), token)
 		})
-		o := attacker.Foothold{}.Knock(t.Context(), attacker.Knock{Nonce: "n", Address: addr, Headers: map[string][]string{"authorization": {"Bearer " + token}}})
+		o := attacker.Foothold{}.Request(t.Context(), attacker.Request{Nonce: "n", Address: addr, Headers: map[string][]string{"authorization": {"Bearer " + token}}})
 		if text := fmt.Sprintf("%+v %+v %+v", o, o.Reply, o.Refusal); strings.Contains(text, "secret-token") || !strings.Contains(text, "[secret]") {
 			t.Error(text)
 		}
@@ -167,7 +167,7 @@ func TestAClosedPortIsRefusedByTCP(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = l.Close()
-	o := attacker.Foothold{}.Knock(t.Context(), attacker.Knock{Nonce: "n", Address: l.Addr().String()})
+	o := attacker.Foothold{}.Request(t.Context(), attacker.Request{Nonce: "n", Address: l.Addr().String()})
 	wantRefusal(t, o, attacker.LayerTCP, "refused")
 	if o.Seen != attacker.Nowhere {
 		t.Error(o.Seen)
@@ -181,13 +181,13 @@ func TestAResetAndAnEndAreRefusedByTCP(t *testing.T) {
 			_ = c.(*net.TCPConn).SetLinger(0)
 			_ = c.Close()
 		})
-		o := attacker.Foothold{}.Knock(t.Context(), attacker.Knock{Nonce: "n", Address: reset, Protocol: proto})
+		o := attacker.Foothold{}.Request(t.Context(), attacker.Request{Nonce: "n", Address: reset, Protocol: proto})
 		wantRefusal(t, o, attacker.LayerTCP, "reset")
 		end := serve(t, func(c net.Conn) {
 			_ = c.(*net.TCPConn).CloseWrite()
 			_, _ = io.Copy(io.Discard, c)
 		})
-		o = attacker.Foothold{}.Knock(t.Context(), attacker.Knock{Nonce: "n", Address: end, Protocol: proto})
+		o = attacker.Foothold{}.Request(t.Context(), attacker.Request{Nonce: "n", Address: end, Protocol: proto})
 		wantRefusal(t, o, attacker.LayerTCP, "closed")
 		if o.Seen != attacker.Transport {
 			t.Error(o.Seen)
@@ -195,14 +195,14 @@ func TestAResetAndAnEndAreRefusedByTCP(t *testing.T) {
 	}
 }
 
-func TestAHungServerIsADropAndDoesNotHoldUpTheKnock(t *testing.T) {
+func TestAHungServerIsADropAndDoesNotHoldUpTheRequest(t *testing.T) {
 	addr := serve(t, func(net.Conn) {})
 	for _, proto := range []string{"http1", "http2", "tcp", "http2-stream"} {
 		for _, secure := range []*attacker.TLS{nil, {}} {
 			for _, name := range []string{"", "kept"} {
 				f := attacker.Foothold{Kept: attacker.NewConnections()}
-				k := attacker.Knock{Nonce: "n", Address: addr, Protocol: proto, TLS: secure, Connection: name, Timeout: attacker.Duration(50 * time.Millisecond)}
-				o := f.Knock(t.Context(), k)
+				k := attacker.Request{Nonce: "n", Address: addr, Protocol: proto, TLS: secure, Connection: name, Timeout: attacker.Duration(50 * time.Millisecond)}
+				o := f.Request(t.Context(), k)
 				wantRefusal(t, o, attacker.LayerDrop, "timeout")
 				if took := o.End.Sub(o.Start); took > time.Second {
 					t.Errorf("%s took %s", proto, took)
@@ -212,11 +212,11 @@ func TestAHungServerIsADropAndDoesNotHoldUpTheKnock(t *testing.T) {
 	}
 }
 
-func TestAKnockThatItsCallerGaveUpIsNoDrop(t *testing.T) {
+func TestARequestThatItsCallerGaveUpIsNoDrop(t *testing.T) {
 	addr := serve(t, func(net.Conn) {})
 	for _, proto := range []string{"http1", "http2", "tcp", "http2-stream"} {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
-		o := attacker.Foothold{}.Knock(ctx, attacker.Knock{Nonce: "n", Address: addr, Protocol: proto})
+		o := attacker.Foothold{}.Request(ctx, attacker.Request{Nonce: "n", Address: addr, Protocol: proto})
 		cancel()
 		wantRefusal(t, o, attacker.LayerSocket, "stopped")
 	}
@@ -226,14 +226,14 @@ func TestNoSocketIsNotARefusalByTheTarget(t *testing.T) {
 	f := attacker.Foothold{Dial: func(context.Context, string, string) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Err: syscall.EMFILE}
 	}}
-	wantRefusal(t, f.Knock(t.Context(), attacker.Knock{Nonce: "n", Address: "127.0.0.1:1"}), attacker.LayerSocket, "too many open files")
+	wantRefusal(t, f.Request(t.Context(), attacker.Request{Nonce: "n", Address: "127.0.0.1:1"}), attacker.LayerSocket, "too many open files")
 	f.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("surprise") }
-	wantRefusal(t, f.Knock(t.Context(), attacker.Knock{Nonce: "n", Address: "127.0.0.1:1"}), attacker.LayerSocket, "surprise")
+	wantRefusal(t, f.Request(t.Context(), attacker.Request{Nonce: "n", Address: "127.0.0.1:1"}), attacker.LayerSocket, "surprise")
 	f.Dial = func(context.Context, string, string) (net.Conn, error) {
 		return nil, &net.DNSError{Err: "no such host", Name: "x"}
 	}
-	wantRefusal(t, f.Knock(t.Context(), attacker.Knock{Nonce: "n", Address: "x:1"}), attacker.LayerDNS, "no such host")
-	wantRefusal(t, attacker.Foothold{}.Knock(t.Context(), attacker.Knock{Nonce: "n", Address: "x:1", Connection: "k"}), attacker.LayerSocket, "this foothold keeps no connections")
+	wantRefusal(t, f.Request(t.Context(), attacker.Request{Nonce: "n", Address: "x:1"}), attacker.LayerDNS, "no such host")
+	wantRefusal(t, attacker.Foothold{}.Request(t.Context(), attacker.Request{Nonce: "n", Address: "x:1", Connection: "k"}), attacker.LayerSocket, "this foothold keeps no connections")
 }
 
 func TestAnswersInAnotherProtocolAreRefusedByHTTP(t *testing.T) {
@@ -242,7 +242,7 @@ func TestAnswersInAnotherProtocolAreRefusedByHTTP(t *testing.T) {
 		_, _ = io.WriteString(c, "SSH-2.0-what is this, and for how long will it go on\r\n")
 	})
 	for _, proto := range []string{"http1", "http2"} {
-		o := attacker.Foothold{}.Knock(t.Context(), attacker.Knock{Nonce: "n", Address: addr, Protocol: proto, Timeout: attacker.Duration(time.Second)})
+		o := attacker.Foothold{}.Request(t.Context(), attacker.Request{Nonce: "n", Address: addr, Protocol: proto, Timeout: attacker.Duration(time.Second)})
 		if o.Refusal == nil || o.Refusal.Layer != attacker.LayerHTTP {
 			t.Errorf("%s: %+v", proto, o.Refusal)
 		}

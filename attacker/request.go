@@ -1,8 +1,8 @@
 package attacker
 
-// A Knock is one request, said in full. The probe answers it with one
+// A Request is one request, said in full. The probe answers it with one
 // Observation.
-type Knock struct {
+type Request struct {
 	Nonce      string              `json:"nonce"`
 	Address    string              `json:"address"`            // host:port to dial
 	Protocol   string              `json:"protocol,omitempty"` // http1 (default), http2, tcp
@@ -11,7 +11,7 @@ type Knock struct {
 	Host       string              `json:"host,omitempty"`
 	Headers    map[string][]string `json:"headers,omitempty"`
 	Body       string              `json:"body,omitempty"`
-	Connection string              `json:"connection,omitempty"` // "" is a fresh connection; a name is kept between knocks
+	Connection string              `json:"connection,omitempty"` // "" is a fresh connection; a name is kept between requests
 	TLS        *TLS                `json:"tls,omitempty"`        // nil is plaintext
 	Timeout    Duration            `json:"timeout,omitempty"`    // 2 s when zero
 }
@@ -25,7 +25,7 @@ type TLS struct {
 	MaxVersion string   `json:"maxVersion,omitempty"` // "1.2" or ""
 }
 
-// FlagOnce is the flag with which a probe makes one knock, written as JSON, and
+// FlagOnce is the flag with which a probe makes one request, written as JSON, and
 // ends.
 const FlagOnce = "once"
 

@@ -32,7 +32,7 @@ func arrived(t testing.TB, a *app.App, n uint64) {
 	}
 }
 
-func stop(t testing.TB, p *attacker.RunningPulse) attacker.PulseResult {
+func stop(t testing.TB, p *attacker.RunningLoad) attacker.LoadResult {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -43,7 +43,7 @@ func stop(t testing.TB, p *attacker.RunningPulse) attacker.PulseResult {
 	return r
 }
 
-func TestAPulseIsServedOnKeptAndFreshConnectionsWithANonceEach(t *testing.T) {
+func TestALoadIsServedOnKeptAndFreshConnectionsWithANonceEach(t *testing.T) {
 	for _, proto := range everyHTTP {
 		for _, secure := range []*attacker.TLS{nil, {}} {
 			a, addr := target(t, app.HTTP)
@@ -52,7 +52,7 @@ func TestAPulseIsServedOnKeptAndFreshConnectionsWithANonceEach(t *testing.T) {
 				dials.Add(1)
 				return new(net.Dialer).DialContext(ctx, network, address)
 			}}
-			p := attacker.StartPulse(t.Context(), f, attacker.Pulse{Rate: 200, Fresh: 25, Knock: attacker.Knock{
+			p := attacker.StartLoad(t.Context(), f, attacker.Load{Rate: 200, Fresh: 25, Request: attacker.Request{
 				Nonce: "p", Address: addr, Protocol: proto, TLS: secure, Method: "POST", Path: "/v1/charge/../x", Host: "bank.prod", Body: "b",
 			}})
 			arrived(t, a, 80)
@@ -78,15 +78,15 @@ func TestAPulseIsServedOnKeptAndFreshConnectionsWithANonceEach(t *testing.T) {
 	}
 }
 
-func TestTwoPulsesDoNotSeeEachOther(t *testing.T) {
+func TestTwoLoadsDoNotSeeEachOther(t *testing.T) {
 	a, addr := target(t, app.HTTP)
 	f := attacker.Foothold{}
-	var pulses []*attacker.RunningPulse
+	var loads []*attacker.RunningLoad
 	for _, name := range []string{"a", "b"} {
-		pulses = append(pulses, attacker.StartPulse(t.Context(), f, attacker.Pulse{Rate: 200, Knock: attacker.Knock{Nonce: name, Address: addr}}))
+		loads = append(loads, attacker.StartLoad(t.Context(), f, attacker.Load{Rate: 200, Request: attacker.Request{Nonce: name, Address: addr}}))
 	}
 	arrived(t, a, 40)
-	one, two := stop(t, pulses[0]), stop(t, pulses[1])
+	one, two := stop(t, loads[0]), stop(t, loads[1])
 	count := map[string]uint64{}
 	for _, i := range a.Receipts(0, 0).Items {
 		count[i.Nonce[:1]]++
@@ -102,7 +102,7 @@ func TestALossSaysWhenAndWhyAndNamesNoToken(t *testing.T) {
 		_, _ = io.WriteString(c, "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
 	})
 	for _, address := range []string{addr, "127.0.0.1:1"} {
-		p := attacker.StartPulse(t.Context(), attacker.Foothold{}, attacker.Pulse{Rate: 1000, Limit: attacker.Duration(time.Second), Knock: attacker.Knock{
+		p := attacker.StartLoad(t.Context(), attacker.Foothold{}, attacker.Load{Rate: 1000, Limit: attacker.Duration(time.Second), Request: attacker.Request{
 			Nonce: "p", Address: address, Path: "/?access_token=very-secret-token", Headers: map[string][]string{"authorization": {"Bearer very-secret-token"}},
 		}})
 		<-p.Done()
@@ -140,7 +140,7 @@ func TestLatencyCountsFromTheScheduledTime(t *testing.T) {
 			}
 		}
 	})
-	p := attacker.StartPulse(t.Context(), attacker.Foothold{}, attacker.Pulse{Rate: 50, Workers: 1, Limit: attacker.Duration(500 * time.Millisecond), Knock: attacker.Knock{Nonce: "p", Address: addr}})
+	p := attacker.StartLoad(t.Context(), attacker.Foothold{}, attacker.Load{Rate: 50, Workers: 1, Limit: attacker.Duration(500 * time.Millisecond), Request: attacker.Request{Nonce: "p", Address: addr}})
 	<-held
 	time.AfterFunc(300*time.Millisecond, func() { close(release) })
 	<-p.Done()
@@ -149,7 +149,7 @@ func TestLatencyCountsFromTheScheduledTime(t *testing.T) {
 	}
 }
 
-func TestAPulseDoesNotHideThatARequestWasSentTwice(t *testing.T) {
+func TestALoadDoesNotHideThatARequestWasSentTwice(t *testing.T) {
 	// The server takes the second request of a connection and closes without
 	// an answer: net/http sends an idempotent one again, silently.
 	addr := serve(t, func(c net.Conn) {
@@ -161,25 +161,25 @@ func TestAPulseDoesNotHideThatARequestWasSentTwice(t *testing.T) {
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
 		_, _ = http.ReadRequest(r)
 	})
-	p := attacker.StartPulse(t.Context(), attacker.Foothold{}, attacker.Pulse{Rate: 200, Workers: 1, Limit: attacker.Duration(200 * time.Millisecond), Knock: attacker.Knock{Nonce: "p", Address: addr}})
+	p := attacker.StartLoad(t.Context(), attacker.Foothold{}, attacker.Load{Rate: 200, Workers: 1, Limit: attacker.Duration(200 * time.Millisecond), Request: attacker.Request{Nonce: "p", Address: addr}})
 	<-p.Done()
 	if r := stop(t, p); r.Lost == 0 {
 		t.Errorf("%+v", r)
 	}
 }
 
-func TestAPulseThatCannotBeMadeIsAnError(t *testing.T) {
-	p := attacker.StartPulse(t.Context(), attacker.Foothold{}, attacker.Pulse{Fresh: 101, Knock: attacker.Knock{Address: "127.0.0.1:1"}})
+func TestALoadThatCannotBeMadeIsAnError(t *testing.T) {
+	p := attacker.StartLoad(t.Context(), attacker.Foothold{}, attacker.Load{Fresh: 101, Request: attacker.Request{Address: "127.0.0.1:1"}})
 	if _, err := p.Stop(t.Context()); err == nil {
 		t.Error("no error")
 	}
 }
 
-func BenchmarkPulse(b *testing.B) {
+func BenchmarkLoad(b *testing.B) {
 	_, addr := target(b, app.HTTP)
 	for _, fresh := range []int{0, 20} {
 		b.Run(fmt.Sprintf("fresh=%d", fresh), func(b *testing.B) {
-			p := attacker.StartPulse(b.Context(), attacker.Foothold{}, attacker.Pulse{Workers: 16, Fresh: fresh, Limit: attacker.Duration(time.Second), Knock: attacker.Knock{Nonce: "b", Address: addr}})
+			p := attacker.StartLoad(b.Context(), attacker.Foothold{}, attacker.Load{Workers: 16, Fresh: fresh, Limit: attacker.Duration(time.Second), Request: attacker.Request{Nonce: "b", Address: addr}})
 			<-p.Done()
 			r := stop(b, p)
 			if r.Lost > 0 {

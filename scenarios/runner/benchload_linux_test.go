@@ -20,14 +20,14 @@ import (
 )
 
 const (
-	pulseWorkers = 16
-	pulseTime    = 10 * time.Second
+	loadWorkers = 16
+	loadTime    = 10 * time.Second
 )
 
-// BenchmarkPulse alternates the pulse of a probe with the vegeta command line
+// BenchmarkLoad alternates the load of a probe with the vegeta command line
 // in the same network namespace, against the same workload by the same path,
 // proxies included: as fast as 16 workers go, for ten seconds each.
-func BenchmarkPulse(b *testing.B) {
+func BenchmarkLoad(b *testing.B) {
 	vegeta := os.Getenv(vegetaVariable)
 	if vegeta == "" {
 		b.Skip("the vegeta command line could not be built")
@@ -52,19 +52,19 @@ func BenchmarkPulse(b *testing.B) {
 		}
 		var ours, theirs []float64
 		for b.Loop() {
-			o, t, err := race.once(b.Context(), pulseTime)
+			o, t, err := race.once(b.Context(), loadTime)
 			if err != nil {
 				b.Fatal(err)
 			}
-			b.Logf("the pulse was served %.0f requests a second, the command line %.0f", o, t)
+			b.Logf("the load was served %.0f requests a second, the command line %.0f", o, t)
 			ours, theirs, ratios = append(ours, o), append(theirs, t), append(ratios, o/t)
 		}
-		b.ReportMetric(quantile(ours, 0.5), "pulse-req/s")
+		b.ReportMetric(quantile(ours, 0.5), "load-req/s")
 		b.ReportMetric(quantile(theirs, 0.5), "vegeta-req/s")
 		b.ReportMetric(quantile(ratios, 0.5), "ratio")
 	})
 	if len(ratios) > 0 {
-		atLeast("honest load on "+*meshName+", pulse to vegeta command line, median ratio", quantile(ratios, 0.5), 0.9)
+		atLeast("honest load on "+*meshName+", load to vegeta command line, median ratio", quantile(ratios, 0.5), 0.9)
 	}
 }
 
@@ -76,12 +76,12 @@ type race struct {
 
 // once lets both run, one after the other, and gives requests served a second.
 func (r race) once(ctx context.Context, d time.Duration) (ours, theirs float64, err error) {
-	p, err := r.bed.Pulse(ctx, pulseWorkers, d)
+	p, err := r.bed.Load(ctx, loadWorkers, d)
 	if err != nil {
 		return 0, 0, err
 	}
 	if p.Lost > 0 {
-		return 0, 0, fmt.Errorf("the pulse lost %d requests of %d, the first: %s", p.Lost, p.Requests, p.Losses[0].Why)
+		return 0, 0, fmt.Errorf("the load lost %d requests of %d, the first: %s", p.Lost, p.Requests, p.Losses[0].Why)
 	}
 	theirs, err = r.commandLine(ctx, d)
 	return float64(p.Served) / p.End.Sub(p.Start).Seconds(), theirs, err
@@ -89,7 +89,7 @@ func (r race) once(ctx context.Context, d time.Duration) (ours, theirs float64, 
 
 // commandLine runs vegeta in the friend's network.
 func (r race) commandLine(ctx context.Context, d time.Duration) (float64, error) {
-	k, err := r.bed.Knock()
+	k, err := r.bed.Request()
 	if err != nil {
 		return 0, err
 	}
@@ -98,7 +98,7 @@ func (r race) commandLine(ctx context.Context, d time.Duration) (float64, error)
 	if err := os.WriteFile(targets, []byte(text), 0o600); err != nil {
 		return 0, err
 	}
-	workers := strconv.Itoa(pulseWorkers)
+	workers := strconv.Itoa(loadWorkers)
 	attack := exec.CommandContext(ctx, r.vegeta, "attack", "-rate=0", "-workers="+workers, "-max-workers="+workers,
 		"-max-body=0", "-duration="+d.String(), "-timeout=2s", "-targets="+targets, "-output="+results)
 	if err := r.inFriendsNetwork(attack.Start); err != nil {

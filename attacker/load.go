@@ -2,18 +2,18 @@ package attacker
 
 import "time"
 
-// A Pulse is honest load at a constant rate.
-type Pulse struct {
+// A Load is honest load at a constant rate.
+type Load struct {
 	Rate    int      `json:"rate"`              // requests a second in all; 0 is as fast as the workers go
 	Workers int      `json:"workers,omitempty"` // default 2
 	Fresh   int      `json:"fresh,omitempty"`   // of 100 requests, how many use a new connection each; the others keep theirs
 	Timeout Duration `json:"timeout,omitempty"` // a request; 2 s when zero
-	Knock   Knock    `json:"knock"`             // the request; Nonce is a prefix, the sequence number follows
-	Limit   Duration `json:"limit,omitempty"`   // the pulse ends by itself after this; 10 minutes when zero
+	Request Request  `json:"request"`           // the request; Nonce is a prefix, the sequence number follows
+	Limit   Duration `json:"limit,omitempty"`   // the load ends by itself after this; 10 minutes when zero
 }
 
-// PulseResult is what a pulse saw between start and stop.
-type PulseResult struct {
+// LoadResult is what a load saw between start and stop.
+type LoadResult struct {
 	Start     time.Time     `json:"start"`
 	End       time.Time     `json:"end"`
 	Requests  uint64        `json:"requests"`

@@ -18,42 +18,42 @@ const (
 	mostWorkers    = 512
 	// mostGrown bounds how far a constant rate may grow its workers by itself.
 	// Each new one opens a connection: with many, a busy machine would lose
-	// honest requests to the handshakes of the pulse. What waits for a worker
+	// honest requests to the handshakes of the load. What waits for a worker
 	// is late and counted as late, not left out.
 	mostGrown = 32
 )
 
-// RunningPulse is a pulse under way; see StartPulse.
-type RunningPulse struct {
+// RunningLoad is a load under way; see StartLoad.
+type RunningLoad struct {
 	vegeta *vegeta.Attacker
 	client *honest
 	done   chan struct{}
-	result PulseResult // complete when done is closed
-	err    error       // why it could not be made
+	result LoadResult // complete when done is closed
+	err    error      // why it could not be made
 }
 
-// Check says whether the pulse can be made at all.
-func (p Pulse) Check() error {
+// Check says whether the load can be made at all.
+func (p Load) Check() error {
 	switch {
 	case p.Rate < 0 || p.Workers < 0:
-		return errors.New("pulse: rate and workers are not negative")
+		return errors.New("load: rate and workers are not negative")
 	case p.Workers > mostWorkers:
-		return fmt.Errorf("pulse: at most %d workers", mostWorkers)
+		return fmt.Errorf("load: at most %d workers", mostWorkers)
 	case p.Fresh < 0 || p.Fresh > 100:
-		return errors.New("pulse: fresh is a percentage")
+		return errors.New("load: fresh is a percentage")
 	}
-	if proto := p.Knock.Protocol; proto != "" && proto != ProtocolHTTP1 && proto != ProtocolHTTP2 {
-		return fmt.Errorf("pulse: protocol %q is neither http1 nor http2", proto)
+	if proto := p.Request.Protocol; proto != "" && proto != ProtocolHTTP1 && proto != ProtocolHTTP2 {
+		return fmt.Errorf("load: protocol %q is neither http1 nor http2", proto)
 	}
-	return p.Knock.Check()
+	return p.Request.Check()
 }
 
-// StartPulse begins honest load and returns at once. The pulse ends with Stop,
+// StartLoad begins honest load and returns at once. The load ends with Stop,
 // with ctx or at p.Limit, whichever is first. At a constant rate p.Workers is
 // where it starts: it takes more when answers are late, so that the rate holds;
-// at rate 0 it is exactly p.Workers. A pulse that cannot be made sends nothing,
-// and Stop returns the error of Pulse.Check.
-func StartPulse(ctx context.Context, f Foothold, p Pulse) *RunningPulse {
+// at rate 0 it is exactly p.Workers. A load that cannot be made sends nothing,
+// and Stop returns the error of Load.Check.
+func StartLoad(ctx context.Context, f Foothold, p Load) *RunningLoad {
 	timeout := time.Duration(p.Timeout)
 	if timeout <= 0 {
 		timeout = defaultTimeout
@@ -70,7 +70,7 @@ func StartPulse(ctx context.Context, f Foothold, p Pulse) *RunningPulse {
 	if p.Rate > 0 {
 		most = max(workers, mostGrown)
 	}
-	r := &RunningPulse{done: make(chan struct{}), result: PulseResult{Start: f.now()}}
+	r := &RunningLoad{done: make(chan struct{}), result: LoadResult{Start: f.now()}}
 	if r.err = p.Check(); r.err != nil {
 		r.result.End = r.result.Start
 		close(r.done)
@@ -87,17 +87,17 @@ func StartPulse(ctx context.Context, f Foothold, p Pulse) *RunningPulse {
 	)
 	// Only the address is in the URL that vegeta sees: it quotes the URL in its
 	// errors, and a query may hold a token.
-	target := vegeta.NewStaticTargeter(vegeta.Target{Method: r.client.method, URL: r.client.scheme + "://" + p.Knock.Address, Body: []byte(p.Knock.Body)})
+	target := vegeta.NewStaticTargeter(vegeta.Target{Method: r.client.method, URL: r.client.scheme + "://" + p.Request.Address, Body: []byte(p.Request.Body)})
 	began := time.Now()
 	results := r.vegeta.Attack(target, vegeta.ConstantPacer{Freq: p.Rate, Per: time.Second}, limit, "")
 	go r.collect(ctx, f, p, began, results)
 	return r
 }
 
-// Stop ends the pulse, waits for the requests in flight and says what the
-// pulse saw. It fails when ctx ends first and when the pulse could not be made.
+// Stop ends the load, waits for the requests in flight and says what the
+// load saw. It fails when ctx ends first and when the load could not be made.
 // It may be called again.
-func (r *RunningPulse) Stop(ctx context.Context) (PulseResult, error) {
+func (r *RunningLoad) Stop(ctx context.Context) (LoadResult, error) {
 	if r.vegeta != nil {
 		r.vegeta.Stop()
 	}
@@ -105,15 +105,15 @@ func (r *RunningPulse) Stop(ctx context.Context) (PulseResult, error) {
 	case <-r.done:
 		return r.result, r.err
 	case <-ctx.Done():
-		return PulseResult{}, fmt.Errorf("stop pulse: %w", context.Cause(ctx))
+		return LoadResult{}, fmt.Errorf("stop load: %w", context.Cause(ctx))
 	}
 }
 
-// Done is closed when the pulse has ended, by whatever cause.
-func (r *RunningPulse) Done() <-chan struct{} { return r.done }
+// Done is closed when the load has ended, by whatever cause.
+func (r *RunningLoad) Done() <-chan struct{} { return r.done }
 
 // collect reads results until vegeta has no request in flight any more.
-func (r *RunningPulse) collect(ctx context.Context, f Foothold, p Pulse, began time.Time, results <-chan *vegeta.Result) {
+func (r *RunningLoad) collect(ctx context.Context, f Foothold, p Load, began time.Time, results <-chan *vegeta.Result) {
 	defer context.AfterFunc(ctx, func() { r.vegeta.Stop() })()
 	var latency vegeta.LatencyMetrics
 	for res := range results {
@@ -135,7 +135,7 @@ func (r *RunningPulse) collect(ctx context.Context, f Foothold, p Pulse, began t
 	close(r.done)
 }
 
-func (r *RunningPulse) count(p Pulse, res *vegeta.Result, due time.Time) {
+func (r *RunningLoad) count(p Load, res *vegeta.Result, due time.Time) {
 	out := &r.result
 	fresh := isFresh(res.Seq, p.Fresh)
 	out.Requests++
