@@ -37,7 +37,7 @@ func TestATailReadsWholeLinesOnceAndFollowsAFileThatIsMoved(t *testing.T) {
 	read()
 	write("one\ntwo\nth")
 	read("one", "two")
-	write("ree\n" + strings.Repeat("x", 2*programs.LongestLine) + "\nfour\n")
+	write("ree\n" + strings.Repeat("x", 2*LongestLine) + "\nfour\n")
 	read("three", "four")
 	write("last\n")
 	if err := os.Rename(path, path+".old"); err != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/meshbreach/meshbreach/clusters/programs"
 	"github.com/meshbreach/meshbreach/clusters/signals"
 )
 
@@ -83,7 +84,7 @@ func TestWhatWasPassedOnIsNoRefusal(t *testing.T) {
 }
 
 func TestALineThatIsNoAccessLogIsAnError(t *testing.T) {
-	for _, line := range []string{"", "[warning] text", `{"start":`, `{"path":{"a":1}}`, `{"nonce":"` + strings.Repeat("x", LongestLine) + `"}`} {
+	for _, line := range []string{"", "[warning] text", `{"start":`, `{"path":{"a":1}}`, `{"nonce":"` + strings.Repeat("x", programs.LongestLine) + `"}`} {
 		if _, _, err := bank().ParseAccessLog([]byte(line), time.Now()); err == nil {
 			t.Errorf("%.40q was read", line)
 		}
