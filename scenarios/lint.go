@@ -160,7 +160,7 @@ func (l *linter) expectation(at trail, e assertions.Expectation) {
 		}
 	case assertions.Breached:
 		if e.Gap && !e.Silent {
-			l.known(at.at("gap", "alert"), "alert", e.Alert, alerts()...)
+			l.known(at.at("gap", "alert"), "alert", e.Alert, detectors.Names(detectors.All())...)
 		}
 		if e.Silent && e.Because == "" {
 			l.say(at.at("gap"), "a silent gap says because of what no detector can see it")
@@ -253,11 +253,6 @@ func (l *linter) life(at trail, step Step) {
 	if step.Of != "" && step.Delete == "" && step.Recreate == "" {
 		l.say(at.at("of"), "of is for delete and recreate")
 	}
-}
-
-// alerts are those that a detector can raise.
-func alerts() []string {
-	return []string{detectors.AlertForeignAddress, detectors.AlertForeignIssue, detectors.AlertSharedIdentity, detectors.AlertUnselected}
 }
 
 // told checks a breach that a reply proves.

@@ -287,8 +287,7 @@ func (p *player) gather(ctx context.Context, policy policy.Policy, rec *assertio
 		rec.Fault = "evidence: " + err.Error()
 	}
 	rec.Signals = signals
-	rec.Alerts = slices.Concat(
-		detectors.ForeignAddress(signals, p.rg), detectors.ForeignIssue(signals, p.rg),
-		detectors.Unselected(policy, rec.Target, rec.Apply.Settled), detectors.SharedIdentity(p.rg, policy, rec.Apply.Settled),
-	)
+	rec.Alerts = detectors.Alerts(detectors.All(), detectors.Input{
+		Signals: signals, Range: p.rg, Policy: policy, Target: rec.Target, Settled: rec.Apply.Settled,
+	})
 }

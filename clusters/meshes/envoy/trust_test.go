@@ -128,14 +128,14 @@ func TestAGenuineLeafIsServedFromAnywhereAndTheSignalSaysFromWhere(t *testing.T)
 	if stolen.Serial != honest.Serial {
 		t.Errorf("the stolen leaf has serial %s, the honest one %s", stolen.Serial, honest.Serial)
 	}
-	if alerts := detectors.ForeignAddress([]signals.Signal{honest, stolen}, b.Range()); len(alerts) != 1 || alerts[0].Nonce != o.Nonce {
+	if alerts := detectors.ForeignAddress().Alerts(detectors.Input{Signals: []signals.Signal{honest, stolen}, Range: b.Range()}); len(alerts) != 1 || alerts[0].Nonce != o.Nonce {
 		t.Errorf("the detector says %+v", alerts)
 	}
 	p := meshtest.Friendly()
 	p.Logging.NoAddress = true
 	b.Apply(t, p)
 	blind := b.Evidence(t, "bank", b.Request(t, "outsider", k))
-	if blind.Source.IsValid() || len(detectors.ForeignAddress([]signals.Signal{blind}, b.Range())) != 0 {
+	if blind.Source.IsValid() || len(detectors.ForeignAddress().Alerts(detectors.Input{Signals: []signals.Signal{blind}, Range: b.Range()})) != 0 {
 		t.Errorf("an address is in the signal although the policy leaves it out: %+v", blind)
 	}
 	// What has no nonce is still joined by the address, without showing it.

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
-	"github.com/meshbreach/meshbreach/clusters/policy"
 	"github.com/meshbreach/meshbreach/clusters/signals"
 )
 
@@ -63,7 +62,7 @@ func TestAnIdentityAtAForeignAddressRaisesAnAlert(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := good
 			c.change(&s)
-			got := ForeignAddress([]signals.Signal{s}, c.r)
+			got := ForeignAddress().Alerts(Input{Signals: []signals.Signal{s}, Range: c.r})
 			if (len(got) == 1) != c.want {
 				t.Fatalf("alerts %+v, want one: %t", got, c.want)
 			}
@@ -83,20 +82,30 @@ func TestAnIdentityAtAForeignAddressRaisesAnAlert(t *testing.T) {
 	}
 }
 
-func TestATargetThatNoRuleSelectsIsAnAlertUnlessNobodyAudits(t *testing.T) {
-	now := time.Unix(1, 0)
-	ruled := policy.Policy{Open: true, Allow: []policy.Rule{{To: "bank"}}}
+func TestALeafThatIsIssuedElsewhereRaisesAnAlert(t *testing.T) {
+	r := prod()
+	web, thief := at(t, r, "web"), at(t, r, "thief")
+	good := signals.Signal{
+		At: time.Unix(1e9, 0), Workload: signals.FromAuthority, Inbound: true, Layer: signals.LayerCA,
+		Source: netip.AddrPortFrom(web.Address, 40000), Identity: []string{web.ID()},
+	}
 	for name, c := range map[string]struct {
-		policy policy.Policy
-		alerts int
+		change func(*signals.Signal)
+		want   int
 	}{
-		"open and unselected": {policy.Policy{Open: true}, 1},
-		"selected":            {ruled, 0},
-		"closed":              {policy.Policy{}, 0},
-		"nobody audits":       {policy.Policy{Open: true, Logging: policy.Logging{NoAudit: true}}, 0},
+		"at home":            {func(*signals.Signal) {}, 0},
+		"at a thief's":       {func(s *signals.Signal) { s.Source = netip.AddrPortFrom(thief.Address, 40000) }, 1},
+		"refused":            {func(s *signals.Signal) { s.Source, s.Refused = netip.AddrPortFrom(thief.Address, 40000), true }, 0},
+		"of a target":        {func(s *signals.Signal) { s.Source, s.Workload = netip.AddrPortFrom(thief.Address, 40000), "bank" }, 0},
+		"without an address": {func(s *signals.Signal) { s.Source = netip.AddrPort{} }, 0},
+		"of nobody": {func(s *signals.Signal) {
+			s.Source, s.Identity = netip.AddrPortFrom(thief.Address, 1), []string{"spiffe://x/y"}
+		}, 0},
 	} {
-		if got := Unselected(c.policy, "bank", now); len(got) != c.alerts {
-			t.Errorf("%s: %d alerts, want %d", name, len(got), c.alerts)
+		s := good
+		c.change(&s)
+		if got := ForeignIssue().Alerts(Input{Signals: []signals.Signal{s}, Range: r}); len(got) != c.want || c.want == 1 && (got[0].Source != s.Source || got[0].Kind != AlertForeignIssue) {
+			t.Errorf("%s: %+v", name, got)
 		}
 	}
 }
