@@ -2,218 +2,110 @@ package istio
 
 import (
 	"context"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/rand"
-	"crypto/rsa"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"time"
-
-	"github.com/go-jose/go-jose/v4"
-	"github.com/go-jose/go-jose/v4/jwt"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/identity"
+	"github.com/meshbreach/meshbreach/clusters/meshes"
 	"github.com/meshbreach/meshbreach/clusters/platform/kubeapi"
-	"github.com/meshbreach/meshbreach/clusters/platform/kubernetes"
 )
 
-func (p *pods) endpoint() string { return p.api443 }
+var (
+	_ meshes.Issuing       = (*installed)(nil)
+	_ meshes.AccountTokens = (*installed)(nil)
+	_ meshes.Lifecycle     = (*installed)(nil)
+)
 
-// injectors are istiod's webhook, as the charts make it. It is the range's own,
-// and istiod keeps its certificate in it, which stays.
-func (p *pods) injectors(ctx context.Context, failOpen bool) error {
-	return p.pilot.failOpen(ctx, failOpen)
-}
-
-func (p *pods) issuer() string { return p.ground.issuer }
-
-// kubelet runs what asks for the range's own istiod by a label.
-func (p *pods) kubelet() *identity.Kubelet {
-	image, pull := p.host.Probe()
-	return &identity.Kubelet{Image: image, Pull: string(pull), Labels: p.asks()}
-}
-
-// understudy is a pod of the same account that is made to have tokens bound to
-// it and to be deleted. To delete the workload's own would end its probe, and
-// with it all that was seen.
-func understudy(w clusters.Workload) kubeapi.Pod {
-	return kubeapi.Pod{Namespace: w.Namespace, Name: pod(w) + "-understudy", Account: w.Account}
-}
-
-// bound is the workload's own pod, or the understudy where the workload may
-// come and go; that one is made at the first time, and what was deleted since
-// stays so.
-func (p *pods) bound(ctx context.Context, w clusters.Workload) (kubeapi.Pod, error) {
-	if !p.renewable(w) {
-		return kubeapi.Pod{Namespace: w.Namespace, Name: kubernetes.Pod(w), Account: w.Account}, nil
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.stood[w.Name] {
-		return understudy(w), nil
-	}
-	err := p.stand(ctx, w)
-	p.stood[w.Name] = err == nil
-	return understudy(w), err
-}
-
-// renewable says whether a workload may come and go on its platform during a
-// run. One does in the scenarios; every other proxy has its token from the
-// kubelet.
-func (p *pods) renewable(w clusters.Workload) bool { return w.Meshed && w.Name == "lookalike" }
-
-// tokenSecret is where the injected proxy of a workload has its token from.
-func (p *pods) tokenSecret(ctx context.Context, w clusters.Workload) error {
-	token, err := p.api.AccountToken(ctx, understudy(w), false, audience, 24*time.Hour)
+// member is a workload's sidecar, which knows its pod.
+func (in *installed) member(r clusters.Range, w clusters.Workload) (*stage, *sidecar, error) {
+	st, err := in.Stage(r)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	return p.host.Apply(ctx, kubeapi.Object{
-		"apiVersion": "v1", "kind": "Secret", "type": "Opaque",
-		"metadata": map[string]any{"namespace": w.Namespace, "name": pod(w) + "-token"},
-		"data":     map[string]any{"istio-token": base64.StdEncoding.EncodeToString([]byte(token))},
-	})
+	s, ok := meshes.SidecarOf(w, st.sidecars)
+	if !ok {
+		return nil, nil, fmt.Errorf("%s has no account on the platform", w.Name)
+	}
+	return st, s, nil
 }
 
-func (p *pods) make(ctx context.Context, w clusters.Workload, what identity.Life) error {
-	switch what {
-	case identity.LifePod:
-		return p.stand(ctx, w)
-	case identity.LifeAccount:
-		if err := p.host.Apply(ctx, kubeapi.Account(w.Namespace, w.Account, nil)); err != nil {
-			return err
-		}
-		if p.renewable(w) {
-			return p.tokenSecret(ctx, w)
-		}
-		return nil
-	}
-	return errNoPart
-}
-
-// stand makes the understudy, which nobody runs: no scheduler has its name.
-func (p *pods) stand(ctx context.Context, w clusters.Workload) error {
-	is := understudy(w)
-	_, err := p.kube.CoreV1().Pods(is.Namespace).Create(ctx, &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: is.Namespace, Name: is.Name, Labels: map[string]string{labelRun: p.run, "sidecar.istio.io/inject": "false"}},
-		Spec: corev1.PodSpec{
-			SchedulerName: "meshbreach.test/nobody", ServiceAccountName: is.Account, AutomountServiceAccountToken: ptr.To(false),
-			TerminationGracePeriodSeconds: ptr.To(int64(0)),
-			SecurityContext: &corev1.PodSecurityContext{
-				RunAsNonRoot: ptr.To(true), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
-			},
-			Containers: []corev1.Container{{
-				Name: "app", Image: "none",
-				SecurityContext: &corev1.SecurityContext{
-					AllowPrivilegeEscalation: ptr.To(false), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
-				},
-			}},
-		},
-	}, metav1.CreateOptions{})
-	if err != nil && !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("make the understudy of %s: %w", w.Name, err)
-	}
-	return nil
-}
-
-// errOwn is for workloads whose end would take their probe along, or leave their
-// proxy with a token that the kubelet keeps.
-var errOwn = errors.New("its pod and its account are in use; lookalike's may come and go")
-
-func (p *pods) end(ctx context.Context, w clusters.Workload, what identity.Life) error {
-	if !p.renewable(w) {
-		return errOwn
-	}
-	switch what {
-	case identity.LifePod:
-		return p.api.Delete(ctx, understudy(w).Ref())
-	case identity.LifeAccount:
-		return p.api.Delete(ctx, kubeapi.AccountRef(w.Namespace, w.Account))
-	}
-	return errNoPart
-}
-
-func (p *pods) begin(ctx context.Context, w clusters.Workload, what identity.Life) error {
-	if err := p.make(ctx, w, what); err != nil {
-		return err
-	}
-	if s := p.seats[w.Name]; s != nil && what == identity.LifeAccount {
-		return p.refresh(ctx, w.Namespace, s.pod())
-	}
-	return nil
-}
-
-// legacyToken is the token of a secret, which the token controller fills.
-func (p *pods) legacyToken(ctx context.Context, w clusters.Workload) (string, error) {
-	name := w.Account + "-legacy"
-	err := p.host.Apply(ctx, kubeapi.Object{
-		"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token",
-		"metadata": map[string]any{"namespace": w.Namespace, "name": name, "annotations": map[string]any{"kubernetes.io/service-account.name": w.Account}},
-	})
+// AccountToken gives a token of a workload's service account.
+func (in *installed) AccountToken(ctx context.Context, r clusters.Range, q identity.AccountTokenRequest) (token, source string, err error) {
+	st, s, err := in.member(r, q.Of)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	for {
-		s, err := p.kube.CoreV1().Secrets(w.Namespace).Get(ctx, name, metav1.GetOptions{})
-		if err == nil && len(s.Data[corev1.ServiceAccountTokenKey]) > 0 {
-			return string(s.Data[corev1.ServiceAccountTokenKey]), nil
-		}
-		if !clusters.Pause(ctx, 100*time.Millisecond) {
-			return "", errors.Join(fmt.Errorf("wait for the token of secret %s/%s: %w", w.Namespace, name, context.Cause(ctx)), err)
-		}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	how := st.policy.Issuance
+	q = q.Under(how)
+	at := q.Audience
+	switch at {
+	case "":
+		at = audience
+	case identity.AudienceAPI:
+		at = st.platform.issuer()
 	}
-}
-
-// signBound signs a token as the API would have issued it to a pod, for a life
-// that it would not grant.
-func (p *pods) signBound(ctx context.Context, w clusters.Workload, audience string, issued, expires time.Time) (string, error) {
-	key, err := p.host.AccountKey(ctx)
-	if err != nil {
-		return "", fmt.Errorf("sign a token of %s: %w", w.Name, err)
-	}
-	is, err := p.bound(ctx, w)
-	if err != nil {
-		return "", err
-	}
-	bound, err := p.kube.CoreV1().Pods(is.Namespace).Get(ctx, is.Name, metav1.GetOptions{})
-	if err != nil {
-		return "", fmt.Errorf("sign a token of %s: %w", w.Name, err)
-	}
-	account, err := p.kube.CoreV1().ServiceAccounts(is.Namespace).Get(ctx, is.Account, metav1.GetOptions{})
-	if err != nil {
-		return "", fmt.Errorf("sign a token of %s: %w", w.Name, err)
-	}
-	return signed(key, jwt.Claims{
-		Issuer: p.issuer(), Audience: jwt.Audience{audience}, ID: rand.Text(),
-		Subject:  "system:serviceaccount:" + is.Namespace + ":" + is.Account,
-		IssuedAt: jwt.NewNumericDate(issued), NotBefore: jwt.NewNumericDate(issued), Expiry: jwt.NewNumericDate(expires),
-	}, map[string]any{"kubernetes.io": map[string]any{
-		"namespace":      is.Namespace,
-		"pod":            map[string]any{"name": is.Name, "uid": bound.UID},
-		"serviceaccount": map[string]any{"name": is.Account, "uid": account.UID},
-	}})
-}
-
-func signed(key crypto.Signer, claims jwt.Claims, private map[string]any) (string, error) {
-	var alg jose.SignatureAlgorithm
-	switch key.(type) {
-	case *rsa.PrivateKey:
-		alg = jose.RS256
-	case *ecdsa.PrivateKey:
-		alg = jose.ES256
+	source = "minted"
+	switch {
+	case q.Form == identity.FormLegacy:
+		token, err = st.platform.legacyToken(ctx, s.workload)
+	case !q.Expires.IsZero():
+		source = "signed"
+		issued, expires := q.Signed(how)
+		token, err = st.platform.signBound(ctx, s.workload, at, issued, expires)
 	default:
-		return "", fmt.Errorf("sign a token: a key of type %T", key)
+		var to kubeapi.Pod
+		if to, err = st.platform.bound(ctx, s.workload); err == nil {
+			token, err = in.api.AccountToken(ctx, to, q.Form == identity.FormBound, at, tokenLife)
+		}
 	}
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: key}, nil)
-	if err != nil {
-		return "", err
+	if err == nil {
+		s.given = append(s.given, kubeapi.Handed{Token: token, Audience: at, Form: q.Form})
 	}
-	return jwt.Signed(signer).Claims(claims).Claims(private).Serialize()
+	return token, source, err
 }
+
+// Delete takes a workload's pod or account away, and returns when the API
+// believes no token any more that ends with it.
+func (in *installed) Delete(ctx context.Context, r clusters.Range, w clusters.Workload, what identity.Life) (clusters.Revision, error) {
+	st, s, err := in.member(r, w)
+	if err != nil {
+		return clusters.Revision{}, err
+	}
+	st.mu.Lock()
+	rev, keep, handed := st.next(), st.policy.Issuance.KeepAccounts, s.given
+	st.known[rev.ID] = lived
+	st.mu.Unlock()
+	if keep {
+		return rev, nil
+	}
+	if err := st.platform.end(ctx, s.workload, what); err != nil {
+		return clusters.Revision{}, fmt.Errorf("delete the %s of %s: %w", what, w.Name, err)
+	}
+	if err := st.api.Ended(ctx, what, handed); err != nil {
+		return clusters.Revision{}, fmt.Errorf("delete the %s of %s: %w", what, w.Name, err)
+	}
+	return rev, nil
+}
+
+// Recreate makes a pod or an account of the same name.
+func (in *installed) Recreate(ctx context.Context, r clusters.Range, w clusters.Workload, what identity.Life) (clusters.Revision, error) {
+	st, s, err := in.member(r, w)
+	if err != nil {
+		return clusters.Revision{}, err
+	}
+	st.mu.Lock()
+	rev := st.next()
+	st.known[rev.ID] = lived
+	s.given = nil
+	st.mu.Unlock()
+	if err := st.platform.begin(ctx, s.workload, what); err != nil {
+		return clusters.Revision{}, fmt.Errorf("make the %s of %s anew: %w", what, w.Name, err)
+	}
+	return rev, nil
+}
+
+// errNoPart is for a part that no workload has.
+var errNoPart = errors.New("there is no such part")

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/identity"
 	"github.com/meshbreach/meshbreach/clusters/meshes"
@@ -67,21 +69,6 @@ func (st *stage) rotate(ctx context.Context, what identity.Rotation) (clusters.R
 	return rev, st.restartPilot(ctx)
 }
 
-// reload gives istiod new keys and roots and waits until it signs with them.
-// st.mu is held.
-func (st *stage) reload(ctx context.Context) error {
-	roots, _, err := st.ca.Public()
-	if err != nil {
-		return err
-	}
-	st.r.Roots = roots
-	p, err := st.plan()
-	if err != nil {
-		return err
-	}
-	return st.pilot.plugIn(ctx, p)
-}
-
 // stepPace is the time between two workloads of a root that is swapped in one
 // step. A real roll-out takes longer; with none, no honest handshake might
 // fall between.
@@ -114,7 +101,7 @@ func (st *stage) oneStep(ctx context.Context, what identity.Rotation) (done bool
 		return true, err
 	}
 	for _, s := range meshes.CallersFirst(st.sidecars) {
-		if err := s.seat.renew(ctx, st.policy.Identity.Leaf); err != nil {
+		if err := s.instance.renew(ctx, st.policy.Identity.Leaf); err != nil {
 			return true, err
 		}
 		if !clusters.Pause(ctx, stepPace) {
@@ -122,4 +109,14 @@ func (st *stage) oneStep(ctx context.Context, what identity.Rotation) (done bool
 		}
 	}
 	return true, st.restartPilot(ctx)
+}
+
+// renew gives every workload of the range a new leaf, at once, that lives as
+// long as the policy says. st.mu is held.
+func (st *stage) renew(ctx context.Context) error {
+	var g errgroup.Group
+	for _, s := range st.sidecars {
+		g.Go(func() error { return s.instance.renew(ctx, st.policy.Identity.Leaf) })
+	}
+	return g.Wait()
 }

@@ -154,12 +154,12 @@ func pinned(t *testing.T) charts {
 	return c
 }
 
-// onStage is a range's control plane, rendered.
-func onStage(t *testing.T, c charts, name string, pl plan) []kubeapi.Object {
+// controlPlane is a range's control plane, rendered.
+func controlPlane(t *testing.T, c charts, name string, pl plan) []kubeapi.Object {
 	t.Helper()
-	p := &pods{ground: &ground{charts: c, issuer: "https://issuer.test"}, r: clusters.Range{Name: name, TrustDomain: name + ".test"}}
+	p := &podRuntime{cluster: &cluster{charts: c, issuer: "https://issuer.test"}, r: clusters.Range{Name: name, TrustDomain: name + ".test"}}
 	p.hub, p.tag = images(meshes.Release{}, c)
-	objects, err := newDeployment(p).render(t.Context(), pl, 1)
+	objects, err := newPodPilot(p).render(t.Context(), pl, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,13 +169,13 @@ func onStage(t *testing.T, c charts, name string, pl plan) []kubeapi.Object {
 func TestControlPlanesOfTwoRangesShareNothing(t *testing.T) {
 	c := pinned(t)
 	seen := map[string]bool{}
-	for _, o := range onStage(t, c, "mb-a-r1", plan{}) {
+	for _, o := range controlPlane(t, c, "mb-a-r1", plan{}) {
 		seen[o.Text()] = true
 	}
 	if len(seen) < 10 {
 		t.Fatalf("only %d objects", len(seen))
 	}
-	for _, o := range onStage(t, c, "mb-a-r2", plan{}) {
+	for _, o := range controlPlane(t, c, "mb-a-r2", plan{}) {
 		if seen[o.Text()] {
 			t.Errorf("both have %s", o.Text())
 		}
@@ -207,8 +207,8 @@ func TestAnotherPlanMakesOtherPodsAndTheSameOneDoesNot(t *testing.T) {
 		}
 		return plan{keys: keys}
 	}
-	first := deploymentOf(t, onStage(t, c, "mb-a-r1", planned()))
-	if again := deploymentOf(t, onStage(t, c, "mb-a-r1", planned())); again != first {
+	first := deploymentOf(t, controlPlane(t, c, "mb-a-r1", planned()))
+	if again := deploymentOf(t, controlPlane(t, c, "mb-a-r1", planned())); again != first {
 		t.Error("the same plan makes other pods")
 	}
 	for _, secret := range []string{string(planned().keys.Key), "PRIVATE KEY"} {
@@ -224,7 +224,7 @@ func TestAnotherPlanMakesOtherPodsAndTheSameOneDoesNot(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, pl := range map[string]plan{"another key": planned(), "longer lives": long, "more shown": shown} {
-		if deploymentOf(t, onStage(t, c, "mb-a-r1", pl)) == first {
+		if deploymentOf(t, controlPlane(t, c, "mb-a-r1", pl)) == first {
 			t.Errorf("%s: the same pods", name)
 		}
 	}

@@ -67,7 +67,7 @@ func TestWithoutItsControlPlaneTheMeshHoldsItsPolicyAndTakesNoOther(t *testing.T
 	if err := h.FaultService("istiod-r1", clusters.FaultKill); err != nil {
 		t.Fatal(err)
 	}
-	<-b.mesh.stages["r1"].pilot.(*process).running().Done()
+	<-b.mesh.stages["r1"].pilot.(*localPilot).running().Done()
 	for from, want := range map[string]string{"web": "served 200", "thief": "http 403 RBAC: access denied envoy"} {
 		if o := b.Request(t, from, b.Charge(t, from)); meshtest.Says(o) != want {
 			t.Errorf("%s without istiod: %s", from, meshtest.Says(o))
@@ -98,7 +98,7 @@ func TestWithoutItsControlPlaneTheMeshHoldsItsPolicyAndTakesNoOther(t *testing.T
 	}
 	for _, st := range b.mesh.stages {
 		for _, s := range st.sidecars {
-			if c := s.seat.(*chair); c.envoy.Err() == nil || c.agent.Err() == nil {
+			if c := s.instance.(*localProxy); c.envoy.Err() == nil || c.agent.Err() == nil {
 				t.Errorf("the sidecar of %s outlives the cluster", s.workload.Name)
 			}
 		}

@@ -39,7 +39,7 @@ const (
 )
 
 // standing are the objects that a range has whatever its policy is.
-func standing(r clusters.Range, p proxies) []kubeapi.Object {
+func standing(r clusters.Range, p proxySettings) []kubeapi.Object {
 	out := []kubeapi.Object{filter(r, "listener-log", listenerLog(p.listener))}
 	if p.stock {
 		out = append(out, filter(r, "stock-envoy", withoutALPN()))
@@ -50,7 +50,7 @@ func standing(r clusters.Range, p proxies) []kubeapi.Object {
 		}
 		out = append(out, filter(r, "connections-"+pod(w), ownConnections(w), sameProtocol()),
 			object(groupNetworking, "DestinationRule", w.Namespace, pod(w), map[string]any{
-				"host": host(w),
+				"host": serviceHost(w),
 				"trafficPolicy": map[string]any{"connectionPool": map[string]any{
 					// What a caller speaks reaches the target: an attempt over
 					// HTTP/2 is one over HTTP/2.
@@ -93,7 +93,7 @@ func listenerLog(path string) patch {
 // own to the target. Istio's own pool would make a fresh connection of the
 // application share an old one of the proxy: fresh is fresh, and kept is kept.
 func ownConnections(w clusters.Workload) patch {
-	return patch{"CLUSTER", outbound, map[string]any{"cluster": map[string]any{"service": host(w)}}, merge,
+	return patch{"CLUSTER", outbound, map[string]any{"cluster": map[string]any{"service": serviceHost(w)}}, merge,
 		map[string]any{"connection_pool_per_downstream_connection": true}}
 }
 

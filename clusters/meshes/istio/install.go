@@ -1,9 +1,12 @@
 package istio
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -63,14 +66,14 @@ func (in *installed) install(ctx, life context.Context, c *clusters.Cluster, rel
 	if len(c.Ranges) == 0 {
 		return errors.New("there are no ranges")
 	}
-	place, err := in.ground(ctx, c, rel)
+	of, err := in.runtimes(ctx, c, rel)
 	if err != nil {
 		return err
 	}
 	issuers := identity.NewIssuers()
 	for i := range c.Ranges {
 		r := &c.Ranges[i]
-		if err := in.prepare(r, issuers, place); err != nil {
+		if err := in.prepare(r, issuers, of); err != nil {
 			return fmt.Errorf("range %s: %w", r.Name, err)
 		}
 	}
@@ -88,23 +91,23 @@ func (in *installed) install(ctx, life context.Context, c *clusters.Cluster, rel
 	return g.Wait()
 }
 
-// A placer finds a range its place.
-type placer func(r *clusters.Range, ca *identity.CA) (place, platform, pilot, error)
+// runtimeOf gives a range its runtime, its platform and its istiod.
+type runtimeOf func(r *clusters.Range, ca *identity.CA) (runtime, platform, pilot, error)
 
-// ground prepares what all ranges share.
-func (in *installed) ground(ctx context.Context, c *clusters.Cluster, rel meshes.Release) (placer, error) {
+// runtimes prepares what all ranges share.
+func (in *installed) runtimes(ctx context.Context, c *clusters.Cluster, rel meshes.Release) (runtimeOf, error) {
 	switch h := c.Host.(type) {
 	case *kubernetes.Host:
 		return in.onKubernetes(ctx, h, rel, c.Ranges)
 	case runner:
-		return in.machines(ctx, h, c.Ranges)
+		return in.localRuntimes(ctx, h, c.Ranges)
 	default:
 		return nil, fmt.Errorf("provider %s cannot run a control plane", c.Provider)
 	}
 }
 
-// prepare gives a range its authority and its place.
-func (in *installed) prepare(r *clusters.Range, issuers *identity.Issuers, place placer) error {
+// prepare gives a range its certificate authority and its runtime.
+func (in *installed) prepare(r *clusters.Range, issuers *identity.Issuers, of runtimeOf) error {
 	ca, err := identity.NewCA(r.TrustDomain, identity.CAOptions{Issuers: issuers})
 	if err != nil {
 		return err
@@ -112,7 +115,7 @@ func (in *installed) prepare(r *clusters.Range, issuers *identity.Issuers, place
 	if r.Roots, r.Issuers, err = ca.Public(); err != nil {
 		return err
 	}
-	at, on, by, err := place(r, ca)
+	at, on, by, err := of(r, ca)
 	if err != nil {
 		return err
 	}
@@ -133,4 +136,38 @@ func (in *installed) Authority(r clusters.Range) identity.Authority {
 		return nil
 	}
 	return fixture{st.ca, st}
+}
+
+// spent is where the time of an installation went. Ranges are made side by
+// side, so the longest of each part is kept.
+type spent struct {
+	mu    sync.Mutex
+	parts []part
+}
+
+type part struct {
+	what string
+	took time.Duration
+}
+
+// since notes a part that began at a time.
+func (s *spent) since(began time.Time, what string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	took := time.Since(began)
+	i := slices.IndexFunc(s.parts, func(p part) bool { return p.what == what })
+	if i < 0 {
+		s.parts = append(s.parts, part{what, took})
+		return
+	}
+	s.parts[i].took = max(s.parts[i].took, took)
+}
+
+// list is all parts, the longest first.
+func (s *spent) list() []part {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := slices.Clone(s.parts)
+	slices.SortStableFunc(out, func(a, b part) int { return cmp.Compare(b.took, a.took) })
+	return out
 }

@@ -17,16 +17,16 @@ const followEvery = 10 * time.Millisecond
 
 // follow reads all logs of the range until the context ends.
 func (st *stage) follow(ctx context.Context) {
-	st.ended.Go(func() { st.place.follow(ctx, st.store) })
+	st.ended.Go(func() { st.runtime.follow(ctx, st.store) })
 	st.ended.Go(func() {
 		st.pilot.follow(ctx, func(line []byte) {
-			note(st.store, parseAuthority, line)
-			note(st.store, parseDoors, line)
+			note(st.store, parseIssuance, line)
+			note(st.store, parseEndpoints, line)
 			note(st.store, parseFetches, line)
 		})
 	})
 	for _, s := range st.sidecars {
-		st.ended.Go(func() { s.seat.follow(ctx, st.store) })
+		st.ended.Go(func() { s.instance.follow(ctx, st.store) })
 	}
 }
 

@@ -1,21 +1,21 @@
-// Package istio is the real Istio: on provider local istiod, pilot-agents and
-// Envoys as processes, before a Kubernetes API without nodes; on a cluster with
-// nodes Istio's own charts, and proxies that its webhook puts into pods. Only
-// where things run differs, which is what a place, a pilot, a seat and a
-// platform are for.
+// Package istio runs the real Istio. On provider local, istiod, the
+// pilot-agents and the Envoys are processes, and the Kubernetes API has no
+// nodes. On a cluster with nodes, Istio's own charts install istiod, and its
+// webhook injects the proxies. Four interfaces hide the difference: runtime
+// (where a range runs), pilot (its istiod), instance (one proxy) and platform
+// (what issues account tokens).
 //
-// Every range has an istiod of its own, with its own root of trust, its own
-// root namespace and the namespaces that it selects: so ranges share nothing
-// but the API, and what a scenario does to one mesh is not done to another.
-// On local an istiod and its pilot-agents run on the control network; the
-// Envoys run beside their workloads and are joined to their agents by sockets,
-// so that an agent can be restarted, and a leaf renewed, without a request
-// being lost.
+// Every range has its own istiod, root of trust and root namespace, and its
+// istiod sees only the range's namespaces. Ranges share nothing but the API, so
+// a scenario changes one mesh and no other. On local, istiod and the
+// pilot-agents run on the control network. The Envoys run beside their
+// workloads and reach their agents through sockets, so an agent can be
+// restarted, and a leaf renewed, without losing a request.
 //
-// What binds when: rules, tokens and the mode of mutual TLS travel in
-// listeners. A change replaces filter chains; connections on the old ones end
-// with the drain, which is a second here. Trust is what the agents deliver as
-// secrets, and binds the next handshake.
+// When a change takes effect: rules, tokens and the mode of mutual TLS travel
+// in listeners. A change replaces filter chains, and connections on the old
+// chains end with the drain, which takes a second here. The agents deliver
+// certificates and roots as secrets, which apply to the next handshake.
 package istio
 
 import (
@@ -42,12 +42,12 @@ const (
 	programAPIServer = kubeapi.ProgramServer
 )
 
-// Programs are all that the mesh needs.
+// Programs lists everything that the mesh needs on provider local.
 func Programs() []string {
 	return []string{ProgramPilot, ProgramAgent, ProgramEnvoy, programEtcd, programAPIServer, kubeapi.ProgramController, FileCRDs, FileBootstrap}
 }
 
-// The ports and the mark of a sidecar, and its ports that are not captured.
+// A sidecar's ports, its firewall mark, and the ports that are not redirected.
 const (
 	portInbound  = 15006
 	portOutbound = 15001
@@ -56,19 +56,19 @@ const (
 	portReady = 15021
 	portStats = 15090
 
-	user = 1337 // whom the mesh's own rules spare
+	user = 1337 // Istio's own redirection rules exempt this user
 )
 
 // A Mesh is Istio. The zero value works.
 type Mesh struct {
-	// Workers is how many worker threads a sidecar has; workers.Default when
-	// zero. A change reaches them at different moments.
+	// Workers is the number of worker threads of a sidecar; the package proxy's
+	// default when zero. A change reaches the workers at different moments.
 	Workers int
-	// Drain is how long a replaced filter chain is kept for, in whole seconds;
-	// one when zero, where Istio's own default is 45. Zero of it would cut
-	// honest requests in flight.
+	// Drain is how long a replaced filter chain is kept, in whole seconds; one
+	// second when zero. Istio's own default is 45. A drain of zero seconds would
+	// cut honest requests in flight.
 	Drain time.Duration
-	// Own is that istio-iptables redirects, and not the provider.
+	// Own lets istio-iptables redirect traffic instead of the provider.
 	Own bool
 }
 
@@ -77,13 +77,13 @@ var (
 	_ meshes.Threaded    = Mesh{}
 )
 
-// WithWorkers is the mesh whose sidecars have n worker threads each.
+// WithWorkers returns the mesh with n worker threads in each sidecar.
 func (m Mesh) WithWorkers(n int) meshes.Mesh {
 	m.Workers = n
 	return m
 }
 
-// OwnRules is the mesh whose pilot-agent redirects.
+// OwnRules returns the mesh with redirection by its own pilot-agent.
 func (m Mesh) OwnRules() meshes.Mesh {
 	m.Own = true
 	return m
@@ -92,7 +92,7 @@ func (m Mesh) OwnRules() meshes.Mesh {
 // Name is "istio".
 func (Mesh) Name() string { return "istio" }
 
-// Capabilities are all there are.
+// Capabilities lists every capability: Istio has them all.
 func (Mesh) Capabilities(meshes.Release) []meshes.Capability {
 	return []meshes.Capability{
 		meshes.CanAuthorize, meshes.CanTokens, meshes.CanRotate,
@@ -101,15 +101,15 @@ func (Mesh) Capabilities(meshes.Release) []meshes.Capability {
 	}
 }
 
-// Render gives the objects that a policy is made of, as istiod reads them, in
-// the order in which they are written.
+// Render returns the objects of a policy, as istiod reads them, in the order
+// in which they are written.
 func (Mesh) Render(r clusters.Range, p policy.Policy) ([]meshes.Object, error) {
-	placed, err := render(r, p, "")
+	objects, err := render(r, p, "")
 	if err != nil {
 		return nil, err
 	}
-	out := make([]meshes.Object, 0, len(placed))
-	for _, o := range placed {
+	out := make([]meshes.Object, 0, len(objects))
+	for _, o := range objects {
 		body, err := json.MarshalIndent(o.object, "", "  ")
 		if err != nil {
 			return nil, fmt.Errorf("render the policy for %s: %w", o.workload, err)
@@ -123,42 +123,43 @@ func (Mesh) Render(r clusters.Range, p policy.Policy) ([]meshes.Object, error) {
 	return out, nil
 }
 
-// placed is an object and whose workload it is for; nobody's is the range's.
-type placed struct {
+// rendered is an object and the workload that it is for. An empty workload
+// means the whole range.
+type rendered struct {
 	workload string
 	object   kubeapi.Object
 }
 
-// render is pure. The salt makes the marks of two revisions differ whose
-// policies are the same.
-func render(r clusters.Range, p policy.Policy, salt string) ([]placed, error) {
+// render is pure. The salt gives two revisions of the same policy different
+// rule versions.
+func render(r clusters.Range, p policy.Policy, salt string) ([]rendered, error) {
 	switch {
 	case p.Changes.KeepStreams:
 		return nil, errors.New("keep open streams: how long they live is set when a proxy starts")
 	case p.Identity.NoRenewal:
 		return nil, errors.New("let leaves run out: a pilot-agent renews as long as there is an istiod")
 	}
-	out := []placed{{object: peerDefault(r, p)}}
+	out := []rendered{{object: peerDefault(r, p)}}
 	for _, w := range r.Workloads {
 		if !w.Meshed {
 			continue
 		}
 		if o, ok := plaintextPorts(w, p); ok {
-			out = append(out, placed{w.Name, o})
+			out = append(out, rendered{w.Name, o})
 		}
 		o, ok, err := rules(r, p, w, salt)
 		if err != nil {
 			return nil, fmt.Errorf("render the policy for %s: %w", w.Name, err)
 		}
 		if ok {
-			out = append(out, placed{w.Name, o})
+			out = append(out, rendered{w.Name, o})
 		}
 		o, ok, err = tokens(r, p, w)
 		if err != nil {
 			return nil, fmt.Errorf("render the policy for %s: %w", w.Name, err)
 		}
 		if ok {
-			out = append(out, placed{w.Name, o})
+			out = append(out, rendered{w.Name, o})
 		}
 	}
 	trust, err := trustFilters(r, p)
@@ -166,7 +167,12 @@ func render(r clusters.Range, p policy.Policy, salt string) ([]placed, error) {
 		return nil, fmt.Errorf("render the trust of %s: %w", r.Name, err)
 	}
 	for _, o := range trust {
-		out = append(out, placed{object: o})
+		out = append(out, rendered{object: o})
 	}
 	return out, nil
+}
+
+// drain is how long a replaced filter chain is kept.
+func (m Mesh) drain() string {
+	return fmt.Sprintf("%ds", max(1, int(m.Drain/time.Second)))
 }

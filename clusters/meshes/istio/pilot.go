@@ -3,6 +3,9 @@ package istio
 import (
 	"context"
 	"encoding/json"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/identity"
@@ -40,7 +43,7 @@ func keyFiles(s identity.Signing) map[string][]byte {
 }
 
 // meshConfig is the configuration of a range's mesh.
-func meshConfig(r clusters.Range, p proxies) map[string]any {
+func meshConfig(r clusters.Range, p proxySettings) map[string]any {
 	format, _ := json.Marshal(logFormat(logAccess)) // plain text cannot fail
 	return map[string]any{
 		"rootNamespace": rootNamespace(r), "trustDomain": r.TrustDomain,
@@ -98,3 +101,95 @@ func (st *stage) hang(ctx context.Context, yes bool) error {
 	st.hung = yes
 	return nil
 }
+
+// env is what an istiod of the plan is told in its environment, wherever it
+// runs: whom it gives leaves to, and what it shows. It is read when it starts.
+func (p plan) env(r clusters.Range, issuer string) map[string]string {
+	env := pilotEnv(r, p.issuance, issuer)
+	env["ENABLE_DEBUG_ENDPOINT_AUTH"] = strconv.FormatBool(!p.exposure.AnyDebug)
+	env["PILOT_ENABLE_XDS_IDENTITY_CHECK"] = strconv.FormatBool(!p.exposure.AnyNode)
+	env["BLOCKED_CIDRS_IN_JWKS_URIS"] = strings.Join(p.blocked, ",")
+	env["ENABLE_XDS_API_GENERATOR_AUTH"] = strconv.FormatBool(!p.exposure.AnyConfig)
+	return env
+}
+
+// plaintext is the argument that says where istiod gives configuration without
+// TLS: nowhere, unless the plan is to. Its own default is port 15010.
+func (p plan) plaintext(address string) string {
+	if !p.exposure.PlaintextXDS {
+		address = ""
+	}
+	return "--grpcAddr=" + address
+}
+
+// The lives that istiod grants: hard, and far too long.
+const (
+	longestLife = 24 * time.Hour
+	tooLongLife = 10 * 365 * 24 * time.Hour
+)
+
+// issuanceEnv is how istiod is told whom it gives leaves to. It is read when
+// it starts.
+func issuanceEnv(r clusters.Range, p policy.Issuance, issuer string) map[string]string {
+	longest, audiences := longestLife, audience
+	if p.LongLives {
+		longest = tooLongLife
+	}
+	if p.OtherAudiences {
+		audiences += "," + issuer + "," + identity.AudienceVault
+	}
+	env := map[string]string{
+		"MAX_WORKLOAD_CERT_TTL": longest.String(), "TOKEN_AUDIENCES": audiences,
+		// As the charts have it, who is trusted is named although nobody of that
+		// name is there.
+		"CA_TRUSTED_NODE_ACCOUNTS": rootNamespace(r) + "/ztunnel",
+	}
+	if p.Forwarded {
+		env["TRUSTED_GATEWAY_CIDR"] = "10.0.0.0/8"
+	}
+	if p.Impersonation {
+		var trusted []string
+		for _, w := range r.Workloads {
+			if w.Meshed && w.Name == "thief" {
+				trusted = append(trusted, w.Namespace+"/"+w.Account)
+			}
+		}
+		env["CA_TRUSTED_NODE_ACCOUNTS"] = strings.Join(trusted, ",")
+	}
+	return env
+}
+
+// issuanceLog is the scope that says what is issued, and how loud it is.
+func issuanceLog(p policy.Issuance) string {
+	if p.NoRecord {
+		return "serverca:info"
+	}
+	return "serverca:debug"
+}
+
+// reload gives istiod new keys and roots and waits until it signs with them.
+// st.mu is held.
+func (st *stage) reload(ctx context.Context) error {
+	roots, _, err := st.ca.Public()
+	if err != nil {
+		return err
+	}
+	st.r.Roots = roots
+	p, err := st.plan()
+	if err != nil {
+		return err
+	}
+	return st.pilot.plugIn(ctx, p)
+}
+
+// The ports of an istiod, as everywhere. On this machine each listens on the
+// control network's address in its own range.
+const (
+	portPilotHTTP    = 8080
+	portPilotPlain   = 15010
+	portPilotSecure  = 15012
+	portPilotMonitor = 15014
+)
+
+// reloaded is what istiod writes when it has taken over new keys and roots.
+const reloaded = "Istiod has detected the newly added intermediate CA"

@@ -104,7 +104,7 @@ func TestEveryRuleHasAMarkOfItsOwn(t *testing.T) {
 			continue
 		}
 		for _, w := range r.Workloads {
-			mark := wanted(r, p, w, objects).mark
+			mark := expectedOf(r, p, w, objects).ruleVersion
 			if mark == "" {
 				continue
 			}
@@ -127,7 +127,7 @@ func TestEveryRuleHasAMarkOfItsOwn(t *testing.T) {
 		}
 	}
 	if len(seen) < 10 {
-		t.Errorf("%d marks: this test would hold nothing", len(seen))
+		t.Errorf("%d ruleVersions: this test would hold nothing", len(seen))
 	}
 }
 
@@ -145,7 +145,7 @@ func TestASaltChangesEveryMarkAndNothingElse(t *testing.T) {
 		if !w.Meshed {
 			continue
 		}
-		a, b := wanted(r, meshtest.Friendly(), w, plain).mark, wanted(r, meshtest.Friendly(), w, salted).mark
+		a, b := expectedOf(r, meshtest.Friendly(), w, plain).ruleVersion, expectedOf(r, meshtest.Friendly(), w, salted).ruleVersion
 		if a == b || a == "" {
 			t.Errorf("%s: %s and %s", w.Name, a, b)
 		}

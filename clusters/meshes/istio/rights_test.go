@@ -39,7 +39,7 @@ func TestTheShippedRolesHaveEachRightThatThoseOfIstiodGrant(t *testing.T) {
 		owned = append(owned, rulesOf(t, raw)...)
 	}
 	roles := 0
-	for _, o := range istiodsRoles(onStage(t, pinned(t), "mb-a-r1", plan{})) {
+	for _, o := range istiodsRoles(controlPlane(t, pinned(t), "mb-a-r1", plan{})) {
 		roles++
 		raw, err := json.Marshal(o)
 		if err != nil {

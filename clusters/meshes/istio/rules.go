@@ -64,7 +64,7 @@ func rules(r clusters.Range, p policy.Policy, w clusters.Workload, salt string) 
 		all = append(all, map[string]any{"to": operation(map[string]any{"ports": texts(p.Plaintext)})})
 	}
 	spec := map[string]any{"selector": selector(w), "action": "ALLOW", "rules": all}
-	address, err := markOf(spec, salt)
+	address, err := ruleVersion(spec, salt)
 	if err != nil {
 		return nil, false, err
 	}
@@ -72,8 +72,8 @@ func rules(r clusters.Range, p policy.Policy, w clusters.Workload, salt string) 
 	return object(groupSecurity, "AuthorizationPolicy", w.Namespace, pod(w), spec), true, nil
 }
 
-// markOf is an address in the documentation network that names a content.
-func markOf(content map[string]any, salt string) (string, error) {
+// ruleVersion is an address in the documentation network that names a content.
+func ruleVersion(content map[string]any, salt string) (string, error) {
 	raw, err := json.Marshal(content)
 	if err != nil {
 		return "", err

@@ -48,27 +48,27 @@ func (st *stage) Settled(ctx context.Context, rev clusters.Revision) error {
 	return nil
 }
 
-// A lack is what is missing before a sidecar is settled.
-type lack struct {
+// pending is what is missing before a sidecar is settled.
+type pending struct {
 	changes []string // what istiod or an agent has to bring
 	drain   string   // what ends by itself: a drain needs no control plane
 }
 
-func (l lack) none() bool { return len(l.changes) == 0 && l.drain == "" }
+func (p pending) none() bool { return len(p.changes) == 0 && p.drain == "" }
 
 // String names all that is missing.
-func (l lack) String() string {
-	all := l.changes
-	if l.drain != "" {
-		all = append(slices.Clone(all), l.drain)
+func (p pending) String() string {
+	all := p.changes
+	if p.drain != "" {
+		all = append(slices.Clone(all), p.drain)
 	}
 	return strings.Join(all, ", ")
 }
 
-// settle returns when the sidecar holds what is wanted, nothing is warming and
+// settle returns when the sidecar holds what is expected, nothing is warming and
 // nothing old is open.
 func (s *sidecar) settle(ctx context.Context, guide pilot) error {
-	last := lack{changes: []string{"an answer of its administration"}}
+	last := pending{changes: []string{"an answer of its administration"}}
 	for looks := 0; ; looks++ {
 		missing, err := s.glance(ctx)
 		if err == nil && missing.none() {
@@ -77,7 +77,7 @@ func (s *sidecar) settle(ctx context.Context, guide pilot) error {
 		if err == nil {
 			last = missing
 		}
-		if gone := s.seat.gone(ctx); gone != nil {
+		if gone := s.instance.gone(ctx); gone != nil {
 			return fmt.Errorf("settle the sidecar of %s: it has ended: %w", s.workload.Name, gone)
 		}
 		if err == nil && len(last.changes) > 0 {
@@ -96,35 +96,35 @@ func (s *sidecar) settle(ctx context.Context, guide pilot) error {
 const lookTime = 5 * time.Second
 
 // glance is a look that comes to an end.
-func (s *sidecar) glance(ctx context.Context) (lack, error) {
+func (s *sidecar) glance(ctx context.Context) (pending, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
 	return s.look(ctx)
 }
 
 // look says what is missing.
-func (s *sidecar) look(ctx context.Context) (lack, error) {
+func (s *sidecar) look(ctx context.Context) (pending, error) {
 	n, err := s.admin.stats(ctx)
 	if err != nil {
-		return lack{}, err
+		return pending{}, err
 	}
 	if n["listener_manager.workers_started"] != 1 {
-		return lack{changes: []string{"its workers"}}, nil
+		return pending{changes: []string{"its workers"}}, nil
 	}
 	if missing := busy(n); !missing.none() {
 		return missing, nil
 	}
 	s.mu.Lock()
-	w := s.want
+	w := s.expected
 	s.mu.Unlock()
 	if err := s.see(ctx, n); err != nil {
-		return lack{changes: []string{err.Error()}}, nil
+		return pending{changes: []string{err.Error()}}, nil
 	}
-	if missing := w.missing(s.shown); len(missing) > 0 {
-		return lack{changes: missing}, nil
+	if missing := w.missing(s.active); len(missing) > 0 {
+		return pending{changes: missing}, nil
 	}
 	if missing, err := s.secrets(ctx); err != nil || len(missing) > 0 {
-		return lack{changes: missing}, err
+		return pending{changes: missing}, err
 	}
 	// What was seen active may have come since. What it drains is looked at when
 	// all workers have taken it, after which nobody comes in the old way.
@@ -133,7 +133,7 @@ func (s *sidecar) look(ctx context.Context) (lack, error) {
 		return n, err
 	})
 	if err != nil || len(missing) > 0 {
-		return lack{changes: missing}, err
+		return pending{changes: missing}, err
 	}
 	return busy(n), nil
 }
@@ -152,15 +152,15 @@ func (s *sidecar) see(ctx context.Context, n map[string]uint64) error {
 	if l.busy {
 		return errors.New("its listener is warming or draining")
 	}
-	s.shown, s.version = l, version
+	s.active, s.version = l, version
 	return nil
 }
 
 // busy says what is warming or draining. Envoy keeps a replaced filter chain
 // for the whole drain time even when nobody is in it; that is not waited for,
 // since nobody can come in any more either.
-func busy(n map[string]uint64) lack {
-	var out lack
+func busy(n map[string]uint64) pending {
+	var out pending
 	for _, name := range []string{"listener_manager.total_listeners_warming", "cluster_manager.warming_clusters"} {
 		if n[name] > 0 {
 			out.changes = append(out.changes, fmt.Sprintf("%s is %d", name, n[name]))

@@ -21,7 +21,7 @@ type stage struct {
 	name     string
 	ca       *identity.CA
 	api      *kubeapi.Client
-	place    place
+	runtime  runtime
 	platform platform
 	pilot    pilot
 	sidecars []*sidecar
@@ -56,10 +56,10 @@ const (
 	lived // something began or ended on the platform, and was waited for
 )
 
-// newStage prepares a range, whose place says where it runs.
-func (in *installed) newStage(r clusters.Range, ca *identity.CA, at place, on platform, by pilot) *stage {
+// newStage prepares a range. Its runtime says where it runs.
+func (in *installed) newStage(r clusters.Range, ca *identity.CA, at runtime, on platform, by pilot) *stage {
 	st := &stage{
-		name: r.Name, ca: ca, api: in.api, place: at, platform: on, pilot: by, r: r, spent: &in.spent,
+		name: r.Name, ca: ca, api: in.api, runtime: at, platform: on, pilot: by, r: r, spent: &in.spent,
 		store:    signals.NewStore(),
 		gate:     gate{run: in.run},
 		settling: meshes.NewTurn(),
@@ -97,11 +97,11 @@ func (st *stage) start(ctx, life context.Context) error {
 
 // populate makes all that is there before istiod, and denies everything.
 func (st *stage) populate(ctx context.Context) error {
-	if err := st.place.deploy(ctx); err != nil {
+	if err := st.runtime.deploy(ctx); err != nil {
 		return err
 	}
 	var all errgroup.Group
-	for _, o := range standing(st.r, st.place.proxies()) {
+	for _, o := range standing(st.r, st.runtime.proxySettings()) {
 		all.Go(func() error { return st.api.Apply(ctx, o) })
 	}
 	if err := all.Wait(); err != nil {
@@ -120,7 +120,7 @@ func (st *stage) startPilot(ctx context.Context) error {
 
 // launch makes the proxies run, and says where they are.
 func (st *stage) launch(ctx context.Context) error {
-	r, seats, err := st.place.launch(ctx)
+	r, proxies, err := st.runtime.launch(ctx)
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (st *stage) launch(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.sit(w, seats[w.Name])
+		s.runAt(w, proxies[w.Name])
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ const (
 const dirData = "/var/lib/istio/data"
 
 // values are those of the control plane's chart.
-func (p *pods) values(pl plan) map[string]any {
+func (p *podRuntime) values(pl plan) map[string]any {
 	env := map[string]any{}
 	for name, value := range pl.env(p.r, p.issuer()) {
 		env[name] = value
@@ -26,7 +26,7 @@ func (p *pods) values(pl plan) map[string]any {
 	// It does nothing for us, and its chart would ask for rights over everybody's
 	// deployments.
 	env["PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER"] = "false"
-	config := meshConfig(p.r, p.proxies())
+	config := meshConfig(p.r, p.proxySettings())
 	config["defaultConfig"] = p.podProxyConfig()
 	small := map[string]any{"requests": map[string]any{"cpu": "10m", "memory": "64Mi"}}
 	// What is asked for is a share of a busy processor as well, and honest load
@@ -53,7 +53,7 @@ func (p *pods) values(pl plan) map[string]any {
 }
 
 // podProxyConfig is what every proxy of the cluster is told.
-func (p *pods) podProxyConfig() map[string]any {
+func (p *podRuntime) podProxyConfig() map[string]any {
 	out := maps.Clone(p.mesh.proxyConfig())
 	out["proxyMetadata"] = map[string]any{
 		"OUTPUT_CERTS": dirData, "SECRET_TTL": podLeafLife.String(),

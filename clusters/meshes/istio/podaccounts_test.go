@@ -13,7 +13,7 @@ import (
 // Whoever submits a pod is told what the mesh's own pods ask for a proxy with,
 // and nothing of what is the harness's alone.
 func TestASubmittedPodAsksForAProxyAsOurOwnPodsDo(t *testing.T) {
-	p := &pods{ground: &ground{host: &kubernetes.Host{}}, r: clusters.Range{Name: "mb-1-r1"}}
+	p := &podRuntime{cluster: &cluster{host: &kubernetes.Host{}}, r: clusters.Range{Name: "mb-1-r1"}}
 	pod := &corev1.Pod{}
 	p.dress(clusters.Workload{Name: "web", Meshed: true}, pod)
 	k := p.kubelet()
@@ -26,7 +26,7 @@ func TestASubmittedPodAsksForAProxyAsOurOwnPodsDo(t *testing.T) {
 }
 
 func TestWhereThereAreNoNodesNobodyRunsPods(t *testing.T) {
-	if k := (&machine{}).kubelet(); k != nil {
+	if k := (&localRuntime{}).kubelet(); k != nil {
 		t.Errorf("on one machine: %+v", k)
 	}
 }

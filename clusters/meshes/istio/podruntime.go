@@ -17,25 +17,25 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/signals"
 )
 
-// pods is the place of a range on a cluster: the cluster starts and stops what
+// podRuntime is the runtime of a range on a cluster: the cluster starts and stops what
 // runs, and the charts' webhook puts proxies into pods.
-type pods struct {
-	*ground
-	mesh  Mesh
-	ca    *identity.CA
-	run   string
-	r     clusters.Range
-	pilot *deployment
-	seats map[string]*berth // by workload
-	stock bool              // the proxies' Envoy is no build of Istio's; known once deployed
+type podRuntime struct {
+	*cluster
+	mesh    Mesh
+	ca      *identity.CA
+	run     string
+	r       clusters.Range
+	pilot   *podPilot
+	proxies map[string]*podProxy // by workload
+	stock   bool                 // the proxies' Envoy is no build of Istio's; known once deployed
 
-	mu    sync.Mutex
-	stood map[string]bool // understudies that were made, by workload
+	mu        sync.Mutex
+	tokenPods map[string]bool // token pods that were made, by workload
 }
 
 var (
-	_ place    = (*pods)(nil)
-	_ platform = (*pods)(nil)
+	_ runtime  = (*podRuntime)(nil)
+	_ platform = (*podRuntime)(nil)
 )
 
 // The objects that every namespace with proxies has.
@@ -46,7 +46,7 @@ const (
 
 // deploy makes istiod's namespace, and what the pods to come refer to. The
 // injector's init container needs rights that Pod Security's baseline forbids.
-func (p *pods) deploy(ctx context.Context) error {
+func (p *podRuntime) deploy(ctx context.Context) error {
 	if err := p.host.Namespace(ctx, rootNamespace(p.r), map[string]string{labelRange: p.r.Name}); err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func meshedNamespaces(r clusters.Range) []string {
 }
 
 // launch makes the pods. Everything that is meshed asks for injection.
-func (p *pods) launch(ctx context.Context) (clusters.Range, map[string]seat, error) {
+func (p *podRuntime) launch(ctx context.Context) (clusters.Range, map[string]instance, error) {
 	if err := p.pilot.injects(ctx); err != nil {
 		return clusters.Range{}, nil, err
 	}
@@ -98,18 +98,18 @@ func (p *pods) launch(ctx context.Context) (clusters.Range, map[string]seat, err
 		return clusters.Range{}, nil, err
 	}
 	p.r = r
-	out := map[string]seat{}
+	out := map[string]instance{}
 	for _, w := range r.Workloads {
 		if w.Meshed {
-			p.seats[w.Name] = p.newBerth(w)
-			out[w.Name] = p.seats[w.Name]
+			p.proxies[w.Name] = p.newPodProxy(w)
+			out[w.Name] = p.proxies[w.Name]
 		}
 	}
 	return r, out, nil
 }
 
 // dress is what the injector looks at.
-func (p *pods) dress(w clusters.Workload, pod *corev1.Pod) {
+func (p *podRuntime) dress(w clusters.Workload, pod *corev1.Pod) {
 	if !w.Meshed {
 		return
 	}
@@ -127,24 +127,26 @@ func (p *pods) dress(w clusters.Workload, pod *corev1.Pod) {
 }
 
 // asks are the labels by which a pod asks for a proxy.
-func (p *pods) asks() map[string]string { return map[string]string{"istio.io/rev": revision(p.r)} }
+func (p *podRuntime) asks() map[string]string {
+	return map[string]string{"istio.io/rev": revision(p.r)}
+}
 
 // revision is the name by which pods ask for a range's istiod.
 func revision(r clusters.Range) string { return r.Name }
 
 // Both logs of a proxy go to the container's own, and are told apart there.
-func (p *pods) proxies() proxies {
-	return proxies{access: "/dev/stdout", listener: "/dev/stdout", stock: p.stock}
+func (p *podRuntime) proxySettings() proxySettings {
+	return proxySettings{access: "/dev/stdout", listener: "/dev/stdout", stock: p.stock}
 }
 
 // pace is slow, and slower where it takes long: each look is a request of the
 // API server to a node, and honest load needs the same processors.
-func (p *pods) pace(looks int) time.Duration {
+func (p *podRuntime) pace(looks int) time.Duration {
 	return min(time.Duration(1+looks/10)*100*time.Millisecond, 500*time.Millisecond)
 }
 
 // follow reads the API's audit log, where there is one to be had.
-func (p *pods) follow(ctx context.Context, into *signals.Store) {
+func (p *podRuntime) follow(ctx context.Context, into *signals.Store) {
 	err := p.host.Audit(ctx, func(line []byte) { note(into, parsePlatform, line) })
 	if errors.Is(err, kubernetes.ErrNoNodes) {
 		return // and no signals come from there

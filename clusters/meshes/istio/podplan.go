@@ -19,13 +19,13 @@ import (
 // and gets these labels, but for that of the control plane. It asks no cluster;
 // of the charts' address it may ask.
 func (m Mesh) Plan(ctx context.Context, rel meshes.Release, ranges []clusters.Range) ([]kubeapi.Object, kubernetes.Dress, error) {
-	c, err := findCharts(ctx, rel)
+	charts, err := findCharts(ctx, rel)
 	if err != nil {
 		return nil, nil, err
 	}
-	g := &ground{charts: c}
-	g.hub, g.tag = images(rel, c)
-	all, err := renderChart(ctx, c.kinds, rootNamespace(ranges[0]), map[string]any{"defaultRevision": ""})
+	on := &cluster{charts: charts}
+	on.hub, on.tag = images(rel, charts)
+	all, err := renderChart(ctx, charts.kinds, rootNamespace(ranges[0]), map[string]any{"defaultRevision": ""})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -37,7 +37,7 @@ func (m Mesh) Plan(ctx context.Context, rel meshes.Release, ranges []clusters.Ra
 	}
 	dresses := map[string]kubernetes.Dress{}
 	for _, r := range ranges {
-		p := &pods{ground: g, mesh: m, r: r}
+		p := &podRuntime{cluster: on, mesh: m, r: r}
 		dresses[r.Name] = p.dress
 		objects, err := p.planned(ctx)
 		if err != nil {
@@ -50,7 +50,7 @@ func (m Mesh) Plan(ctx context.Context, rel meshes.Release, ranges []clusters.Ra
 }
 
 // planned are the objects of a range.
-func (p *pods) planned(ctx context.Context) ([]kubeapi.Object, error) {
+func (p *podRuntime) planned(ctx context.Context) ([]kubeapi.Object, error) {
 	override, err := podOverride()
 	if err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ func (p *pods) planned(ctx context.Context) ([]kubeapi.Object, error) {
 	for _, namespace := range meshedNamespaces(p.r) {
 		out = append(out, space(namespace, map[string]any{enforce: "privileged"}), bootstrapMap(namespace, override))
 	}
-	d := newDeployment(p)
+	d := newPodPilot(p)
 	objects, err := d.render(ctx, plan{}, 1)
 	if err != nil {
 		return nil, err

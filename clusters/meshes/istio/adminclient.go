@@ -4,10 +4,38 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/pem"
+	"net"
 	"slices"
 
 	"github.com/meshbreach/meshbreach/clusters/identity"
+	"github.com/meshbreach/meshbreach/clusters/proxy"
 )
+
+// admin asks an Envoy about itself, through a listener that the worker threads
+// serve.
+type admin struct {
+	proxy.Client
+	workers *proxy.Workers
+}
+
+func newAdmin(m Mesh, dial func(context.Context) (net.Conn, error)) admin {
+	all := proxy.NewWorkers(proxy.WorkerNumber(m.Workers), dial)
+	return admin{all.First(), all}
+}
+
+// close is of one that may not have been made, where the mesh could not be.
+func (a admin) close() { a.workers.Close() }
+
+// The statistics that settling reads.
+const statsSettling = `^(listener_manager\.(total_(listeners_warming|listeners_draining|filter_chains_draining)|workers_started|lds\.(version|update_success))` +
+	`|cluster_manager\.(warming_clusters|cds\.update_success)|listener\.0\.0\.0\.0_15006\..*downstream_cx_active|http\.inbound_.*downstream_rq_active` +
+	`|` + proxy.FenceStatistics + `)$`
+
+// stats are the numbers whose names match.
+func (a admin) stats(ctx context.Context) (map[string]uint64, error) {
+	n, err := a.Stats(ctx, statsSettling)
+	return n.Numbers, err
+}
 
 // The files of a delivered leaf.
 const (
@@ -22,7 +50,7 @@ func (s *sidecar) secrets(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.seat.behind(ctx, leaf, roots)
+	return s.instance.behind(ctx, leaf, roots)
 }
 
 // behind compares an Envoy's leaf and roots with those that it should have.
@@ -95,4 +123,12 @@ func equalSets(a, b []byte) bool { return slices.Equal(set(a), set(b)) }
 func matching(p identity.KeyPair) bool {
 	_, err := tls.X509KeyPair(p.Chain, p.Key)
 	return err == nil
+}
+
+// bootstrapOverride is merged into the agent's bootstrap: a listener on which the
+// workers answer and lead to the Envoy's administration.
+func bootstrapOverride(address map[string]any) map[string]any {
+	return map[string]any{"static_resources": map[string]any{"listeners": []any{proxy.FenceListener(address, map[string]any{
+		"match": map[string]any{"prefix": "/"}, "route": map[string]any{"cluster": "prometheus_stats"},
+	})}}}
 }

@@ -9,31 +9,31 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/policy"
 )
 
-// want is what has to be seen in a sidecar's listener before a policy is
+// expected is what has to be seen in a sidecar's listener before a policy is
 // settled. It is read off the rendered objects and compared with what istiod
 // made of them.
-type want struct {
-	mark       string   // of the rules; empty where all is allowed
-	permissive bool     // plaintext is taken on all ports
-	plaintext  []int    // ports that take nothing else
-	issuers    []string // issuer, audience and keys of each, sorted
-	skew       int      // seconds of it, beyond the default
-	trust      *shownTLS
-	lax        bool // callers take expired servers
+type expected struct {
+	ruleVersion string   // of the rules; empty where all is allowed
+	permissive  bool     // plaintext is taken on all ports
+	plaintext   []int    // ports that take nothing else
+	issuers     []string // issuer, audience and keys of each, sorted
+	skew        int      // seconds of it, beyond the default
+	trust       *tlsValidation
+	lax         bool // callers take expired servers
 }
 
-// A shownTLS is how certificates are verified, where that is not as istiod
+// A tlsValidation is how certificates are verified, where that is not as istiod
 // would have it.
-type shownTLS struct {
+type tlsValidation struct {
 	demanded, expired bool
 	prefix, roots     string
 }
 
-func wanted(r clusters.Range, p policy.Policy, w clusters.Workload, objects []placed) want {
-	out := want{permissive: p.MTLS == policy.Permissive}
+func expectedOf(r clusters.Range, p policy.Policy, w clusters.Workload, objects []rendered) expected {
+	out := expected{permissive: p.MTLS == policy.Permissive}
 	for _, o := range objects {
 		if o.workload == w.Name && o.object["kind"] == "AuthorizationPolicy" {
-			out.mark = markIn(o.object["spec"])
+			out.ruleVersion = ruleVersionIn(o.object["spec"])
 		}
 	}
 	if w.Serves() {
@@ -54,7 +54,7 @@ func wanted(r clusters.Range, p policy.Policy, w clusters.Workload, objects []pl
 	}
 	if t := p.Trust; t.AcceptExpired || t.AnyTrustDomain || t.OptionalCertificate || len(t.ExtraRoots) > 0 {
 		out.lax = t.AcceptExpired
-		out.trust = &shownTLS{demanded: !t.OptionalCertificate, expired: t.AcceptExpired}
+		out.trust = &tlsValidation{demanded: !t.OptionalCertificate, expired: t.AcceptExpired}
 		if context, err := validation(r, t); err == nil {
 			ca, _ := context["trusted_ca"].(map[string]any)
 			out.trust.roots, _ = ca["inline_string"].(string)
@@ -70,8 +70,8 @@ func wanted(r clusters.Range, p policy.Policy, w clusters.Workload, objects []pl
 	return out
 }
 
-// markIn finds the address of the last rule.
-func markIn(spec any) string {
+// ruleVersionIn finds the address of the last rule.
+func ruleVersionIn(spec any) string {
 	s, _ := spec.(map[string]any)
 	rules, _ := s["rules"].([]any)
 	if len(rules) == 0 {
@@ -89,36 +89,36 @@ func markIn(spec any) string {
 	return ""
 }
 
-// missing says what of the wanted is not in a listener.
-func (w want) missing(l shownListener) []string {
+// missing says what of the expected is not in a listener.
+func (e expected) missing(l activeListener) []string {
 	var out []string
 	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
-	if marks := slices.Sorted(maps.Keys(l.marks)); w.mark == "" && len(marks) > 0 || w.mark != "" && !slices.Equal(marks, []string{w.mark}) {
-		say("its rules are marked %v instead of %q", marks, w.mark)
+	if versions := slices.Sorted(maps.Keys(l.ruleVersions)); e.ruleVersion == "" && len(versions) > 0 || e.ruleVersion != "" && !slices.Equal(versions, []string{e.ruleVersion}) {
+		say("its rules have the versions %v instead of %q", versions, e.ruleVersion)
 	}
-	if l.clear != w.permissive {
-		say("it takes plaintext: %t instead of %t", l.clear, w.permissive)
+	if l.clear != e.permissive {
+		say("it takes plaintext: %t instead of %t", l.clear, e.permissive)
 	}
-	for _, port := range w.plaintext {
+	for _, port := range e.plaintext {
 		if !slices.Contains(l.clearPorts, port) || slices.Contains(l.tlsPorts, port) {
 			say("port %d is not plaintext alone", port)
 		}
 	}
 	for _, port := range l.clearPorts {
-		if !w.permissive && !slices.Contains(w.plaintext, port) {
+		if !e.permissive && !slices.Contains(e.plaintext, port) {
 			say("port %d takes plaintext", port)
 		}
 	}
-	if !slices.Equal(l.issuers, w.issuers) {
-		say("it trusts %d issuers that differ from the %d wanted", len(l.issuers), len(w.issuers))
+	if !slices.Equal(l.issuers, e.issuers) {
+		say("it trusts %d issuers that differ from the %d expected", len(l.issuers), len(e.issuers))
 	}
-	if l.skew != w.skew && len(w.issuers) > 0 {
-		say("tokens have a skew of %d s instead of %d", l.skew, w.skew)
+	if l.skew != e.skew && len(e.issuers) > 0 {
+		say("tokens have a skew of %d s instead of %d", l.skew, e.skew)
 	}
 	switch {
-	case w.trust == nil && len(l.trusts) > 0:
+	case e.trust == nil && len(l.trusts) > 0:
 		say("certificates are verified by a patch")
-	case w.trust != nil && (len(l.trusts) != 1 || l.trusts[0] != *w.trust || l.plainTrust):
+	case e.trust != nil && (len(l.trusts) != 1 || l.trusts[0] != *e.trust || l.plainTrust):
 		say("certificates are not verified by the patch alone")
 	}
 	return out

@@ -11,19 +11,19 @@ import (
 // listenerInbound takes all that comes to a workload.
 const listenerInbound = "virtualInbound"
 
-// A shownListener is what an Envoy shows of its inbound listener, as far as a
+// A activeListener is what an Envoy shows of its inbound listener, as far as a
 // policy is concerned.
-type shownListener struct {
-	version    string
-	busy       bool            // warming or draining
-	marks      map[string]bool // addresses in the documentation network
-	clear      bool            // plaintext is taken on any port
-	clearPorts []int           // ports of the workload that take plaintext
-	tlsPorts   []int           // ports that take TLS of the mesh
-	issuers    []string
-	skew       int
-	trusts     []shownTLS // patched contexts, each once
-	plainTrust bool       // there is a context that is not patched
+type activeListener struct {
+	version      string
+	busy         bool            // warming or draining
+	ruleVersions map[string]bool // addresses in the documentation network
+	clear        bool            // plaintext is taken on any port
+	clearPorts   []int           // ports of the workload that take plaintext
+	tlsPorts     []int           // ports that take TLS of the mesh
+	issuers      []string
+	skew         int
+	trusts       []tlsValidation // patched contexts, each once
+	plainTrust   bool            // there is a context that is not patched
 }
 
 type dumpedChain struct {
@@ -59,8 +59,8 @@ type dumpedSocket struct {
 }
 
 // inbound reads the inbound listener.
-func (a admin) inbound(ctx context.Context) (shownListener, error) {
-	out := shownListener{marks: map[string]bool{}}
+func (a admin) inbound(ctx context.Context) (activeListener, error) {
+	out := activeListener{ruleVersions: map[string]bool{}}
 	all, err := a.Listeners(ctx, listenerInbound)
 	if err != nil {
 		return out, err
@@ -86,7 +86,7 @@ func (a admin) inbound(ctx context.Context) (shownListener, error) {
 }
 
 // read takes over what a filter chain has.
-func (l *shownListener) read(c dumpedChain) error {
+func (l *activeListener) read(c dumpedChain) error {
 	// Istio's own chain for probes and a loop back to itself are no way in.
 	if c.Name == "virtualInbound-blackhole" {
 		return nil
@@ -95,7 +95,7 @@ func (l *shownListener) read(c dumpedChain) error {
 	if s := c.Socket; s != nil {
 		if s.Name != socketName {
 			l.plainTrust = true
-		} else if t := s.shown(); !slices.Contains(l.trusts, t) {
+		} else if t := s.validation(); !slices.Contains(l.trusts, t) {
 			l.trusts = append(l.trusts, t)
 		}
 	}
@@ -110,7 +110,7 @@ func (l *shownListener) read(c dumpedChain) error {
 	return nil
 }
 
-func (l *shownListener) ways(c dumpedChain) {
+func (l *activeListener) ways(c dumpedChain) {
 	port := c.Match.Port
 	secure := c.Socket != nil
 	switch {
@@ -123,9 +123,9 @@ func (l *shownListener) ways(c dumpedChain) {
 	}
 }
 
-func (s dumpedSocket) shown() shownTLS {
+func (s dumpedSocket) validation() tlsValidation {
 	context := s.Config.Common.Context
-	out := shownTLS{demanded: s.Config.Demanded, expired: context.Expired, roots: context.Roots.Inline}
+	out := tlsValidation{demanded: s.Config.Demanded, expired: context.Expired, roots: context.Roots.Inline}
 	if len(context.Names) > 0 {
 		out.prefix = context.Names[0].Matcher.Prefix
 	}
@@ -133,7 +133,7 @@ func (s dumpedSocket) shown() shownTLS {
 }
 
 // note keeps the marks of a filter: of all rules, for HTTP and for TCP.
-func (l *shownListener) note(config []byte) {
+func (l *activeListener) note(config []byte) {
 	const begin = `"2001:db8:`
 	rest := string(config)
 	for {
@@ -145,12 +145,12 @@ func (l *shownListener) note(config []byte) {
 		if !found {
 			return
 		}
-		l.marks["2001:db8:"+address] = true
+		l.ruleVersions["2001:db8:"+address] = true
 		rest = tail
 	}
 }
 
-func (l *shownListener) tokens(config []byte) error {
+func (l *activeListener) tokens(config []byte) error {
 	var manager struct {
 		Filters []struct {
 			Name   string `json:"name"`

@@ -26,9 +26,9 @@ type runner interface {
 	clusters.ControlHost
 }
 
-// machine is the place of a range on this machine: the harness plays whoever
+// localRuntime is the runtime of a range on this machine: the harness plays whoever
 // deploys, and the kubelet.
-type machine struct {
+type localRuntime struct {
 	mesh     Mesh
 	programs map[string]string
 	host     runner
@@ -39,16 +39,16 @@ type machine struct {
 	dir      string
 	at       netip.Addr // of the control network in this range
 	r        clusters.Range
-	seats    []*chair
+	proxies  []*localProxy
 }
 
 var (
-	_ place    = (*machine)(nil)
-	_ platform = (*machine)(nil)
+	_ runtime  = (*localRuntime)(nil)
+	_ platform = (*localRuntime)(nil)
 )
 
-// machines starts the API that all ranges share.
-func (in *installed) machines(ctx context.Context, h runner, ranges []clusters.Range) (placer, error) {
+// localRuntimes starts the API that all ranges share.
+func (in *installed) localRuntimes(ctx context.Context, h runner, ranges []clusters.Range) (runtimeOf, error) {
 	for _, name := range Programs() {
 		if in.programs[name] == "" {
 			return nil, fmt.Errorf("the release names no program %s", name)
@@ -72,19 +72,19 @@ func (in *installed) machines(ctx context.Context, h runner, ranges []clusters.R
 		return nil, err
 	}
 	in.api = api.Client
-	return func(r *clusters.Range, ca *identity.CA) (place, platform, pilot, error) {
-		m, err := newMachine(in, h, api, at[r.Name], r)
+	return func(r *clusters.Range, ca *identity.CA) (runtime, platform, pilot, error) {
+		m, err := newLocalRuntime(in, h, api, at[r.Name], r)
 		if err != nil {
 			return nil, nil, nil, err
 		}
 		m.ca, m.stock = ca, !own
-		return m, m, &process{on: m}, nil
+		return m, m, &localPilot{runtime: m}, nil
 	}, nil
 }
 
-// newMachine says in r where its workloads are in the API: Namespace becomes
+// newLocalRuntime says in r where its workloads are in the API: Namespace becomes
 // RANGE-NAMESPACE, and who serves gets a VIP.
-func newMachine(in *installed, h runner, api *kubeapi.API, at netip.Addr, r *clusters.Range) (*machine, error) {
+func newLocalRuntime(in *installed, h runner, api *kubeapi.API, at netip.Addr, r *clusters.Range) (*localRuntime, error) {
 	for i := range r.Workloads {
 		w := &r.Workloads[i]
 		w.Namespace = namespaceOf(*r, w.Namespace)
@@ -92,15 +92,15 @@ func newMachine(in *installed, h runner, api *kubeapi.API, at netip.Addr, r *clu
 			w.VIP = serviceAddress(w.Address)
 		}
 	}
-	m := &machine{
+	m := &localRuntime{
 		mesh: in.mesh, programs: in.programs, host: h, api: api, run: in.run, at: at, r: *r,
 		dir: filepath.Join(h.Scratch(), "istio", r.Name),
 	}
 	for i, w := range r.Workloads {
 		if w.Meshed {
-			s := &chair{on: m, workload: w, number: i, dir: filepath.Join(m.dir, strconv.Itoa(i))}
+			s := &localProxy{runtime: m, workload: w, number: i, dir: filepath.Join(m.dir, strconv.Itoa(i))}
 			s.admin = newAdmin(m.mesh, s.dial)
-			m.seats = append(m.seats, s)
+			m.proxies = append(m.proxies, s)
 		}
 	}
 	return m, os.MkdirAll(m.dir, 0o700)
@@ -131,10 +131,10 @@ func (in *installed) startAPI(ctx context.Context, h runner, at netip.Addr) (*ku
 }
 
 // deploy makes namespaces, accounts, pods and services.
-func (m *machine) deploy(ctx context.Context) error {
+func (m *localRuntime) deploy(ctx context.Context) error {
 	labels := map[string]string{labelRange: m.r.Name, labelRun: m.run}
 	namespaces := []string{rootNamespace(m.r)}
-	for _, s := range m.seats {
+	for _, s := range m.proxies {
 		namespaces = append(namespaces, s.workload.Namespace)
 	}
 	var g errgroup.Group
@@ -145,14 +145,14 @@ func (m *machine) deploy(ctx context.Context) error {
 		return err
 	}
 	var all errgroup.Group
-	for _, s := range m.seats {
+	for _, s := range m.proxies {
 		all.Go(func() error { return m.deployOne(ctx, s) })
 	}
 	return all.Wait()
 }
 
 // deployOne makes a workload known to the API.
-func (m *machine) deployOne(ctx context.Context, s *chair) error {
+func (m *localRuntime) deployOne(ctx context.Context, s *localProxy) error {
 	w := s.workload
 	for _, what := range []identity.Life{identity.LifeAccount, identity.LifePod} {
 		if err := m.make(ctx, w, what); err != nil {
@@ -182,10 +182,10 @@ func servicePorts() []kubeapi.ServicePort {
 }
 
 // launch starts the agents, and the Envoys beside their workloads.
-func (m *machine) launch(ctx context.Context) (clusters.Range, map[string]seat, error) {
+func (m *localRuntime) launch(ctx context.Context) (clusters.Range, map[string]instance, error) {
 	var g errgroup.Group
-	out := map[string]seat{}
-	for _, s := range m.seats {
+	out := map[string]instance{}
+	for _, s := range m.proxies {
 		out[s.workload.Name] = s
 		g.Go(func() error {
 			if err := s.start(ctx); err != nil {
@@ -197,48 +197,48 @@ func (m *machine) launch(ctx context.Context) (clusters.Range, map[string]seat, 
 	return m.r, out, g.Wait()
 }
 
-func (m *machine) proxies() proxies {
-	return proxies{access: "./" + fileAccess, listener: "./" + fileListener, stock: m.stock}
+func (m *localRuntime) proxySettings() proxySettings {
+	return proxySettings{access: "./" + fileAccess, listener: "./" + fileListener, stock: m.stock}
 }
 
-func (m *machine) pace(int) time.Duration { return pollEvery }
+func (m *localRuntime) pace(int) time.Duration { return pollEvery }
 
 // follow reads the API's audit log, and renews tokens as the kubelet does.
-func (m *machine) follow(ctx context.Context, into *signals.Store) {
+func (m *localRuntime) follow(ctx context.Context, into *signals.Store) {
 	var renewing sync.WaitGroup
 	renewing.Go(func() { m.renewTokens(ctx) })
 	tail(ctx, into, &log{programs.Tail{Path: m.api.AuditLog()}, parsePlatform})
 	renewing.Wait()
 }
 
-func (m *machine) renewTokens(ctx context.Context) {
+func (m *localRuntime) renewTokens(ctx context.Context) {
 	for clusters.Pause(ctx, tokenLife/2) {
-		for _, s := range m.seats {
+		for _, s := range m.proxies {
 			// A token that cannot be renewed runs out, and the mesh says so.
 			_ = s.token(ctx)
 		}
 	}
 }
 
-func (m *machine) address(port int) string {
+func (m *localRuntime) address(port int) string {
 	return netip.AddrPortFrom(m.at, uint16(port)).String()
 }
 
-func (m *machine) endpoint() string { return m.address(kubeapi.Port) }
+func (m *localRuntime) endpoint() string { return m.address(kubeapi.Port) }
 
-func (m *machine) issuer() string { return kubeapi.Issuer }
+func (m *localRuntime) issuer() string { return kubeapi.Issuer }
 
-func (m *machine) kubelet() *identity.Kubelet { return nil }
+func (m *localRuntime) kubelet() *identity.Kubelet { return nil }
 
 // injectors: there are none.
-func (m *machine) injectors(context.Context, bool) error { return nil }
+func (m *localRuntime) injectors(context.Context, bool) error { return nil }
 
-func (m *machine) bound(_ context.Context, w clusters.Workload) (kubeapi.Pod, error) {
+func (m *localRuntime) bound(_ context.Context, w clusters.Workload) (kubeapi.Pod, error) {
 	return m.pod(w), nil
 }
 
 // pod is a workload as the API knows it.
-func (m *machine) pod(w clusters.Workload) kubeapi.Pod {
+func (m *localRuntime) pod(w clusters.Workload) kubeapi.Pod {
 	name := pod(w)
 	return kubeapi.Pod{
 		Namespace: w.Namespace, Name: name, Account: w.Account,
@@ -248,15 +248,15 @@ func (m *machine) pod(w clusters.Workload) kubeapi.Pod {
 	}
 }
 
-func (m *machine) legacyToken(ctx context.Context, w clusters.Workload) (string, error) {
+func (m *localRuntime) legacyToken(ctx context.Context, w clusters.Workload) (string, error) {
 	return m.api.LegacyToken(ctx, m.pod(w))
 }
 
-func (m *machine) signBound(ctx context.Context, w clusters.Workload, audience string, issued, expires time.Time) (string, error) {
+func (m *localRuntime) signBound(ctx context.Context, w clusters.Workload, audience string, issued, expires time.Time) (string, error) {
 	return m.api.SignBound(ctx, m.pod(w), audience, issued, expires)
 }
 
-func (m *machine) end(ctx context.Context, w clusters.Workload, what identity.Life) error {
+func (m *localRuntime) end(ctx context.Context, w clusters.Workload, what identity.Life) error {
 	switch what {
 	case identity.LifePod:
 		return m.api.Delete(ctx, m.pod(w).Ref())
@@ -268,11 +268,11 @@ func (m *machine) end(ctx context.Context, w clusters.Workload, what identity.Li
 
 // begin makes the part, and gives the workload's proxy a new token: one of
 // before is no token now.
-func (m *machine) begin(ctx context.Context, w clusters.Workload, what identity.Life) error {
+func (m *localRuntime) begin(ctx context.Context, w clusters.Workload, what identity.Life) error {
 	if err := m.make(ctx, w, what); err != nil {
 		return err
 	}
-	for _, s := range m.seats {
+	for _, s := range m.proxies {
 		if s.workload.Name != w.Name {
 			continue
 		}
@@ -283,7 +283,7 @@ func (m *machine) begin(ctx context.Context, w clusters.Workload, what identity.
 	return nil
 }
 
-func (m *machine) make(ctx context.Context, w clusters.Workload, what identity.Life) error {
+func (m *localRuntime) make(ctx context.Context, w clusters.Workload, what identity.Life) error {
 	switch what {
 	case identity.LifePod:
 		return m.api.Run(ctx, m.pod(w))

@@ -44,7 +44,7 @@ func selector(w clusters.Workload) map[string]any {
 	return map[string]any{"matchLabels": map[string]string{"app": pod(w)}}
 }
 
-// host is a workload's service name.
-func host(w clusters.Workload) string {
+// serviceHost is a workload's service name.
+func serviceHost(w clusters.Workload) string {
 	return fmt.Sprintf("%s.%s.svc.cluster.local", pod(w), w.Namespace)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/signals"
 )
 
-func TestWhatIstiodSaysAtItsDoorsIsRead(t *testing.T) {
+func TestWhatIstiodSaysAboutItsEndpointsIsRead(t *testing.T) {
 	const at = "2026-11-22T18:01:02.123456Z\t"
 	for name, c := range map[string]struct {
 		line   string
@@ -33,11 +33,11 @@ func TestWhatIstiodSaysAtItsDoorsIsRead(t *testing.T) {
 		},
 		"a proxy that came": {
 			at + "info\tads\tADS: new delta connection for node:bank.r1-prod-12",
-			signals.Signal{Layer: "grpc", Nonce: nodeMark("bank.r1-prod")}, "",
+			signals.Signal{Layer: "grpc", Nonce: nodeLogKey("bank.r1-prod")}, "",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, ok, err := parseDoors([]byte(c.line+"\n"), time.Time{})
+			r, ok, err := parseEndpoints([]byte(c.line+"\n"), time.Time{})
 			if err != nil || !ok {
 				t.Fatal(ok, err)
 			}
@@ -54,7 +54,7 @@ func TestWhatIstiodSaysAtItsDoorsIsRead(t *testing.T) {
 		"", "x", at + "info\tsomething else", at + "warn\tads\tUnauthorized XDS: nowhere with identity []: no", "never\twarn\tUnauthorized debug request from [a] to /b",
 		at + "info\tads\tADS: new connection for node:",
 	} {
-		if r, ok, err := parseDoors([]byte(line), time.Time{}); ok && err == nil && r.Signal.Refused {
+		if r, ok, err := parseEndpoints([]byte(line), time.Time{}); ok && err == nil && r.Signal.Refused {
 			t.Errorf("%q says %+v", line, r.Signal)
 		}
 	}
@@ -88,7 +88,7 @@ func TestTheProxiesComeBackToAnIstiodThatWasStartedAnew(t *testing.T) {
 		var marks []string
 		for _, w := range b.Range().Workloads {
 			if w.Meshed {
-				marks = append(marks, nodeMark(proxyID(w)))
+				marks = append(marks, nodeLogKey(proxyID(w)))
 			}
 		}
 		found, err := b.mesh.Evidence(limit(t), b.Range(), signals.Query{Nonces: marks, Since: began, Want: func([]signals.Signal) bool { return true }})

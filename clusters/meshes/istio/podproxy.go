@@ -28,9 +28,9 @@ const (
 	portWorker = 15099
 )
 
-// berth is the seat of an Envoy that is in a pod.
-type berth struct {
-	in       *pods
+// podProxy is an Envoy in a pod.
+type podProxy struct {
+	runtime  *podRuntime
 	workload clusters.Workload
 	admin    admin
 
@@ -42,30 +42,30 @@ type berth struct {
 	ailing  error     // what was seen then
 }
 
-var _ seat = (*berth)(nil)
+var _ instance = (*podProxy)(nil)
 
-func (p *pods) newBerth(w clusters.Workload) *berth {
+func (p *podRuntime) newPodProxy(w clusters.Workload) *podProxy {
 	// The pod began with the roots of its time.
-	b := &berth{in: p, workload: w, trusted: p.ca.Bundle()}
-	b.admin = newAdmin(p.mesh, b.dial)
-	return b
+	one := &podProxy{runtime: p, workload: w, trusted: p.ca.Bundle()}
+	one.admin = newAdmin(p.mesh, one.dial)
+	return one
 }
 
-func (b *berth) pod() string { return kubernetes.Pod(b.workload) }
+func (p *podProxy) pod() string { return kubernetes.Pod(p.workload) }
 
-func (b *berth) guard() admin { return b.admin }
+func (p *podProxy) client() admin { return p.admin }
 
-func (b *berth) dial(ctx context.Context) (net.Conn, error) {
-	return b.in.host.Dial(ctx, b.workload.Namespace, b.pod(), portWorker)
+func (p *podProxy) dial(ctx context.Context) (net.Conn, error) {
+	return p.runtime.host.Dial(ctx, p.workload.Namespace, p.pod(), portWorker)
 }
 
-func (b *berth) exec(ctx context.Context, command ...string) ([]byte, error) {
-	return b.in.host.Exec(ctx, b.workload.Namespace, b.pod(), containerProxy, command...)
+func (p *podProxy) exec(ctx context.Context, command ...string) ([]byte, error) {
+	return p.runtime.host.Exec(ctx, p.workload.Namespace, p.pod(), containerProxy, command...)
 }
 
 // delivered is what the agent wrote last, the leaf and its key in one reading.
-func (b *berth) delivered(ctx context.Context) (identity.KeyPair, error) {
-	both, err := b.exec(ctx, "cat", dirData+"/"+fileChain, dirData+"/"+fileKey)
+func (p *podProxy) delivered(ctx context.Context) (identity.KeyPair, error) {
+	both, err := p.exec(ctx, "cat", dirData+"/"+fileChain, dirData+"/"+fileKey)
 	if err != nil {
 		return identity.KeyPair{}, err
 	}
@@ -87,16 +87,16 @@ func (b *berth) delivered(ctx context.Context) (identity.KeyPair, error) {
 // behind compares the Envoy's with what the authority signs with now, and with
 // the leaf that has to be replaced. What the agent has is not looked at: it
 // hands on at once what it gets.
-func (b *berth) behind(ctx context.Context, leaf, roots []byte) ([]string, error) {
-	keys, err := b.in.ca.Signing()
+func (p *podProxy) behind(ctx context.Context, leaf, roots []byte) ([]string, error) {
+	keys, err := p.runtime.ca.Signing()
 	if err != nil {
 		return nil, err
 	}
 	var missing []string
 	have, signer := certificates(leaf), certificates(keys.Cert)
-	b.mu.Lock()
-	old := b.old
-	b.mu.Unlock()
+	p.mu.Lock()
+	old := p.old
+	p.mu.Unlock()
 	switch {
 	case len(have) == 0:
 		missing = append(missing, "a leaf")
@@ -105,13 +105,13 @@ func (b *berth) behind(ctx context.Context, leaf, roots []byte) ([]string, error
 	case have[0] == old:
 		missing = append(missing, "another leaf")
 	}
-	if !equalSets(roots, b.in.ca.Bundle()) {
+	if !equalSets(roots, p.runtime.ca.Bundle()) {
 		missing = append(missing, "the roots of the authority")
 	}
 	if len(missing) > 0 {
 		return missing, nil
 	}
-	if ok, err := b.trusts(ctx); err != nil || !ok {
+	if ok, err := p.trusts(ctx); err != nil || !ok {
 		return []string{"roots to verify istiod with"}, err
 	}
 	return nil, nil
@@ -122,22 +122,22 @@ var errFixedLife = errors.New("how long leaves live is set when a pod is made")
 
 // renew asks nothing of the agent, which renews by itself: Settled waits for
 // it, and until what the agent knows its istiod by is up to date.
-func (b *berth) renew(ctx context.Context, lifetime time.Duration) error {
+func (p *podProxy) renew(ctx context.Context, lifetime time.Duration) error {
 	if lifetime != 0 && lifetime != podLeafLife {
-		return fmt.Errorf("renew the leaf of %s: %w", b.workload.Name, errFixedLife)
+		return fmt.Errorf("renew the leaf of %s: %w", p.workload.Name, errFixedLife)
 	}
-	leaf, _, err := b.admin.secrets(ctx)
+	leaf, _, err := p.admin.secrets(ctx)
 	if err != nil {
-		return fmt.Errorf("renew the leaf of %s: %w", b.workload.Name, err)
+		return fmt.Errorf("renew the leaf of %s: %w", p.workload.Name, err)
 	}
 	if chain := certificates(leaf); len(chain) > 0 {
-		b.mu.Lock()
-		b.old = chain[0]
-		b.mu.Unlock()
+		p.mu.Lock()
+		p.old = chain[0]
+		p.mu.Unlock()
 	}
 	// What the agent knows its istiod by is asked for now, and looked at when
 	// the rest is there.
-	_, err = b.trusts(ctx)
+	_, err = p.trusts(ctx)
 	return err
 }
 
@@ -148,43 +148,43 @@ const fileTrust = "/var/run/secrets/istio/root-cert.pem"
 // trusts says whether an agent knows all roots of the authority and no other.
 // The kubelet is asked to bring the file up to date before it is looked at:
 // a command in a container costs more than all other looks.
-func (b *berth) trusts(ctx context.Context) (bool, error) {
-	want := b.in.ca.Bundle()
-	b.mu.Lock()
-	done, due, early := equalSets(b.trusted, want), time.Since(b.asked) >= askEvery, b.asked.IsZero()
+func (p *podProxy) trusts(ctx context.Context) (bool, error) {
+	want := p.runtime.ca.Bundle()
+	p.mu.Lock()
+	done, due, early := equalSets(p.trusted, want), time.Since(p.asked) >= askEvery, p.asked.IsZero()
 	if !done && due {
-		b.asked = time.Now()
+		p.asked = time.Now()
 	}
-	b.mu.Unlock()
+	p.mu.Unlock()
 	switch {
 	case done || !due:
 		return done, nil
 	case early:
-		return false, b.in.refresh(ctx, b.workload.Namespace, b.pod())
+		return false, p.runtime.refresh(ctx, p.workload.Namespace, p.pod())
 	}
-	roots, err := b.exec(ctx, "cat", fileTrust)
+	roots, err := p.exec(ctx, "cat", fileTrust)
 	if err != nil {
 		return false, err
 	}
 	if !equalSets(roots, want) {
-		return false, b.in.refresh(ctx, b.workload.Namespace, b.pod())
+		return false, p.runtime.refresh(ctx, p.workload.Namespace, p.pod())
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.trusted, b.asked = roots, time.Time{}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.trusted, p.asked = roots, time.Time{}
 	return true, nil
 }
 
 // refresh makes the kubelet bring a pod's volumes up to date, by a change of
 // the pod that nobody else looks at.
-func (g *ground) refresh(ctx context.Context, namespace, pod string) error {
+func (c *cluster) refresh(ctx context.Context, namespace, pod string) error {
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{
 		"meshbreach.test/refreshed": time.Now().UTC().Format(time.RFC3339Nano),
 	}}})
 	if err != nil {
 		return err
 	}
-	_, err = g.kube.CoreV1().Pods(namespace).Patch(ctx, pod, apitypes.MergePatchType, patch, metav1.PatchOptions{})
+	_, err = c.kube.CoreV1().Pods(namespace).Patch(ctx, pod, apitypes.MergePatchType, patch, metav1.PatchOptions{})
 	if err != nil {
 		return fmt.Errorf("refresh the volumes of %s/%s: %w", namespace, pod, err)
 	}
@@ -192,18 +192,18 @@ func (g *ground) refresh(ctx context.Context, namespace, pod string) error {
 }
 
 // gone says why the proxy does not run; what was seen holds for a second.
-func (b *berth) gone(ctx context.Context) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if time.Since(b.seen) < askEvery {
-		return b.ailing
+func (p *podProxy) gone(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Since(p.seen) < askEvery {
+		return p.ailing
 	}
-	pod, err := b.in.kube.CoreV1().Pods(b.workload.Namespace).Get(ctx, b.pod(), metav1.GetOptions{})
+	pod, err := p.runtime.kube.CoreV1().Pods(p.workload.Namespace).Get(ctx, p.pod(), metav1.GetOptions{})
 	if err != nil {
 		return nil //nolint:nilerr // nothing is known, which is not that it is gone
 	}
-	b.seen, b.ailing = time.Now(), ended(pod)
-	return b.ailing
+	p.seen, p.ailing = time.Now(), ended(pod)
+	return p.ailing
 }
 
 // ended is why a pod's proxy does not run as it was started. One that was
@@ -230,10 +230,10 @@ func ended(pod *corev1.Pod) error {
 
 // follow reads the container's log, which has both of Envoy's between what the
 // agent says.
-func (b *berth) follow(ctx context.Context, into *signals.Store) {
-	proxy := proxy.Log{Workload: b.workload.Name, Address: b.workload.Address}
+func (p *podProxy) follow(ctx context.Context, into *signals.Store) {
+	proxy := proxy.Log{Workload: p.workload.Name, Address: p.workload.Address}
 	parse := either(proxy)
 	// A log that cannot be read says nothing: whoever waits for what it says
 	// runs out of time, and nothing is concluded.
-	_ = b.in.host.Follow(ctx, b.workload.Namespace, b.pod(), containerProxy, func(line []byte) { note(into, parse, line) })
+	_ = p.runtime.host.Follow(ctx, p.workload.Namespace, p.pod(), containerProxy, func(line []byte) { note(into, parse, line) })
 }

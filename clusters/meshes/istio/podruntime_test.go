@@ -56,7 +56,7 @@ func TestWithoutPodsOfIstiodThePolicyHoldsAndNoChangeArrives(t *testing.T) {
 	}
 	b := shared(t)
 	b.Apply(t, meshtest.Friendly())
-	d, ok := b.mesh.stages[b.Range().Name].pilot.(*deployment)
+	d, ok := b.mesh.stages[b.Range().Name].pilot.(*podPilot)
 	if !ok {
 		t.Fatal("istiod is no deployment")
 	}

@@ -22,17 +22,17 @@ func TestWhatIstiodSaysOfALeafIsRead(t *testing.T) {
 		"2026-11-22T16:24:52.5Z\twarn\tserverca\timpersonation not allowed, as node authorizer (CA_TRUSTED_NODE_ACCOUNTS) is not configured\tclient=1.2.3.4:5":                                                    "impersonation not allowed, as node authorizer is not configured",
 		"2026-11-22T16:24:52.5Z\twarn\tserverca\timpersonation failed for identity spiffe://x/ns/a/sa/b, error: no pods\tclient=1.2.3.4:5":                                                                        "impersonation failed for identity, error: no pods",
 	} {
-		r, ok, err := parseAuthority([]byte(line+"\n"), time.Now())
+		r, ok, err := parseIssuance([]byte(line+"\n"), time.Now())
 		if err != nil || !ok || !r.Signal.Refused || r.Signal.Reason != want || !r.Source.IsValid() || r.Signal.At.IsZero() {
 			t.Errorf("%v %v %+v from %s", ok, err, r.Signal, r.Source)
 		}
 	}
-	r, ok, err := parseAuthority([]byte("2026-11-22T16:24:52.5Z\tdebug\tserverca\tCSR successfully signed, sans [spiffe://x/ns/a/sa/b spiffe://x/c].\tclient=1.2.3.4:5\n"), time.Now())
+	r, ok, err := parseIssuance([]byte("2026-11-22T16:24:52.5Z\tdebug\tserverca\tCSR successfully signed, sans [spiffe://x/ns/a/sa/b spiffe://x/c].\tclient=1.2.3.4:5\n"), time.Now())
 	if err != nil || !ok || r.Signal.Refused || strings.Join(r.Signal.Identity, "|") != "spiffe://x/ns/a/sa/b|spiffe://x/c" || r.Source.String() != "1.2.3.4:5" {
 		t.Errorf("%v %v %+v", ok, err, r)
 	}
 	for _, line := range []string{"", "x\ty\tz", "2026-11-22T16:24:52.5Z\tinfo\tads\tPush debounce stable", failed[:84]} {
-		if r, ok, _ := parseAuthority([]byte(line), time.Now()); ok {
+		if r, ok, _ := parseIssuance([]byte(line), time.Now()); ok {
 			t.Errorf("%q was taken for %+v", line, r)
 		}
 	}
@@ -42,7 +42,7 @@ func FuzzParseAuthority(f *testing.F) {
 	f.Add([]byte(failed + believed + "x]"))
 	f.Add([]byte("2026-11-22T16:24:52.5Z\tdebug\tserverca\tCSR successfully signed, sans [a].\tclient=1.2.3.4:5"))
 	f.Fuzz(func(t *testing.T, line []byte) {
-		r, ok, err := parseAuthority(line, time.Unix(1, 0))
+		r, ok, err := parseIssuance(line, time.Unix(1, 0))
 		if ok && (err != nil || !r.Source.IsValid() || len(r.Signal.Raw) > rawLimit) {
 			t.Errorf("%+v %v", r, err)
 		}

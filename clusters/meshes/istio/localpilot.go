@@ -19,41 +19,32 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/programs"
 )
 
-// The ports of an istiod, as everywhere. On this machine each listens on the
-// control network's address in its own range.
-const (
-	portPilotHTTP    = 8080
-	portPilotPlain   = 15010
-	portPilotSecure  = 15012
-	portPilotMonitor = 15014
-)
-
-// process is an istiod that is a process of this machine.
-type process struct {
-	on *machine
+// localPilot is an istiod that is a process of this machine.
+type localPilot struct {
+	runtime *localRuntime
 
 	mu sync.Mutex
 	is clusters.Process
 }
 
-var _ pilot = (*process)(nil)
+var _ pilot = (*localPilot)(nil)
 
 // serviceName is that of a range's istiod, for faults.
-func (m *machine) serviceName() string { return "istiod-" + m.r.Name }
+func (m *localRuntime) serviceName() string { return "istiod-" + m.r.Name }
 
-func (m *machine) pilotDir() string { return filepath.Join(m.dir, "istiod") }
+func (m *localRuntime) pilotDir() string { return filepath.Join(m.dir, "istiod") }
 
 // pilotLog is where istiod says what it issues and refuses.
-func (m *machine) pilotLog() string { return filepath.Join(m.pilotDir(), "log") }
+func (m *localRuntime) pilotLog() string { return filepath.Join(m.pilotDir(), "log") }
 
-func (p *process) running() clusters.Process {
+func (p *localPilot) running() clusters.Process {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.is
 }
 
-func (p *process) start(ctx context.Context, pl plan) error {
-	m := p.on
+func (p *localPilot) start(ctx context.Context, pl plan) error {
+	m := p.runtime
 	if old := p.running(); old != nil {
 		if err := m.host.FaultService(m.serviceName(), clusters.FaultKill); err != nil && old.Err() == nil {
 			return err
@@ -78,15 +69,15 @@ func (p *process) start(ctx context.Context, pl plan) error {
 }
 
 // write makes all that an istiod reads.
-func (p *process) write(pl plan) error {
-	m := p.on
+func (p *localPilot) write(pl plan) error {
+	m := p.runtime
 	if err := os.MkdirAll(filepath.Join(m.pilotDir(), "etc", "cacerts"), 0o700); err != nil {
 		return err
 	}
 	if err := p.keys(pl.keys); err != nil {
 		return err
 	}
-	config, err := json.MarshalIndent(meshConfig(m.r, m.proxies()), "", "  ")
+	config, err := json.MarshalIndent(meshConfig(m.r, m.proxySettings()), "", "  ")
 	if err != nil {
 		return err
 	}
@@ -98,8 +89,8 @@ func (p *process) write(pl plan) error {
 	return nil
 }
 
-func (p *process) service(pl plan) clusters.Service {
-	m, dir := p.on, p.on.pilotDir()
+func (p *localPilot) service(pl plan) clusters.Service {
+	m, dir := p.runtime, p.runtime.pilotDir()
 	var env []string
 	for name, value := range pl.env(m.r, m.issuer()) {
 		env = append(env, name+"="+value)
@@ -125,8 +116,8 @@ func (p *process) service(pl plan) clusters.Service {
 }
 
 // keys writes what istiod signs leaves with.
-func (p *process) keys(s identity.Signing) error {
-	dir := filepath.Join(p.on.pilotDir(), "etc", "cacerts")
+func (p *localPilot) keys(s identity.Signing) error {
+	dir := filepath.Join(p.runtime.pilotDir(), "etc", "cacerts")
 	// istiod reads all when any of them was written, a tenth of a second later.
 	for name, content := range keyFiles(s) {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
@@ -136,11 +127,8 @@ func (p *process) keys(s identity.Signing) error {
 	return nil
 }
 
-// reloaded is what istiod writes when it has taken over new keys and roots.
-const reloaded = "Istiod has detected the newly added intermediate CA"
-
-func (p *process) plugIn(ctx context.Context, pl plan) error {
-	log := p.on.pilotLog()
+func (p *localPilot) plugIn(ctx context.Context, pl plan) error {
+	log := p.runtime.pilotLog()
 	before, err := os.ReadFile(log)
 	if err != nil {
 		return err
@@ -162,20 +150,20 @@ func (p *process) plugIn(ctx context.Context, pl plan) error {
 	}
 }
 
-func (p *process) endpoint() string { return p.on.address(portPilotSecure) }
+func (p *localPilot) endpoint() string { return p.runtime.address(portPilotSecure) }
 
-func (p *process) hang(_ context.Context, yes bool) error {
+func (p *localPilot) hang(_ context.Context, yes bool) error {
 	f := clusters.FaultResume
 	if yes {
 		f = clusters.FaultHang
 	}
-	return p.on.host.FaultService(p.on.serviceName(), f)
+	return p.runtime.host.FaultService(p.runtime.serviceName(), f)
 }
 
-func (p *process) gone(context.Context) error { return p.running().Err() }
+func (p *localPilot) gone(context.Context) error { return p.running().Err() }
 
-func (p *process) follow(ctx context.Context, line func([]byte)) {
-	t := programs.Tail{Path: p.on.pilotLog()}
+func (p *localPilot) follow(ctx context.Context, line func([]byte)) {
+	t := programs.Tail{Path: p.runtime.pilotLog()}
 	defer t.Close()
 	for clusters.Pause(ctx, followEvery) {
 		t.Read(line)
@@ -183,8 +171,8 @@ func (p *process) follow(ctx context.Context, line func([]byte)) {
 }
 
 // ready returns when istiod says that it is ready.
-func (p *process) ready(ctx context.Context) error {
-	m := p.on
+func (p *localPilot) ready(ctx context.Context) error {
+	m := p.runtime
 	c := http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			return m.host.Dial(ctx, network, address)

@@ -35,16 +35,16 @@ func validatesOwn() []string {
 // the image is says so of those that were made without a registry; any other is
 // asked, once for all ranges, in a pod of the namespace of the first that wants
 // to know.
-func (g *ground) stockImage(ctx context.Context, namespace string) (bool, error) {
-	if g.hub == OfflineHub {
+func (c *cluster) stockImage(ctx context.Context, namespace string) (bool, error) {
+	if c.hub == OfflineHub {
 		return true, nil
 	}
-	g.asking.Lock()
-	defer g.asking.Unlock()
-	if g.asked != nil {
-		return *g.asked, nil
+	c.asking.Lock()
+	defer c.asking.Unlock()
+	if c.asked != nil {
+		return *c.asked, nil
 	}
-	end, err := g.host.Once(ctx, namespace, "whose-envoy", g.image("proxyv2"), append([]string{"envoy"}, validatesOwn()...)...)
+	end, err := c.host.Once(ctx, namespace, "whose-envoy", c.image("proxyv2"), append([]string{"envoy"}, validatesOwn()...)...)
 	stock := strings.Contains(end.Said, lacksOwn)
 	if err == nil && end.Code != 0 && !stock {
 		err = fmt.Errorf("exit code %d: %s", end.Code, end.Said)
@@ -52,7 +52,7 @@ func (g *ground) stockImage(ctx context.Context, namespace string) (bool, error)
 	if err != nil {
 		return false, fmt.Errorf("ask the proxies' image whether its Envoy is Istio's own build: %w", err)
 	}
-	g.asked = &stock
+	c.asked = &stock
 	return stock, nil
 }
 

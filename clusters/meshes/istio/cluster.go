@@ -23,8 +23,8 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/platform/kubernetes"
 )
 
-// ground is what all ranges on a cluster share.
-type ground struct {
+// cluster is what all ranges on a cluster share.
+type cluster struct {
 	host   *kubernetes.Host
 	kube   client.Interface
 	api    *kubeapi.Client
@@ -75,27 +75,27 @@ func images(rel meshes.Release, c charts) (hub, tag string) {
 const patience = 45 * time.Second
 
 // onKubernetes makes Istio's kinds known to the cluster.
-func (in *installed) onKubernetes(ctx context.Context, h *kubernetes.Host, rel meshes.Release, ranges []clusters.Range) (placer, error) {
-	c, err := findCharts(ctx, rel)
+func (in *installed) onKubernetes(ctx context.Context, h *kubernetes.Host, rel meshes.Release, ranges []clusters.Range) (runtimeOf, error) {
+	charts, err := findCharts(ctx, rel)
 	if err != nil {
 		return nil, err
 	}
-	g := &ground{host: h, api: h.API(), charts: c}
-	g.hub, g.tag = images(rel, c)
-	if g.kube, err = client.NewForConfig(h.Config()); err != nil {
+	c := &cluster{host: h, api: h.API(), charts: charts}
+	c.hub, c.tag = images(rel, charts)
+	if c.kube, err = client.NewForConfig(h.Config()); err != nil {
 		return nil, err
 	}
-	in.api = g.api
+	in.api = c.api
 	in.patience = patience
-	if in.able, err = g.onPods(ctx, in.able); err != nil {
+	if in.able, err = c.onPods(ctx, in.able); err != nil {
 		return nil, err
 	}
 	began := time.Now()
 	both, bctx := errgroup.WithContext(ctx)
-	both.Go(func() error { return g.look(bctx) })
-	both.Go(func() error { return g.define(bctx, ranges) })
+	both.Go(func() error { return c.look(bctx) })
+	both.Go(func() error { return c.define(bctx, ranges) })
 	both.Go(func() error {
-		if err := h.Images(bctx, g.image("pilot"), g.image("proxyv2")); err != nil {
+		if err := h.Images(bctx, c.image("pilot"), c.image("proxyv2")); err != nil {
 			return fmt.Errorf("images of Istio: %w", err)
 		}
 		return nil
@@ -104,40 +104,40 @@ func (in *installed) onKubernetes(ctx context.Context, h *kubernetes.Host, rel m
 		return nil, err
 	}
 	in.spent.since(began, "kinds and images")
-	return func(r *clusters.Range, ca *identity.CA) (place, platform, pilot, error) {
-		p := &pods{ground: g, mesh: in.mesh, ca: ca, run: in.run, r: *r, seats: map[string]*berth{}, stood: map[string]bool{}}
-		p.pilot = newDeployment(p)
+	return func(r *clusters.Range, ca *identity.CA) (runtime, platform, pilot, error) {
+		p := &podRuntime{cluster: c, mesh: in.mesh, ca: ca, run: in.run, r: *r, proxies: map[string]*podProxy{}, tokenPods: map[string]bool{}}
+		p.pilot = newPodPilot(p)
 		return p, p, p.pilot, nil
 	}, nil
 }
 
-func (g *ground) image(name string) string { return g.hub + "/" + name + ":" + g.tag }
+func (c *cluster) image(name string) string { return c.hub + "/" + name + ":" + c.tag }
 
 // look finds out how the cluster names itself.
-func (g *ground) look(ctx context.Context) error {
+func (c *cluster) look(ctx context.Context) error {
 	var about struct{ Issuer string }
-	raw, err := g.kube.Discovery().RESTClient().Get().AbsPath("/.well-known/openid-configuration").DoRaw(ctx)
+	raw, err := c.kube.Discovery().RESTClient().Get().AbsPath("/.well-known/openid-configuration").DoRaw(ctx)
 	if err == nil {
 		err = json.Unmarshal(raw, &about)
 	}
 	if err != nil {
 		return fmt.Errorf("ask the API who issues its tokens: %w", err)
 	}
-	g.issuer = about.Issuer
-	said, err := g.kube.Discovery().ServerVersion()
+	c.issuer = about.Issuer
+	said, err := c.kube.Discovery().ServerVersion()
 	if err != nil {
 		return fmt.Errorf("ask the API for its version: %w", err)
 	}
 	is, err := version.ParseGeneric(said.GitVersion)
-	g.lingers = err == nil && is.AtLeast(version.MajorMinor(1, 30))
-	at, err := g.serviceIP(ctx, "default", "kubernetes")
-	g.api443 = netip.AddrPortFrom(at, 443).String()
+	c.lingers = err == nil && is.AtLeast(version.MajorMinor(1, 30))
+	at, err := c.serviceIP(ctx, "default", "kubernetes")
+	c.api443 = netip.AddrPortFrom(at, 443).String()
 	return err
 }
 
 // define makes Istio's kinds known. They stay with the cluster.
-func (g *ground) define(ctx context.Context, ranges []clusters.Range) error {
-	objects, err := renderChart(ctx, g.charts.kinds, rootNamespace(ranges[0]), map[string]any{"defaultRevision": ""})
+func (c *cluster) define(ctx context.Context, ranges []clusters.Range) error {
+	objects, err := renderChart(ctx, c.charts.kinds, rootNamespace(ranges[0]), map[string]any{"defaultRevision": ""})
 	if err != nil {
 		return err
 	}
@@ -150,27 +150,27 @@ func (g *ground) define(ctx context.Context, ranges []clusters.Range) error {
 	if len(kinds) == 0 {
 		return fmt.Errorf("the chart %s has no kinds", chartKinds)
 	}
-	return g.host.Apply(ctx, kinds...)
+	return c.host.Apply(ctx, kinds...)
 }
 
 // onPods is what a mesh can do on this cluster. How long a leaf lives is set
 // when a pod is made, and a pod that is made again has another probe; the key
 // that account tokens are signed with, and the API's audit log, are on nodes
 // that may not be ours.
-func (g *ground) onPods(ctx context.Context, able []meshes.Capability) ([]meshes.Capability, error) {
-	lacks := []meshes.Capability{meshes.CanShortLive}
-	switch _, err := g.host.AccountKey(ctx); {
+func (c *cluster) onPods(ctx context.Context, able []meshes.Capability) ([]meshes.Capability, error) {
+	absent := []meshes.Capability{meshes.CanShortLive}
+	switch _, err := c.host.AccountKey(ctx); {
 	case errors.Is(err, kubernetes.ErrNoNodes):
-		lacks = append(lacks, meshes.CanSignAccounts, meshes.CanAudit)
+		absent = append(absent, meshes.CanSignAccounts, meshes.CanAudit)
 	case err != nil:
 		return nil, err
 	}
-	return slices.DeleteFunc(slices.Clone(able), func(c meshes.Capability) bool { return slices.Contains(lacks, c) }), nil
+	return slices.DeleteFunc(slices.Clone(able), func(one meshes.Capability) bool { return slices.Contains(absent, one) }), nil
 }
 
 // serviceIP is the address of a service.
-func (g *ground) serviceIP(ctx context.Context, namespace, name string) (netip.Addr, error) {
-	found, err := g.api.Read(ctx, kubeapi.Object{"apiVersion": "v1", "kind": "Service", "metadata": map[string]any{"namespace": namespace, "name": name}})
+func (c *cluster) serviceIP(ctx context.Context, namespace, name string) (netip.Addr, error) {
+	found, err := c.api.Read(ctx, kubeapi.Object{"apiVersion": "v1", "kind": "Service", "metadata": map[string]any{"namespace": namespace, "name": name}})
 	if err != nil {
 		return netip.Addr{}, err
 	}
