@@ -66,6 +66,8 @@ func (m Mesh) Install(ctx context.Context, c *clusters.Cluster, rel meshes.Relea
 	// A server that never says what is waited for must not hold up a run for ever.
 	ctx, cancel := context.WithTimeoutCause(ctx, installLimit, fmt.Errorf("it took longer than %s", installLimit))
 	defer cancel()
+	ctx, stop := clusters.ReportWaits(ctx, rel.Note)
+	defer stop()
 	at, err := in.host.Control(ctx, c.Ranges[0])
 	if err != nil {
 		return nil, fmt.Errorf("install consul: %w", err)

@@ -54,6 +54,7 @@ func startPlatform(ctx context.Context, h kubeapi.Host, programs map[string]stri
 
 // ready waits for it.
 func (p *platform) ready(ctx context.Context) error {
+	defer clusters.StartWait(ctx, "the Kubernetes API").Done()
 	select {
 	case <-p.started:
 		return p.err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/identity"
+	"github.com/meshbreach/meshbreach/clusters/programs"
 )
 
 const (
@@ -125,23 +126,25 @@ func (s *server) ready(ctx context.Context) error {
 // until asks again and again. The error is the last one that was found before
 // time ran out.
 func (s *server) until(ctx context.Context, what string, ask func(context.Context) error) error {
+	w := clusters.StartWait(ctx, what+" of "+s.name)
+	defer w.Done()
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
-	var err error
 	for {
-		now := ask(ctx)
-		if now == nil {
+		err := ask(ctx)
+		if err == nil {
 			return nil
 		}
-		if err == nil || ctx.Err() == nil {
-			err = now
+		// That time ran out is no news.
+		if ctx.Err() == nil || w.Missing() == "" {
+			w.Pending(strings.TrimSpace(err.Error()))
 		}
 		select {
 		case <-tick.C:
 		case <-s.process.Done():
-			return fmt.Errorf("wait for %s of %s: %w", what, s.name, s.process.Err())
+			return fmt.Errorf("wait for %s of %s: %w%s", what, s.name, s.process.Err(), programs.LastWords(s.log))
 		case <-ctx.Done():
-			return fmt.Errorf("wait for %s of %s: %s: %w", what, s.name, strings.TrimSpace(err.Error()), context.Cause(ctx))
+			return fmt.Errorf("wait for %s of %s: %s: %w%s", what, s.name, w.Missing(), context.Cause(ctx), programs.LastWords(s.log))
 		}
 	}
 }

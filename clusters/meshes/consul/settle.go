@@ -113,7 +113,9 @@ func (s *sidecar) settle(ctx context.Context) error {
 	s.mu.Lock()
 	want := s.want
 	s.mu.Unlock()
-	missing := []string{"an answer of its admin socket"}
+	w := clusters.StartWait(ctx, fmt.Sprintf("the sidecar of %s in %s", s.workload.Name, s.workload.Range))
+	defer w.Done()
+	w.Pending("an answer of its admin socket")
 	var active time.Time
 	drained := false
 	tick := time.NewTicker(pollEvery)
@@ -129,12 +131,13 @@ func (s *sidecar) settle(ctx context.Context) error {
 			}
 			busy := n.busy()
 			drained = drained || len(busy) > 0
-			if missing = busy; len(busy) == 0 && (drained || n.changes() == s.calmAt() || time.Since(active) > beforeDrain) {
+			if w.Pending(busy...); len(busy) == 0 && (drained || n.changes() == s.calmAt() || time.Since(active) > beforeDrain) {
 				s.settledAt(n.changes())
 				return nil
 			}
 		case err == nil:
-			missing, active = found, time.Time{}
+			w.Pending(found...)
+			active = time.Time{}
 		}
 		select {
 		case <-tick.C:
@@ -142,7 +145,7 @@ func (s *sidecar) settle(ctx context.Context) error {
 			return fmt.Errorf("settle the sidecar of %s: %w%s", s.workload.Name, s.process.Err(), s.lastWords())
 		case <-ctx.Done():
 			return fmt.Errorf("settle the sidecar of %s: still missing: %s: %w", s.workload.Name,
-				strings.Join(missing, ", "), errors.Join(context.Cause(ctx), err))
+				w.Missing(), errors.Join(context.Cause(ctx), err))
 		}
 	}
 }

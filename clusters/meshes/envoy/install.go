@@ -56,6 +56,8 @@ func (m Mesh) Install(ctx context.Context, c *clusters.Cluster, rel meshes.Relea
 			return nil, fmt.Errorf("install envoy in range %s: %w", st.name, err)
 		}
 	}
+	ctx, stop := clusters.ReportWaits(ctx, rel.Note)
+	defer stop()
 	g, gctx := errgroup.WithContext(ctx)
 	for _, st := range in.stages {
 		g.Go(func() error { return in.start(gctx, st) })

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/proxy"
@@ -15,77 +14,85 @@ import (
 // settle returns when the sidecar holds what it was told: acknowledged,
 // active, nothing warming, the workers have it, and nothing old is open.
 func (s *sidecar) settle(ctx context.Context, revision string) error {
-	missing, err := s.settling(ctx, revision)
+	w := clusters.StartWait(ctx, fmt.Sprintf("the sidecar of %s in %s", s.workload.Name, s.workload.Range))
+	defer w.Done()
+	err := s.settling(ctx, w, revision)
 	switch {
 	case err == nil:
 		return nil
 	case s.gone() != nil:
 		err = s.gone()
-	case ctx.Err() != nil && len(missing) > 0:
-		err = fmt.Errorf("still missing: %s: %w", strings.Join(missing, ", "), context.Cause(ctx))
+	case ctx.Err() != nil:
+		err = fmt.Errorf("still missing: %s: %w", w.Missing(), context.Cause(ctx))
 	}
 	return fmt.Errorf("settle the sidecar of %s: %w", s.workload.Name, err)
 }
 
-// settling gives, with an error, what it was waiting for.
-func (s *sidecar) settling(ctx context.Context, revision string) ([]string, error) {
-	if missing, err := s.acknowledged(ctx); err != nil {
-		return missing, err
+// anAnswer is what is missing until an Envoy's administration has answered.
+const anAnswer = "an answer of its admin socket"
+
+func (s *sidecar) settling(ctx context.Context, w *clusters.Wait, revision string) error {
+	if err := s.took(ctx, w); err != nil {
+		return err
 	}
-	if missing, err := s.poll(ctx, s.active); err != nil {
-		return missing, err
-	}
-	cut, err := s.pay(ctx, revision)
+	w.Pending(anAnswer)
+	replaced, err := s.pay(ctx, revision)
 	if err != nil {
-		return []string{"an answer of its admin socket"}, err
+		return err
 	}
-	if cut {
-		if missing, err := s.acknowledged(ctx); err != nil {
-			return missing, err
-		}
-		if missing, err := s.poll(ctx, s.active); err != nil {
-			return missing, err
+	if replaced {
+		if err := s.took(ctx, w); err != nil {
+			return err
 		}
 	}
-	return s.poll(ctx, s.ended)
+	return s.poll(ctx, w, s.ended)
+}
+
+// took waits until the sidecar has accepted what it was told, and it is active.
+func (s *sidecar) took(ctx context.Context, w *clusters.Wait) error {
+	if err := s.acknowledged(ctx, w); err != nil {
+		return err
+	}
+	return s.poll(ctx, w, s.active)
 }
 
 // acknowledged waits until every type was accepted.
-func (s *sidecar) acknowledged(ctx context.Context) ([]string, error) {
+func (s *sidecar) acknowledged(ctx context.Context, w *clusters.Wait) error {
 	for {
 		want, _ := s.wanted()
 		missing, changed, err := s.plane.ledger.compare(want)
 		if err != nil || len(missing) == 0 {
-			return nil, err
+			return err
 		}
 		for i := range missing {
 			missing[i] = "acknowledgement of " + missing[i]
 		}
+		w.Pending(missing...)
 		select {
 		case <-changed:
 		case <-s.process.Done():
-			return missing, s.gone()
+			return s.gone()
 		case <-ctx.Done():
-			return missing, ctx.Err()
+			return ctx.Err()
 		}
 	}
 }
 
 // poll looks until nothing is missing.
-func (s *sidecar) poll(ctx context.Context, look func(context.Context) ([]string, error)) ([]string, error) {
-	last := []string{"an answer of its admin socket"}
+func (s *sidecar) poll(ctx context.Context, w *clusters.Wait, look func(context.Context) ([]string, error)) error {
+	w.Pending(anAnswer)
 	for {
 		missing, err := look(ctx)
 		switch {
 		case err == nil && len(missing) == 0:
-			return nil, nil
+			return nil
 		case err == nil:
-			last = missing
+			w.Pending(missing...)
 		case s.gone() != nil || ctx.Err() != nil:
-			return last, err
+			return err
 		}
 		if !clusters.Pause(ctx, pollEvery) {
-			return last, errors.Join(err, ctx.Err())
+			return errors.Join(err, ctx.Err())
 		}
 	}
 }
