@@ -21,13 +21,13 @@ func afterwards(r Record, e evidence, o attacker.Observation) Finding {
 		}
 	}
 	if len(refusals) == 0 {
-		return inconclusive("taken (%s), and %s is not known to have refused what came of it", replyText(o.Reply), r.Expect.By)
+		return inconclusive("taken (%s), and %s is not known to have refused what came of it", ReplyText(o.Reply), r.Expect.By)
 	}
 	// Where one of several was for another reason, that is what stopped it.
 	i := slices.IndexFunc(refusals, func(s signals.Signal) bool { return !matches(r, s) })
 	s := refusals[max(i, 0)]
 	f := Finding{Verdict: Blocked, By: s.Workload, Layer: s.Layer, Reason: s.Reason, Proof: "proxy-log",
-		Why: fmt.Sprintf("refused by %s: %s %s; the attacker saw %s before that", s.Workload, s.Layer, s.Reason, replyText(o.Reply))}
+		Why: fmt.Sprintf("refused by %s: %s %s; the attacker saw %s before that", s.Workload, s.Layer, s.Reason, ReplyText(o.Reply))}
 	if i >= 0 {
 		f.Verdict, f.Why = WrongRefusal, f.Why+fmt.Sprintf("; expected %s", r.Expect)
 		return f

@@ -57,7 +57,7 @@ func told(r Record, c Call, o attacker.Observation) (Finding, bool) {
 		return Finding{}, false
 	}
 	return Finding{Verdict: Breached, Proof: "reply", Alert: alert(r, c),
-		Why: fmt.Sprintf("answered with %s, and the answer holds the canary of %s", replyText(o.Reply), b.canary(r.Target))}, true
+		Why: fmt.Sprintf("answered with %s, and the answer holds the canary of %s", ReplyText(o.Reply), b.canary(r.Target))}, true
 }
 
 // byReply says whether a reply can prove a breach. What was let in and would be

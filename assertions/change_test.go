@@ -122,7 +122,7 @@ func changes() []trial {
 			r.Change.Settled, r.Change.Error = time.Time{}, "out of time"
 			during(300)(r)
 		}),
-		unjudged("nobody saw it settle", "never settled: nobody said when", func(r *assertions.Record) { r.Change.Settled = time.Time{} }),
+		unjudged("nobody saw it settle", "never settled: the mesh did not say when", func(r *assertions.Record) { r.Change.Settled = time.Time{} }),
 		unjudged("nobody was refused", "no try was refused after the change", func(r *assertions.Record) { r.Tries.Observations = r.Tries.Observations[:2] }),
 		unjudged("answered after it settled without a receipt", "nobody refused: status 200", func(r *assertions.Record) {
 			r.Tries.Observations = append(r.Tries.Observations, kept(served("w1", 260)))

@@ -81,13 +81,13 @@ func (e evidence) ended(o attacker.Observation) bool {
 
 func unrefused(r Record, o attacker.Observation) Finding {
 	if b := r.Breach.Reply; b != nil && b.Proves(o, r.Target) { // and still no breach
-		f := inconclusive("taken by the platform (%s), and nothing that it ran was seen to arrive", replyText(o.Reply))
+		f := inconclusive("taken by the platform (%s), and nothing that it ran was seen to arrive", ReplyText(o.Reply))
 		if o.Reply.Body != "" {
 			f.Why += ": it " + o.Reply.Body
 		}
 		return f
 	}
-	return inconclusive("answered, but neither a receipt nor the answer meets the breach predicate and nobody refused: %s", replyText(o.Reply))
+	return inconclusive("answered, but neither a receipt nor the answer meets the breach predicate and nobody refused: %s", ReplyText(o.Reply))
 }
 
 // one judges a single try by the signal that joins it.
@@ -113,13 +113,13 @@ func one(r Record, e evidence, o attacker.Observation) Finding {
 		return byPeer(r, o)
 	}
 	f := Finding{Verdict: Inconclusive, Layer: string(o.Refusal.Layer), Reason: o.Refusal.Text,
-		Why: fmt.Sprintf("the attacker saw %s, and no proxy reported a refusal", refusalText(*o.Refusal))}
+		Why: fmt.Sprintf("the attacker saw %s, and no proxy reported a refusal", RefusalText(*o.Refusal))}
 	// The friend is served meanwhile, so an answer of any kind is about this
 	// try. Where the named proxy says nothing of it, its word may be lost.
 	spoke := slices.ContainsFunc(seen, func(s signals.Signal) bool { return bySide(r, s) })
 	if answered(*o.Refusal) && spoke {
 		f.Verdict, f.Proof = WrongRefusal, "reply"
-		f.Why = fmt.Sprintf("refused (%s), but no proxy says that it did; expected %s", refusalText(*o.Refusal), r.Expect)
+		f.Why = fmt.Sprintf("refused (%s), but no proxy says that it did; expected %s", RefusalText(*o.Refusal), r.Expect)
 	}
 	return f
 }
@@ -127,7 +127,7 @@ func one(r Record, e evidence, o attacker.Observation) Finding {
 // named judges a try that was refused as the scenario names it.
 func named(r Record, e evidence, o attacker.Observation, s signals.Signal) Finding {
 	f := Finding{Verdict: Blocked, By: s.Workload, Layer: s.Layer, Reason: s.Reason, Proof: "proxy-log",
-		Why: fmt.Sprintf("refused by %s: %s %s; the attacker saw %s", s.Workload, s.Layer, s.Reason, refusalText(*o.Refusal))}
+		Why: fmt.Sprintf("refused by %s: %s %s; the attacker saw %s", s.Workload, s.Layer, s.Reason, RefusalText(*o.Refusal))}
 	if f = yetArrived(r, e, o, f); f.Verdict != Blocked {
 		return f
 	}
@@ -174,14 +174,16 @@ func bySide(r Record, s signals.Signal) bool {
 	return false // nobody was named
 }
 
-func replyText(p *attacker.Reply) string {
+// ReplyText is a reply in a few words; nil is "no reply".
+func ReplyText(p *attacker.Reply) string {
 	if p == nil {
 		return "no reply"
 	}
 	return fmt.Sprintf("status %d", p.Status)
 }
 
-func refusalText(f attacker.Refusal) string {
+// RefusalText is a refusal in a few words: layer, code and text.
+func RefusalText(f attacker.Refusal) string {
 	s := string(f.Layer)
 	if f.Code != 0 {
 		s += fmt.Sprintf(" %d", f.Code)

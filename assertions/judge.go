@@ -85,10 +85,10 @@ func untried(r Record) string {
 	switch {
 	case r.Fault != "":
 		return r.Fault
-	case r.Apply != nil && !r.Apply.settled():
-		return "the policy never settled: " + r.Apply.unsettled()
-	case r.Change != nil && !r.Change.settled():
-		return r.Change.What + " never settled: " + r.Change.unsettled()
+	case r.Apply != nil && r.Apply.Unsettled() != "":
+		return "the policy never settled: " + r.Apply.Unsettled()
+	case r.Change != nil && r.Change.Unsettled() != "":
+		return r.Change.What + " never settled: " + r.Change.Unsettled()
 	case r.Tries.Error != "":
 		return "could not try: " + r.Tries.Error
 	case len(r.Tries.Observations) == 0 && r.Expect.Verdict != Undisturbed:
@@ -97,13 +97,16 @@ func untried(r Record) string {
 	return ""
 }
 
-func (c Change) settled() bool { return c.Error == "" && !c.Settled.IsZero() }
-
-func (c Change) unsettled() string {
-	if c.Error == "" {
-		return "nobody said when"
+// Unsettled says why a change never settled. It is empty when the change did
+// settle.
+func (c Change) Unsettled() string {
+	switch {
+	case c.Error != "":
+		return c.Error
+	case c.Settled.IsZero():
+		return "the mesh did not say when"
 	}
-	return c.Error
+	return ""
 }
 
 // disturbed judges a change by the honest load that ran through it.

@@ -219,6 +219,6 @@ func refusals() []trial {
 		unjudged("an attempt that could not be made", "could not try: session lost", func(r *assertions.Record) { r.Tries.Error = "session lost" }),
 		unjudged("a fault", "out of time", func(r *assertions.Record) { r.Fault = "out of time" }),
 		unjudged("a policy that did not settle", "the policy never settled: envoy is gone", func(r *assertions.Record) { r.Apply.Error = "envoy is gone" }),
-		unjudged("a policy that nobody saw settle", "the policy never settled: nobody said when", func(r *assertions.Record) { *r.Apply = assertions.Change{What: "apply policy", Asked: ms(-200)} }),
+		unjudged("a policy that nobody saw settle", "the policy never settled: the mesh did not say when", func(r *assertions.Record) { *r.Apply = assertions.Change{What: "apply policy", Asked: ms(-200)} }),
 	}
 }

@@ -19,7 +19,7 @@ const SidePeer = "peer"
 func byPeer(r Record, o attacker.Observation) Finding {
 	f := Finding{Verdict: Inconclusive, Layer: string(o.Refusal.Layer), Reason: o.Refusal.Text}
 	if o.Refusal.Layer == attacker.LayerDrop || o.Refusal.Layer == attacker.LayerSocket {
-		f.Why = fmt.Sprintf("the attacker saw %s, which is nobody's word", refusalText(*o.Refusal))
+		f.Why = fmt.Sprintf("the attacker saw %s, which is nobody's word", RefusalText(*o.Refusal))
 		return f
 	}
 	if why := sameAddress(r, o); why != "" {
@@ -27,7 +27,7 @@ func byPeer(r Record, o attacker.Observation) Finding {
 		return f
 	}
 	f.By, f.Proof = SidePeer, "reply"
-	f.Why = fmt.Sprintf("refused by who is at %s: %s", o.Remote, refusalText(*o.Refusal))
+	f.Why = fmt.Sprintf("refused by who is at %s: %s", o.Remote, RefusalText(*o.Refusal))
 	switch {
 	case strings.Contains(o.Refusal.By, "envoy"):
 		f.Why += fmt.Sprintf(", which a proxy said (%s)", o.Refusal.By)

@@ -60,7 +60,7 @@ func served(r Record, e evidence, c Call) (got []attacker.Receipt, why string, b
 	}
 	for _, o := range c.Observations {
 		if o.Refusal != nil {
-			return nil, refusalText(*o.Refusal), o.Refusal
+			return nil, RefusalText(*o.Refusal), o.Refusal
 		}
 		x, ok := e.arrived(o.Nonce)
 		switch {

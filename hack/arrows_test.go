@@ -32,8 +32,9 @@ func arrows() []arrow {
 		{from: "cmd/probe", to: []string{"attacker/..."}},
 		{from: "scenarios", to: append([]string{"assertions", "attacker/...", "clusters/meshes"}, plain...), tests: []string{"clusters/builtin"}},
 		{from: "scenarios/explain", to: []string{"scenarios", "assertions", "attacker/...", "clusters", "clusters/policy", "clusters/identity", "clusters/meshes"}},
-		{from: "scenarios/runner", to: append([]string{"scenarios", "assertions", "attacker/...", "clusters/meshes", "reports"}, plain...), tests: []string{"scenarios/explain", "clusters/builtin", "clusters/programs"}},
+		{from: "scenarios/runner", to: append([]string{"scenarios", "assertions", "attacker/...", "clusters/meshes", "reports"}, plain...), tests: []string{"scenarios/explain", "assertions/matchers", "clusters/builtin", "clusters/programs"}},
 		{from: "assertions", to: []string{"attacker", "clusters", "clusters/signals", "clusters/detectors"}},
+		{from: "assertions/matchers", to: []string{"assertions", "attacker", "clusters/signals"}},
 		{from: "attacker/...", to: []string{"attacker/..."}},
 		{from: "reports"},
 		{from: "clusters"},
@@ -67,7 +68,7 @@ func fences() []fence {
 		{prefixes: []string{"sigs.k8s.io/kind", "sigs.k8s.io/e2e-framework", "k8s.io", "github.com/envoyproxy/go-control-plane", "github.com/vishvananda", "github.com/google/nftables"}, inside: []string{"clusters/..."}},
 		{prefixes: []string{"github.com/tsenart/vegeta"}, inside: []string{"attacker/..."}},
 		{prefixes: []string{"github.com/spiffe/go-spiffe"}, inside: []string{"attacker/...", "clusters/..."}, tests: true},
-		{prefixes: []string{"github.com/onsi/gomega"}, inside: []string{"assertions", "attacker/attackertest"}, tests: true},
+		{prefixes: []string{"github.com/onsi/gomega"}, inside: []string{"assertions/matchers"}, tests: true},
 		{prefixes: []string{"testing", "github.com/onsi/ginkgo"}, inside: []string{"attacker/attackertest", "clusters/meshes/meshtest"}, tests: true},
 	}
 }
@@ -193,6 +194,8 @@ func TestAnArrowThatIsNotInTheDesignIsRefused(t *testing.T) {
 		{"cmd/probe", module + "/clusters", false},
 		{"new", module + "/reports", false},
 		{"assertions", "testing", false},
+		{"assertions", "github.com/onsi/gomega/types", false},
+		{"scenarios/runner", module + "/assertions/matchers", false},
 		{"scenarios", "github.com/onsi/ginkgo/v2", false},
 		{"scenarios", "github.com/onsi/gomega", false},
 		{"scenarios", "github.com/tsenart/vegeta/v12/lib", true},

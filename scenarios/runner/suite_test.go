@@ -16,10 +16,11 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/meshbreach/meshbreach/assertions"
+	"github.com/meshbreach/meshbreach/assertions/matchers"
+	"github.com/meshbreach/meshbreach/attacker"
 	"github.com/meshbreach/meshbreach/clusters/builtin"
 	"github.com/meshbreach/meshbreach/reports"
 	"github.com/meshbreach/meshbreach/scenarios"
-	"github.com/meshbreach/meshbreach/scenarios/explain"
 	"github.com/meshbreach/meshbreach/scenarios/runner"
 )
 
@@ -131,18 +132,12 @@ func TestScenarios(t *testing.T) {
 		Describe(s.ID, func() {
 			for j, a := range s.Attempts {
 				It(fmt.Sprintf("%s: expects %s", a.ID, a.Expect[*meshName].Expectation), func() {
-					got := report.Scenarios[i].Attempts[j]
-					// One place cannot show what another can: see held.
-					if got.Outcome != string(assertions.NotApplicable) {
-						cell := explain.Matrix([]scenarios.Scenario{s}, *meshName)[j].Cells[0]
-						Expect(runner.Seen(s, a, *meshName, got)).To(Equal(cell.What), "the matrix of expectations is wrong about %s: %s", a.ID, got.Why)
-					}
-					assertFinding(got)
+					assertFinding(report.Scenarios[i].Attempts[j], a.Expect[*meshName].Verdict)
 				})
 			}
 			It("loses no honest request", func() {
 				if p := report.Scenarios[i].Load; p != nil {
-					Expect(p.Lost).To(BeZero(), p.FirstLoss)
+					Expect(loadOf(*p)).To(matchers.LoseNothing())
 				}
 			})
 		})
@@ -172,13 +167,24 @@ func (spoken) Finished(s reports.Scenario) {
 	fmt.Fprintf(GinkgoWriter, "finished %s: %s in %.2fs %s\n", s.ID, s.Outcome, float64(s.Took), s.Why)
 }
 
-func assertFinding(a reports.Attempt) {
+func assertFinding(a reports.Attempt, expected assertions.Verdict) {
 	GinkgoHelper()
+	// One place cannot show what another can: see held.
 	if a.Outcome == string(assertions.NotApplicable) {
 		Skip(a.Why)
 	}
-	Expect(a.Outcome).To(BeElementOf(string(assertions.Pass), string(assertions.Gap)), "%s, %s: %s", a.ID, a.Verdict, a.Why)
+	Expect(a).To(matchers.HaveVerdict(expected), a.ID)
+	Expect(a).To(matchers.BePassOrGap(), a.ID)
 	for _, m := range a.Mutants {
-		Expect(m.Opened).To(BeTrue(), "mutant %s of %s: %s", strings.Join(m.Misconfigure, "+"), a.ID, m.Why)
+		Expect(m).To(matchers.BeOpened(), "%s of %s", strings.Join(m.Misconfigure, "+"), a.ID)
 	}
+}
+
+// loadOf is the load of a scenario in the form that it was measured in.
+func loadOf(l reports.Load) attacker.LoadResult {
+	out := attacker.LoadResult{Requests: l.Requests, Served: l.Requests - l.Lost, Lost: l.Lost}
+	if l.Lost > 0 {
+		out.Losses = []attacker.Loss{{Why: l.FirstLoss}}
+	}
+	return out
 }

@@ -1,13 +1,13 @@
-package assertions
+// Package matchers has Gomega matchers for what meshbreach observes, records
+// and finds. Each has three outcomes: match, no match, and an error when it
+// cannot be judged. They keep no state, so a matcher may be used again.
+package matchers
 
 import (
 	"fmt"
 
 	"github.com/onsi/gomega/format"
 )
-
-// Matchers have three outcomes: match, no match, and an error when it cannot
-// be judged. They keep no state: what they say of a value they work out again.
 
 // value takes a T or a *T.
 func value[T any](matcher string, actual any) (T, error) {

@@ -1,10 +1,12 @@
-package assertions
+package matchers
 
 import (
 	"fmt"
 	"time"
 
 	"github.com/onsi/gomega/types"
+
+	"github.com/meshbreach/meshbreach/assertions"
 )
 
 // HaveWindowWithin matches a Change, or a pointer to one, in whose window
@@ -17,7 +19,7 @@ func HaveWindowWithin(d time.Duration) types.GomegaMatcher { return within{d} }
 type within struct{ most time.Duration }
 
 func (m within) Match(actual any) (bool, error) {
-	c, err := value[Change]("HaveWindowWithin", actual)
+	c, err := value[assertions.Change]("HaveWindowWithin", actual)
 	if err != nil {
 		return false, err
 	}
@@ -25,8 +27,8 @@ func (m within) Match(actual any) (bool, error) {
 	switch {
 	case w.Served > 0 && w.LastLeak > m.most:
 		return false, nil
-	case !c.settled():
-		return false, fmt.Errorf("%s never settled: %s", c.What, c.unsettled())
+	case c.Unsettled() != "":
+		return false, fmt.Errorf("%s never settled: %s", c.What, c.Unsettled())
 	case w.Tries == 0:
 		return false, fmt.Errorf("nobody asked in the window of %s", c.What)
 	case w.FirstDenial < 0:
@@ -44,7 +46,7 @@ func (m within) NegatedFailureMessage(actual any) string {
 }
 
 func windowText(actual any) string {
-	c, err := value[Change]("windowText", actual)
+	c, err := value[assertions.Change]("windowText", actual)
 	if err != nil {
 		return err.Error()
 	}
