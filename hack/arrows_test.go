@@ -49,7 +49,7 @@ func arrows() []arrow {
 		{from: "clusters/proxy", to: []string{"clusters", "clusters/signals", "clusters/programs"}, tests: []string{"clusters/..."}},
 		{from: "clusters/programs", to: []string{"clusters"}, tests: []string{"clusters/..."}},
 		{from: "clusters/...", to: append([]string{"clusters/programs", "clusters/platform/..."}, plain...), tests: []string{"clusters/...", "attacker/..."}},
-		{from: "hack/generate", to: []string{"scenarios/...", "reports", "clusters/platform/admission"}},
+		{from: "hack/generate", to: []string{"scenarios/...", "reports", "clusters/builtin", "clusters/meshes", "clusters/platform/admission"}},
 		{from: "hack/airgap/...", to: []string{"clusters/programs", "hack/airgap/..."}},
 		{from: "hack/...", to: []string{"clusters/programs"}},
 	}

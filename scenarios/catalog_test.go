@@ -84,8 +84,8 @@ func TestEveryAttemptCanProveSomething(t *testing.T) {
 				t.Errorf("%s %s: its breach is a receipt at %s, which serves nobody", s.ID, a.ID, placeOfBreach(s, a))
 			}
 			for _, m := range builtin.Meshes() {
-				if e, told := a.Expect[m.Name()]; !told || e.Verdict == "" {
-					t.Errorf("%s %s says nothing of mesh %s", s.ID, a.ID, m.Name())
+				if e, told := a.Expect[m.Describe().Name]; !told || e.Verdict == "" {
+					t.Errorf("%s %s says nothing of mesh %s", s.ID, a.ID, m.Describe().Name)
 				}
 			}
 			if a.Unwinnable == "" && !opens(s, a) {
@@ -123,7 +123,7 @@ func opens(s scenarios.Scenario, a scenarios.Attempt) bool {
 	}
 	supported := false
 	for _, m := range builtin.Meshes() {
-		e := a.Expect[m.Name()].Expectation
+		e := a.Expect[m.Describe().Name].Expectation
 		if e.Verdict == assertions.Unsupported {
 			continue
 		}
@@ -131,11 +131,11 @@ func opens(s scenarios.Scenario, a scenarios.Attempt) bool {
 		if e.Verdict == assertions.Breached && e.Gap && e.Silent {
 			return true // it wins where it is tried, and no detector could be blinded
 		}
-		if m.Name() == "none" && e.Verdict == assertions.Breached {
+		if m.Describe().Name == "none" && e.Verdict == assertions.Breached {
 			return true
 		}
 		for _, x := range s.Mutants {
-			applies := len(x.Meshes) == 0 || slices.Contains(x.Meshes, m.Name())
+			applies := len(x.Meshes) == 0 || slices.Contains(x.Meshes, m.Describe().Name)
 			if applies && slices.ContainsFunc(x.Opens, func(id string) bool { return slices.Contains(alike, id) }) {
 				return true
 			}

@@ -24,25 +24,39 @@ import (
 // Auto is the name that leaves a choice to Place.Choose.
 const Auto = "auto"
 
+// allMeshes is the list of meshes. Where none is named, a provider gets the
+// first that runs on it.
+func allMeshes() []meshes.Mesh {
+	return []meshes.Mesh{envoy.Mesh{}, istio.Mesh{}, consul.Mesh{}, none.Mesh{}}
+}
+
+// usual is the mesh that a provider gets where none is named.
+func usual(provider string) meshes.Mesh { return on(provider)[0] }
+
+// on are the meshes that run on a provider, the usual one first.
+func on(provider string) []meshes.Mesh {
+	return slices.DeleteFunc(allMeshes(), func(m meshes.Mesh) bool { return !m.Describe().RunsOn(provider) })
+}
+
 // Providers are all providers, by name.
 func Providers() []clusters.Provider {
-	return byName([]clusters.Provider{existing.Provider{}, kind.Provider{}, local.Provider{}})
+	return byName([]clusters.Provider{existing.Provider{}, kind.Provider{}, local.Provider{}}, clusters.Provider.Name)
 }
 
 // Meshes are all meshes, by name.
-func Meshes() []meshes.Mesh {
-	return byName([]meshes.Mesh{none.Mesh{}, envoy.Mesh{}, consul.Mesh{}, istio.Mesh{}})
-}
+func Meshes() []meshes.Mesh { return byName(allMeshes(), meshName) }
+
+func meshName(m meshes.Mesh) string { return m.Describe().Name }
 
 // Provider finds a provider by name. The error for an unknown one names all,
 // and the one that was probably meant.
 func Provider(name string) (clusters.Provider, error) {
-	return named("provider", name, Providers())
+	return named("provider", name, Providers(), clusters.Provider.Name)
 }
 
 // Mesh finds a mesh by name; errors are as Provider's.
 func Mesh(name string) (meshes.Mesh, error) {
-	return named("mesh", name, Meshes())
+	return named("mesh", name, Meshes(), meshName)
 }
 
 // Misconfigurations are all known mistakes, by name.
@@ -63,28 +77,33 @@ func Suggest(got string, known []string) string {
 	return ""
 }
 
-// Names are the names of a list.
-func Names[T interface{ Name() string }](list []T) []string {
-	names := make([]string, 0, len(list))
+// MeshNames are the names of all meshes, sorted.
+func MeshNames() []string { return names(Meshes(), meshName) }
+
+// ProviderNames are the names of all providers, sorted.
+func ProviderNames() []string { return names(Providers(), clusters.Provider.Name) }
+
+func names[T any](list []T, name func(T) string) []string {
+	out := make([]string, 0, len(list))
 	for _, v := range list {
-		names = append(names, v.Name())
+		out = append(out, name(v))
 	}
-	return names
+	return out
 }
 
-func byName[T interface{ Name() string }](list []T) []T {
-	slices.SortFunc(list, func(a, b T) int { return cmp.Compare(a.Name(), b.Name()) })
+func byName[T any](list []T, name func(T) string) []T {
+	slices.SortFunc(list, func(a, b T) int { return cmp.Compare(name(a), name(b)) })
 	return list
 }
 
-func named[T interface{ Name() string }](what, name string, list []T, also ...string) (T, error) {
+func named[T any](what, name string, list []T, nameOf func(T) string, also ...string) (T, error) {
 	for _, v := range list {
-		if v.Name() == name {
+		if nameOf(v) == name {
 			return v, nil
 		}
 	}
 	var zero T
-	names := append(Names(list), also...)
-	slices.Sort(names)
-	return zero, fmt.Errorf("unknown %s %q%s: known are %s", what, name, Suggest(name, names), strings.Join(names, ", "))
+	known := append(names(list, nameOf), also...)
+	slices.Sort(known)
+	return zero, fmt.Errorf("unknown %s %q%s: known are %s", what, name, Suggest(name, known), strings.Join(known, ", "))
 }

@@ -14,16 +14,16 @@ import (
 )
 
 func TestEveryMeshAndProviderIsFoundByItsName(t *testing.T) {
-	if names := builtin.Names(builtin.Meshes()); !slices.Equal(names, []string{"consul", "envoy", "istio", "none"}) {
+	if names := builtin.MeshNames(); !slices.Equal(names, []string{"consul", "envoy", "istio", "none"}) {
 		t.Errorf("meshes %q", names)
 	}
 	for _, m := range builtin.Meshes() {
-		if got, err := builtin.Mesh(m.Name()); err != nil || got.Name() != m.Name() {
-			t.Errorf("mesh %s: %v, %v", m.Name(), got, err)
+		if got, err := builtin.Mesh(m.Describe().Name); err != nil || got.Describe().Name != m.Describe().Name {
+			t.Errorf("mesh %s: %v, %v", m.Describe().Name, got, err)
 		}
-		for _, p := range builtin.Programs(m.Name()) {
+		for _, p := range m.Describe().Programs {
 			if p == "" {
-				t.Errorf("mesh %s needs a program without a name", m.Name())
+				t.Errorf("mesh %s needs a program without a name", m.Describe().Name)
 			}
 		}
 	}

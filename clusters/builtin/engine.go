@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/meshbreach/meshbreach/clusters/meshes"
 )
 
 // engineProgram is the command line of the engine that kind uses.
@@ -48,43 +50,31 @@ func (e engine) node() string {
 	return e.images[i]
 }
 
-// istio is the hub and the tag of Istio's images that the engine has; empty
-// where it has not both of them.
-func (e engine) istio() (hub, tag string) {
-	for _, image := range e.images {
-		repository, tag, _ := strings.Cut(image, ":")
-		hub, is := strings.CutSuffix(repository, "/pilot")
-		if is && slices.Contains(e.images, hub+"/proxyv2:"+tag) {
-			return hub, tag
-		}
-	}
-	return "", ""
-}
-
-// lacks is what stands between the engine and Istio on kind with nothing
+// lacks is what stands between the engine and a mesh on kind with nothing
 // pulled; empty where nothing does.
-func (e engine) lacks() string {
-	hub, _ := e.istio()
+func (e engine) lacks(d meshes.Descriptor) string {
+	hub, _ := d.Images.Among(e.images)
 	switch {
 	case e.err != nil:
 		return e.err.Error()
 	case e.node() == "":
 		return "the container engine has no image of a node (hack/offline makes one, --provider kind pulls one)"
 	case hub == "":
-		return "the container engine has no images of Istio (hack/offline makes them, --provider kind pulls them)"
+		return "the container engine has no images of " + d.Title + " (hack/offline makes them, --provider kind pulls them)"
 	}
 	return ""
 }
 
-// CheckKind says whether Istio would run on kind with nothing pulled.
+// CheckKind says whether the usual mesh of kind would run there with nothing
+// pulled.
 func CheckKind(ctx context.Context) Check {
-	e := askEngine(ctx)
+	e, d := askEngine(ctx), usual(Kind).Describe()
 	c := Check{What: Kind}
-	if lacks := e.lacks(); lacks != "" {
+	if lacks := e.lacks(d); lacks != "" {
 		c.Err = errors.New(lacks)
 		return c
 	}
-	hub, tag := e.istio()
-	c.Detail = "a container engine answers and has " + e.node() + " and images of Istio: " + hub + ", tag " + tag
+	hub, tag := d.Images.Among(e.images)
+	c.Detail = "a container engine answers and has " + e.node() + " and images of " + d.Title + ": " + hub + ", tag " + tag
 	return c
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/meshbreach/meshbreach/clusters/meshes"
-	"github.com/meshbreach/meshbreach/clusters/meshes/istio"
 	"github.com/meshbreach/meshbreach/clusters/providers/existing"
 	"github.com/meshbreach/meshbreach/clusters/providers/kind"
 )
@@ -37,14 +36,11 @@ func (p Place) give() func(ctx context.Context, probe string) (string, error) {
 
 // images are those of the mesh that the flags name or that the engine has.
 func (p Place) images(e engine) []string {
-	if p.Mesh != (istio.Mesh{}).Name() {
-		return nil
-	}
 	r := p.release(e)
 	if r.Hub == "" || r.Tag == "" {
 		return nil
 	}
-	return []string{r.Hub + "/pilot:" + r.Tag, r.Hub + "/proxyv2:" + r.Tag}
+	return p.mesh().Images.References(r.Hub, r.Tag)
 }
 
 // release is the one that the flags name, or else the one whose images the
@@ -52,7 +48,7 @@ func (p Place) images(e engine) []string {
 func (p Place) release(e engine) meshes.Release {
 	r := meshes.Release{Hub: p.Hub, Tag: p.MeshVersion, Charts: p.Charts}
 	ours := p.Provider == Kind || strings.HasPrefix(p.Context, kindContext)
-	if hub, tag := e.istio(); ours && hub != "" && (r.Hub == "" || r.Hub == hub) && (r.Tag == "" || r.Tag == tag) {
+	if hub, tag := p.mesh().Images.Among(e.images); ours && hub != "" && (r.Hub == "" || r.Hub == hub) && (r.Tag == "" || r.Tag == tag) {
 		r.Hub, r.Tag = hub, tag
 	}
 	r.Version = r.Tag
@@ -75,7 +71,9 @@ func (c Choice) Prepare(ctx context.Context, probe string) (kubeconfig string, e
 // leaves nothing.
 func (p Place) Down(ctx context.Context, name string) error {
 	if p.Context != "" || p.Kubeconfig != "" {
-		return existing.Down(ctx, p.existing(), name)
+		o := p.existing()
+		o.Roles = furtherRoles()
+		return existing.Down(ctx, o, name)
 	}
 	if _, err := exec.LookPath(engineProgram); err != nil {
 		return nil //nolint:nilerr // without an engine there are no clusters of kind

@@ -9,9 +9,6 @@ import (
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/meshes"
-	"github.com/meshbreach/meshbreach/clusters/meshes/envoy"
-	"github.com/meshbreach/meshbreach/clusters/meshes/istio"
-	"github.com/meshbreach/meshbreach/clusters/meshes/none"
 	"github.com/meshbreach/meshbreach/clusters/providers/existing"
 	"github.com/meshbreach/meshbreach/clusters/providers/kind"
 	"github.com/meshbreach/meshbreach/clusters/providers/local"
@@ -58,16 +55,17 @@ type Choice struct {
 }
 
 // Choose finds the provider and the mesh, and makes nothing. Auto is kind with
-// Istio where a container engine answers and has all that takes, so that
-// nothing is pulled unasked; else local, with Envoy where no mesh was named.
+// its usual mesh where a container engine answers and has all that takes, so
+// that nothing is pulled unasked; else local, with its usual mesh where none was
+// named.
 func (p Place) Choose(ctx context.Context) (Choice, error) {
 	if p.Provider != Auto {
-		if _, err := named("provider", p.Provider, Providers(), Auto); err != nil {
+		if _, err := named("provider", p.Provider, Providers(), clusters.Provider.Name, Auto); err != nil {
 			return Choice{}, err
 		}
 	}
 	if p.Mesh != Auto {
-		if _, err := named("mesh", p.Mesh, Meshes(), Auto); err != nil {
+		if _, err := named("mesh", p.Mesh, Meshes(), meshName, Auto); err != nil {
 			return Choice{}, err
 		}
 	}
@@ -81,8 +79,9 @@ func (p Place) Choose(ctx context.Context) (Choice, error) {
 	if c.Mesh, err = Mesh(mesh); err != nil {
 		return c, err
 	}
-	if provider != Local && !slices.Contains(onKubernetes(), mesh) {
-		return c, fmt.Errorf("mesh %s is not built for provider %s, where there are %s; it runs on local", mesh, provider, strings.Join(onKubernetes(), " and "))
+	if d := c.Mesh.Describe(); !d.RunsOn(provider) {
+		return c, fmt.Errorf("mesh %s is not built for provider %s, where there are %s; it runs on %s",
+			mesh, provider, strings.Join(names(on(provider), meshName), " and "), strings.Join(d.Providers, " and "))
 	}
 	if c.place.Provider, c.place.Mesh = provider, mesh; provider == Existing {
 		err = c.place.named()
@@ -91,33 +90,27 @@ func (p Place) Choose(ctx context.Context) (Choice, error) {
 	return c, err
 }
 
-// onKubernetes are the meshes that run on a cluster with nodes; the first is
-// taken where none is named.
-func onKubernetes() []string { return []string{(istio.Mesh{}).Name(), (none.Mesh{}).Name()} }
-
 // resolve settles what the user left open, and asks the engine only if it must.
 func resolve(provider, mesh string, ask func() engine) (string, string, string) {
-	usual := onKubernetes()[0]
 	if provider != Auto {
 		why := fmt.Sprintf("provider %s, as asked", provider)
-		switch {
-		case mesh != Auto:
+		if mesh != Auto {
 			return provider, mesh, why
-		case provider == Local:
-			usual = (envoy.Mesh{}).Name()
 		}
-		return provider, usual, why + ", with mesh " + usual
+		mesh = meshName(usual(provider))
+		return provider, mesh, why + ", with mesh " + mesh
 	}
-	if mesh != Auto && mesh != usual {
-		return Local, mesh, fmt.Sprintf("provider local, chosen because kind is taken unasked for mesh %s alone", usual)
+	onKind := usual(Kind).Describe()
+	if mesh != Auto && mesh != onKind.Name {
+		return Local, mesh, fmt.Sprintf("provider local, chosen because kind is taken unasked for mesh %s alone", onKind.Name)
 	}
 	e := ask()
-	lacks := e.lacks()
+	lacks := e.lacks(onKind)
 	if lacks == "" {
-		return Kind, usual, fmt.Sprintf("provider kind with mesh %s, chosen because the container engine answers and has %s and the mesh's images", usual, e.node())
+		return Kind, onKind.Name, fmt.Sprintf("provider kind with mesh %s, chosen because the container engine answers and has %s and the mesh's images", onKind.Name, e.node())
 	}
 	if mesh == Auto {
-		mesh = (envoy.Mesh{}).Name()
+		mesh = meshName(usual(Local))
 	}
 	return Local, mesh, fmt.Sprintf("provider local with mesh %s, chosen because %s", mesh, lacks)
 }
@@ -135,10 +128,23 @@ func (p Place) provider(name string) clusters.Provider {
 }
 
 func (p Place) existing() existing.Options {
-	return existing.Options{
-		Kubeconfig: p.Kubeconfig, Context: p.Context, Image: p.ProbeImage, Load: p.give(),
-		Mesh: p.Mesh, ClusterWide: clusterWide(p.Mesh), Note: p.Note,
+	o := existing.Options{
+		Kubeconfig: p.Kubeconfig, Context: p.Context, Image: p.ProbeImage, Load: p.give(), Note: p.Note,
 	}
+	d := p.mesh()
+	if o.ClusterWide = d.ClusterWide; len(d.Roles) > 0 {
+		o.Roles = [][]byte{d.Roles}
+	}
+	return o
+}
+
+// mesh describes the mesh that is named; the zero value where none is.
+func (p Place) mesh() meshes.Descriptor {
+	m, err := Mesh(p.Mesh)
+	if err != nil {
+		return meshes.Descriptor{}
+	}
+	return m.Describe()
 }
 
 // named is an error for a place on a cluster that exists, and that was not
@@ -157,8 +163,8 @@ func (p Place) named() error {
 // which are for the whole cluster.
 func (c Choice) WithAdmission() Choice {
 	if p, ok := c.Provider.(existing.Provider); ok {
-		p.Parts = append(slices.Clone(p.Parts), "admission")
-		p.ClusterWide = append(slices.Clone(p.ClusterWide), "for the whole cluster: policies of admission, and webhooks that nobody answers, in force in the namespaces of this run alone")
+		p.Roles = append(slices.Clone(p.Roles), existing.RoleAdmission())
+		p.ClusterWide = append(slices.Clone(p.ClusterWide), c.Mesh.Describe().Admission...)
 		c.Provider = p
 	}
 	return c
@@ -180,50 +186,39 @@ func (c Choice) Check(ctx context.Context) error {
 	return nil
 }
 
-// istioCharts has the charts of Istio's releases.
-const istioCharts = "https://istio-release.storage.googleapis.com/charts"
-
 // Release is the mesh's release for the place: made of programs on local, of
 // images and charts on Kubernetes. The charts that come with meshbreach are for
 // the release that it was built for; another one brings its own.
 func (c Choice) Release(ctx context.Context, s Search) (meshes.Release, error) {
+	d := c.Mesh.Describe()
 	if c.Of(Local) {
-		return s.Release(ctx, c.Mesh.Name())
+		return s.release(ctx, d)
 	}
-	if c.Mesh.Name() != (istio.Mesh{}).Name() {
+	if len(d.Images.Names) == 0 {
 		return meshes.Release{}, nil
 	}
 	r := c.place.release(c.engine(ctx))
-	if r.Hub == istio.OfflineHub {
-		c.place.note(fmt.Sprintf("images of Istio: %s/pilot:%s and %[1]s/proxyv2:%[2]s, which were made without a registry and have a stock Envoy", r.Hub, r.Tag))
-		r.Proxy = "stock Envoy of " + r.Hub + "/proxyv2:" + r.Tag
+	offline := d.Images.Offline != "" && r.Hub == d.Images.Offline
+	image := d.Images.Proxy + ":" + r.Tag
+	if offline {
+		c.place.note(fmt.Sprintf("images of %s: %s, which were made without a registry and have a stock %s",
+			d.Title, strings.Join(d.Images.References(r.Hub, r.Tag), " and "), d.Proxy.Name))
+		r.Proxy = fmt.Sprintf("stock %s of %s/%s", d.Proxy.Name, r.Hub, image)
 	} else if r.Hub != "" && r.Tag != "" {
-		r.Proxy = "Envoy of " + r.Hub + "/proxyv2:" + r.Tag
+		r.Proxy = fmt.Sprintf("%s of %s/%s", d.Proxy.Name, r.Hub, image)
 	}
 	switch {
 	case r.Charts != "":
-	case c.place.MeshVersion != "" && r.Hub != istio.OfflineHub:
-		r.Charts = istioCharts
-	default:
-		found, err := s.find(ctx, istio.FileCharts)
+	case c.place.MeshVersion != "" && !offline:
+		r.Charts = d.Charts.Repository
+	case d.Charts.Program != "":
+		found, err := s.find(ctx, d.Charts.Program)
 		if err != nil {
 			return meshes.Release{}, err
 		}
-		r.Programs = map[string]string{istio.FileCharts: found.Path}
+		r.Programs = map[string]string{d.Charts.Program: found.Path}
 	}
 	return r, nil
-}
-
-// clusterWide is what a mesh makes outside of namespaces, a line a thing.
-func clusterWide(mesh string) []string {
-	if mesh != (istio.Mesh{}).Name() {
-		return nil
-	}
-	return []string{
-		"for each range one more namespace, with a control plane of its own",
-		"for the whole cluster: a ClusterRole and a binding for each control plane, and the webhooks with which it puts proxies into pods of its own namespaces",
-		"for the whole cluster: definitions of Istio's kinds, where they are not there yet; these stay, for others may use them by then",
-	}
 }
 
 func (p Place) note(text string) {

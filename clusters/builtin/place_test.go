@@ -50,8 +50,8 @@ func TestAutoSaysWhatItChoseAndWhy(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.Provider.Name() != c.wantProvider || got.Mesh.Name() != c.wantMesh || !strings.Contains(got.Why, c.why) || !strings.HasPrefix(got.Why, "provider "+c.wantProvider) {
-				t.Errorf("provider %s, mesh %s, %q", got.Provider.Name(), got.Mesh.Name(), got.Why)
+			if got.Provider.Name() != c.wantProvider || got.Mesh.Describe().Name != c.wantMesh || !strings.Contains(got.Why, c.why) || !strings.HasPrefix(got.Why, "provider "+c.wantProvider) {
+				t.Errorf("provider %s, mesh %s, %q", got.Provider.Name(), got.Mesh.Describe().Name, got.Why)
 			}
 		})
 	}

@@ -10,10 +10,15 @@ import (
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/meshes"
-	"github.com/meshbreach/meshbreach/clusters/meshes/istio"
 	"github.com/meshbreach/meshbreach/clusters/platform/kubeapi"
 	"github.com/meshbreach/meshbreach/clusters/platform/kubernetes"
 )
+
+// A planner is a mesh that says what it would make on a cluster with nodes,
+// before there is any policy, and what it changes in the pods there.
+type planner interface {
+	Plan(ctx context.Context, r meshes.Release, ranges []clusters.Range) ([]kubeapi.Object, kubernetes.Dress, error)
+}
 
 // Plan writes the objects that a run would make on a cluster, as YAML, and
 // makes none. Keys are left out, and definitions of kinds are only named.
@@ -25,7 +30,7 @@ func (c Choice) Plan(ctx context.Context, to io.Writer, run string, ranges int, 
 	}
 	var ofMesh []kubeapi.Object
 	var dress kubernetes.Dress
-	if m, ok := c.Mesh.(istio.Mesh); ok {
+	if m, ok := c.Mesh.(planner); ok {
 		if ofMesh, dress, err = m.Plan(ctx, r, all); err != nil {
 			return err
 		}

@@ -23,7 +23,7 @@ func Redirected(m meshes.Mesh, by string) (meshes.Mesh, error) {
 	case by != RedirectMesh:
 		return m, fmt.Errorf("%s: %s or %s", by, RedirectHarness, RedirectMesh)
 	case !ok:
-		return m, fmt.Errorf("%s: mesh %s has no rules of its own", by, m.Name())
+		return m, fmt.Errorf("%s: mesh %s has no rules of its own", by, meshName(m))
 	case os.Geteuid() != 0:
 		return m, fmt.Errorf("%s: its rules know a proxy by its user, so it takes root", by)
 	}

@@ -8,26 +8,8 @@ import (
 	"strings"
 
 	"github.com/meshbreach/meshbreach/clusters/meshes"
-	"github.com/meshbreach/meshbreach/clusters/meshes/consul"
-	"github.com/meshbreach/meshbreach/clusters/meshes/envoy"
-	"github.com/meshbreach/meshbreach/clusters/meshes/istio"
 	"github.com/meshbreach/meshbreach/clusters/programs"
 )
-
-// Programs are the third-party programs that a mesh runs; the first one's
-// version is that of the release.
-func Programs(mesh string) []string {
-	switch mesh {
-	case (envoy.Mesh{}).Name():
-		return []string{envoy.Program}
-	case (consul.Mesh{}).Name():
-		return consul.Programs()
-	case (istio.Mesh{}).Name():
-		return istio.Programs()
-	default:
-		return nil
-	}
-}
 
 // A Search says how to look for a mesh's programs.
 type Search struct {
@@ -50,8 +32,16 @@ func Release(ctx context.Context, mesh string) (meshes.Release, error) {
 
 // Release is a mesh's release made of the programs that are found.
 func (s Search) Release(ctx context.Context, mesh string) (meshes.Release, error) {
+	m, err := Mesh(mesh)
+	if err != nil {
+		return meshes.Release{}, err
+	}
+	return s.release(ctx, m.Describe())
+}
+
+func (s Search) release(ctx context.Context, d meshes.Descriptor) (meshes.Release, error) {
 	var r meshes.Release
-	for i, name := range Programs(mesh) {
+	for i, name := range d.Programs {
 		f, err := s.find(ctx, name)
 		if err != nil {
 			return meshes.Release{}, err
@@ -60,24 +50,29 @@ func (s Search) Release(ctx context.Context, mesh string) (meshes.Release, error
 			r = meshes.Release{Version: f.Version, Programs: map[string]string{}, Note: s.Note}
 		}
 		r.Programs[name] = f.Path
-		if name == envoy.Program {
-			r.Proxy = proxyBuild(ctx, f)
+		if name == d.Proxy.Program {
+			r.Proxy = proxyBuild(ctx, d.Proxy.Name, f)
 		}
 	}
 	return r, nil
 }
 
-// proxy says which Envoy it is that judges.
-func proxyBuild(ctx context.Context, f programs.Found) string {
-	said := "Envoy " + f.Version
-	switch own, err := istio.OwnBuild(ctx, f.Path); {
-	case err != nil:
-		return said // it does not even say so much; whoever starts it will see why
-	case own:
-		return said + ", Istio's own build"
-	default:
-		return said + ", stock build"
+// proxyBuild says which proxy it is that judges, and whose build of it.
+func proxyBuild(ctx context.Context, proxy string, f programs.Found) string {
+	said := proxy + " " + f.Version
+	for _, m := range Meshes() {
+		d := m.Describe()
+		if d.Proxy.Own == nil || d.Proxy.Name != proxy {
+			continue
+		}
+		switch own, err := d.Proxy.Own(ctx, f.Path); {
+		case err != nil:
+			return said // it does not even say so much; whoever starts it will see why
+		case own:
+			return said + ", " + d.Title + "'s own build"
+		}
 	}
+	return said + ", stock build"
 }
 
 // find looks on this machine first, so that a download can be announced.
@@ -144,9 +139,9 @@ func SearchOrder() []string { return programs.Order() }
 // gets none.
 func (s Search) Check(ctx context.Context) []Check {
 	users := map[string][]string{}
-	for _, mesh := range Names(Meshes()) {
-		for _, program := range Programs(mesh) {
-			users[program] = append(users[program], mesh)
+	for _, m := range Meshes() {
+		for _, program := range m.Describe().Programs {
+			users[program] = append(users[program], meshName(m))
 		}
 	}
 	var out []Check

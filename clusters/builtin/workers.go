@@ -23,7 +23,7 @@ func Threaded(m meshes.Mesh, n int) (meshes.Mesh, error) {
 	case ok:
 		return own.WithWorkers(n), nil
 	case n != ProxyWorkers:
-		return m, fmt.Errorf("%d: mesh %s has no proxies", n, m.Name())
+		return m, fmt.Errorf("%d: mesh %s has no proxies", n, meshName(m))
 	}
 	return m, nil
 }

@@ -29,6 +29,11 @@ const (
 	CanAudit Capability = "platform-log"
 )
 
+// Capabilities are all of them, in the order in which people read them.
+func Capabilities() []Capability {
+	return []Capability{CanAuthorize, CanTokens, CanRotate, CanSignal, CanWithhold, CanShortLive, CanSignAccounts, CanAudit}
+}
+
 // A Release is a version of a mesh, with the programs that it runs.
 type Release struct {
 	Version  string            `json:"version"`
@@ -45,10 +50,10 @@ type Release struct {
 	Note func(string) `json:"-"`
 }
 
-// A Mesh is a kind of mesh.
+// A Mesh is a kind of mesh. What else it can do are the optional interfaces in
+// abilities.go.
 type Mesh interface {
-	Name() string
-	Capabilities(Release) []Capability
+	Describe() Descriptor
 	// Render is pure: what the mesh's objects would be for this policy.
 	Render(clusters.Range, policy.Policy) ([]Object, error)
 	// Install makes the mesh run on a cluster and gives every meshed workload

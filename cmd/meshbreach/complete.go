@@ -51,8 +51,8 @@ func completeFiles(ending string) cobra.CompletionFunc {
 	}
 }
 
-func meshes() []string    { return builtin.Names(builtin.Meshes()) }
-func providers() []string { return append(builtin.Names(builtin.Providers()), builtin.Auto) }
+func meshes() []string    { return builtin.MeshNames() }
+func providers() []string { return append(builtin.ProviderNames(), builtin.Auto) }
 
 func misconfigurations() []string {
 	var names []string

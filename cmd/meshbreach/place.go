@@ -39,7 +39,7 @@ func forProviders() map[string][]string {
 func (f *placeFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.Mesh, "mesh", builtin.Auto, "mesh to make: auto, "+strings.Join(meshes(), ", "))
-	flags.StringVar(&f.Provider, "provider", builtin.Auto, "where to make it: auto, "+strings.Join(builtin.Names(builtin.Providers()), ", "))
+	flags.StringVar(&f.Provider, "provider", builtin.Auto, "where to make it: auto, "+strings.Join(builtin.ProviderNames(), ", "))
 	flags.StringVar(&f.Name, "name", "", "kind: name of the cluster, which is left alone if it is there (default: one of the run's own)")
 	flags.StringVar(&f.KubernetesVersion, "kubernetes-version", "", "kind: version of Kubernetes, such as 1.36.3 (default: kind's own, or the newest that the engine has)")
 	flags.StringVar(&f.NodeImage, "node-image", "", "kind: image of a node (default: that of the version, which the engine has or pulls)")
@@ -72,7 +72,7 @@ func (f *placeFlags) choose(cmd *cobra.Command) (builtin.Choice, error) {
 		return c, err
 	}
 	if decided != "" {
-		c.Why = fmt.Sprintf("provider %s with mesh %s, as --%s asks", c.Provider.Name(), c.Mesh.Name(), decided)
+		c.Why = fmt.Sprintf("provider %s with mesh %s, as --%s asks", c.Provider.Name(), c.Mesh.Describe().Name, decided)
 	}
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		if who := forProviders()[flag.Name]; who != nil && !c.Of(who...) {

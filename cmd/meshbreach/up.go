@@ -134,13 +134,13 @@ look around in it
   kubectl --kubeconfig %[3]s get namespaces
 take it away
   meshbreach down %[1]s
-`, f.Name, c.Mesh.Name(), kubeconfig)
+`, f.Name, c.Mesh.Describe().Name, kubeconfig)
 	return err
 }
 
 // show prints who is where, and how to enter.
 func show(out io.Writer, o runner.Options, s runner.Standing, pid int) error {
-	fmt.Fprintf(out, "mesh %s is up with the policy of %s\n\n", o.Mesh.Name(), o.Scenarios[0].ID)
+	fmt.Fprintf(out, "mesh %s is up with the policy of %s\n\n", o.Mesh.Describe().Name, o.Scenarios[0].ID)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "RANGE\tWORKLOAD\tADDRESS\tMESHED\tIDENTITY\tNETWORK")
 	for _, r := range s.Ranges {

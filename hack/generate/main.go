@@ -1,5 +1,6 @@
-// Command generate writes the files that are made from others: the schemas,
-// the catalogue's pages and the copies of the admission policies. It runs in the module's root. Its test finds stale
+// Command generate writes the files that are made from others: the schemas, the
+// pages of the catalogue and of the meshes, and the copies of the roles and of
+// the admission policies. It runs in the module's root. Its test finds stale
 // ones.
 package main
 
@@ -14,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/meshbreach/meshbreach/clusters/builtin"
 	"github.com/meshbreach/meshbreach/clusters/platform/admission"
 	"github.com/meshbreach/meshbreach/reports"
 	"github.com/meshbreach/meshbreach/scenarios"
@@ -82,7 +84,10 @@ func generated() (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := map[string][]byte{"docs/report.schema.json": report, "scenarios/schema.json": file}
+	out := map[string][]byte{
+		"docs/report.schema.json": report, "scenarios/schema.json": file,
+		"docs/meshes.md": meshPage(), "docs/existing/clusterrole.yaml": builtin.Roles(),
+	}
 	for name, page := range pages {
 		out[filepath.Join(catalogue, name)] = page
 	}

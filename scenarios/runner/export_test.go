@@ -53,7 +53,7 @@ const openingLimit = 2 * time.Minute
 // take time. The policy may be the same with it and without. And what weakens the
 // rules of a range changes neither how certificates end nor how they are rotated.
 func (p *player) apart(w policy.Misconfiguration, s scenarios.Scenario, a scenarios.Attempt) bool {
-	mesh := p.opts.Mesh.Name()
+	mesh := p.opts.Mesh.Describe().Name
 	late, _ := a.With["awaitExpiry"].(bool)
 	turns := late || a.Expect[mesh].Verdict == assertions.Undisturbed ||
 		slices.ContainsFunc(a.Steps, func(s scenarios.Step) bool { return s.Await != "" })

@@ -44,7 +44,7 @@ func (p *player) accountToken(ctx context.Context, w clusters.Workload, t *attac
 	note := assertions.Loot{Kind: "account-token", Of: t.Of}
 	mesh, ok := p.stage.mesh.(meshes.AccountTokens)
 	if !ok {
-		return note, fmt.Errorf("mesh %s knows no tokens of accounts", p.opts.Mesh.Name())
+		return note, fmt.Errorf("mesh %s knows no tokens of accounts", p.opts.Mesh.Describe().Name)
 	}
 	form := identity.AccountForm(t.Form)
 	if t.Form == "bound" {
@@ -64,7 +64,7 @@ func (p *player) live(ctx context.Context, step scenarios.Step) assertions.Chang
 	what := fmt.Sprintf("%s the %s of %s", verb, part, step.Of)
 	mesh, ok := p.stage.mesh.(meshes.Lifecycle)
 	if !ok {
-		return assertions.Change{What: what, Error: "mesh " + p.opts.Mesh.Name() + " knows no lives of workloads"}
+		return assertions.Change{What: what, Error: "mesh " + p.opts.Mesh.Describe().Name + " knows no lives of workloads"}
 	}
 	w, err := p.rg.Workload(step.Of)
 	if err != nil {

@@ -28,7 +28,7 @@ func (p *player) lacking(policy policy.Policy, a scenarios.Attempt) []string {
 	if foretold(a) && !slices.Contains(able, meshes.CanSignAccounts) {
 		out = append(out, string(meshes.CanSignAccounts)+": the platform's key is not ours, and it grants no such life itself")
 	}
-	if a.Expect[p.opts.Mesh.Name()].By == signals.FromPlatform && !slices.Contains(able, meshes.CanAudit) {
+	if a.Expect[p.opts.Mesh.Describe().Name].By == signals.FromPlatform && !slices.Contains(able, meshes.CanAudit) {
 		out = append(out, string(meshes.CanAudit)+": the platform's log is not ours, and its refusals are seen there alone")
 	}
 	if pod, ok := scenarios.DecodedParameters(a.Attack, a.With).(*attacks.SubmitObject); ok && pod.Proxied && !p.runs() {

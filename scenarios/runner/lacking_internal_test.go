@@ -16,7 +16,7 @@ import (
 // named is a mesh of which a test looks at the name alone.
 type named struct{ meshes.Mesh }
 
-func (named) Name() string { return "istio" }
+func (named) Describe() meshes.Descriptor { return meshes.Descriptor{Name: "istio"} }
 
 // here is a mesh that runs where it can do this.
 type here struct {

@@ -137,7 +137,7 @@ func TestTheMatrixSaysWhatTheLastRunsSaw(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, mesh := range builtin.Names(builtin.Meshes()) {
+	for _, mesh := range builtin.MeshNames() {
 		t.Run(mesh, func(t *testing.T) {
 			var seen [][]string
 			for _, provider := range []string{"local", "kind"} {

@@ -121,7 +121,7 @@ func (p *player) judgedTwice(ctx context.Context, s scenarios.Scenario, a scenar
 // again what has to win then.
 func (p *player) mutate(ctx context.Context, s scenarios.Scenario, out *played) {
 	for _, m := range s.Mutants {
-		if len(m.Meshes) > 0 && !slices.Contains(m.Meshes, p.opts.Mesh.Name()) {
+		if len(m.Meshes) > 0 && !slices.Contains(m.Meshes, p.opts.Mesh.Describe().Name) {
 			continue
 		}
 		for _, id := range m.Opens {
@@ -141,7 +141,7 @@ func (p *player) mutate(ctx context.Context, s scenarios.Scenario, out *played) 
 // attempt makes one attempt under a misconfigured policy and records it; with
 // sandwiched, between honest calls.
 func (p *player) attempt(ctx context.Context, s scenarios.Scenario, a scenarios.Attempt, misconfigure []string, sandwiched bool) assertions.Record {
-	mesh := p.opts.Mesh.Name()
+	mesh := p.opts.Mesh.Describe().Name
 	e, told := a.Expect[mesh]
 	rec := assertions.Record{
 		Scenario: s.ID, Attempt: a.ID, Mesh: mesh, Target: s.Cast.Target, Misconfigured: misconfigure,

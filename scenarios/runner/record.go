@@ -18,7 +18,7 @@ func skipped(s scenarios.Scenario, o Options) *played {
 	out := &played{scenario: s, skip: "not played: the run was ended before"}
 	for _, a := range s.Attempts {
 		out.attempts = append(out.attempts, tried{attempt: a, record: assertions.Record{
-			Scenario: s.ID, Attempt: a.ID, Mesh: o.Mesh.Name(), Target: s.Cast.Target, Expect: a.Expect[o.Mesh.Name()].Expectation, Fault: out.skip,
+			Scenario: s.ID, Attempt: a.ID, Mesh: o.Mesh.Describe().Name, Target: s.Cast.Target, Expect: a.Expect[o.Mesh.Describe().Name].Expectation, Fault: out.skip,
 		}})
 	}
 	return out

@@ -77,7 +77,7 @@ func (o Options) withDefaults() Options {
 func Run(ctx context.Context, o Options) (reports.Run, error) {
 	o = o.withDefaults()
 	report := reports.Run{
-		Schema: reports.Schema, ID: o.ID, Tool: o.Tool, Mesh: o.Mesh.Name(), Release: o.Release.Version, Proxy: o.Release.Proxy,
+		Schema: reports.Schema, ID: o.ID, Tool: o.Tool, Mesh: o.Mesh.Describe().Name, Release: o.Release.Version, Proxy: o.Release.Proxy,
 		Provider: o.Provider.Name(), Misconfigured: o.Misconfigure, Started: time.Now().UTC(),
 	}
 	if _, err := policy.Misconfigure(policy.Policy{}, o.Misconfigure...); err != nil {

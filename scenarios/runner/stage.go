@@ -39,11 +39,11 @@ func up(ctx context.Context, o Options) (*stage, error) {
 		defer cancel()
 		return errors.Join(err, st.close(limited))
 	}
-	tell("mesh " + o.Mesh.Name())
+	tell("mesh " + o.Mesh.Describe().Name)
 	if st.mesh, err = o.Mesh.Install(ctx, c, o.Release); err != nil {
-		return nil, undo(fmt.Errorf("install mesh %s: %w", o.Mesh.Name(), err))
+		return nil, undo(fmt.Errorf("install mesh %s: %w", o.Mesh.Describe().Name, err))
 	}
-	able := o.Mesh.Capabilities(o.Release)
+	able := o.Mesh.Describe().Can(o.Release)
 	if p, ok := st.mesh.(meshes.Proven); ok {
 		able = p.Capabilities()
 	}

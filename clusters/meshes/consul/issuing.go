@@ -29,7 +29,7 @@ func (in *installed) Endpoint(r clusters.Range) identity.Endpoint {
 		method = methodByKey
 	}
 	address := func(port uint16) string { return netip.AddrPortFrom(st.server.at, port).String() }
-	return identity.Endpoint{Protocol: "consul", Address: address(portHTTP), Method: method, Platform: address(kubeapi.Port), Endpoints: endpoints(st)}
+	return identity.Endpoint{Protocol: protocol, Address: address(portHTTP), Method: method, Platform: address(kubeapi.Port), Endpoints: endpoints(st)}
 }
 
 // member is a workload's sidecar, whose workload has an account.

@@ -67,17 +67,6 @@ func (m Mesh) OwnRules() meshes.Mesh {
 	return m
 }
 
-// Name is "consul".
-func (Mesh) Name() string { return "consul" }
-
-// Capabilities leave out the rotations and the short lives: the shortest life
-// of a leaf is an hour, and nothing makes Consul renew one earlier.
-func (Mesh) Capabilities(meshes.Release) []meshes.Capability {
-	return []meshes.Capability{
-		meshes.CanAuthorize, meshes.CanTokens, meshes.CanSignal, meshes.CanWithhold,
-	}
-}
-
 // Render gives the configuration entries of a range, in the order in which
 // they are written.
 func (Mesh) Render(r clusters.Range, p policy.Policy) ([]meshes.Object, error) {

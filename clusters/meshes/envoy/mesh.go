@@ -46,18 +46,6 @@ func (m Mesh) WithWorkers(n int) meshes.Mesh {
 	return m
 }
 
-// Name is "envoy".
-func (Mesh) Name() string { return "envoy" }
-
-// Capabilities are all there are: every one is proven by a test against a
-// real Envoy.
-func (Mesh) Capabilities(meshes.Release) []meshes.Capability {
-	return []meshes.Capability{
-		meshes.CanAuthorize, meshes.CanTokens, meshes.CanRotate,
-		meshes.CanSignal, meshes.CanWithhold, meshes.CanShortLive,
-	}
-}
-
 // Render gives, for every meshed workload, its listeners, clusters, extension
 // configurations and the public half of its secrets (the validation contexts;
 // a leaf is never rendered).

@@ -83,7 +83,7 @@ func (in *installed) Endpoint(r clusters.Range) identity.Endpoint {
 		return identity.Endpoint{}
 	}
 	return identity.Endpoint{
-		Protocol: "istio", Cluster: clusterID, Address: st.pilot.endpoint(), ServerName: pilotName(st.r), Platform: st.platform.endpoint(),
+		Protocol: protocol, Cluster: clusterID, Address: st.pilot.endpoint(), ServerName: pilotName(st.r), Platform: st.platform.endpoint(),
 		Identity: controlIdentity(st.r), Endpoints: endpoints(st.pilot), Nodes: nodes(st.r), Kubelet: st.platform.kubelet(),
 	}
 }

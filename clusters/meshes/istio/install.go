@@ -46,7 +46,7 @@ var (
 // Where there is no cluster it starts a Kubernetes API of its own, and the
 // workloads get the Namespace that they have there.
 func (m Mesh) Install(ctx context.Context, c *clusters.Cluster, rel meshes.Release) (meshes.Installed, error) {
-	in := &installed{mesh: m, programs: rel.Programs, run: c.Name, able: m.Capabilities(rel), stages: stages{}}
+	in := &installed{mesh: m, programs: rel.Programs, run: c.Name, able: m.Describe().Can(rel), stages: stages{}}
 	// The mesh lives as long as the cluster, and so longer than this call.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	c.Undo.Push("mesh istio", func(context.Context) error {

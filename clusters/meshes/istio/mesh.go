@@ -89,18 +89,6 @@ func (m Mesh) OwnRules() meshes.Mesh {
 	return m
 }
 
-// Name is "istio".
-func (Mesh) Name() string { return "istio" }
-
-// Capabilities lists every capability: Istio has them all.
-func (Mesh) Capabilities(meshes.Release) []meshes.Capability {
-	return []meshes.Capability{
-		meshes.CanAuthorize, meshes.CanTokens, meshes.CanRotate,
-		meshes.CanSignal, meshes.CanWithhold, meshes.CanShortLive, meshes.CanSignAccounts,
-		meshes.CanAudit,
-	}
-}
-
 // Render returns the objects of a policy, as istiod reads them, in the order
 // in which they are written.
 func (Mesh) Render(r clusters.Range, p policy.Policy) ([]meshes.Object, error) {

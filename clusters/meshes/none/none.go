@@ -27,15 +27,6 @@ type Mesh struct {
 
 var _ meshes.Mesh = Mesh{}
 
-// Name is "none".
-func (Mesh) Name() string { return "none" }
-
-// Capabilities is short-lived leaves alone: the fixture mints identities, so
-// that attacks have what they need, and nobody verifies them.
-func (Mesh) Capabilities(meshes.Release) []meshes.Capability {
-	return []meshes.Capability{meshes.CanShortLive}
-}
-
 // Render is nothing.
 func (Mesh) Render(clusters.Range, policy.Policy) ([]meshes.Object, error) { return nil, nil }
 

@@ -87,7 +87,7 @@ func (b *bed) account(t *testing.T) {
 		t.Fatal(err)
 	}
 	var role rbacv1.ClusterRole
-	if err := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(existing.Shipped()), 4096).Decode(&role); err != nil && !errors.Is(err, io.EOF) {
+	if err := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(existing.Role()), 4096).Decode(&role); err != nil && !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
 	role.ObjectMeta = meta

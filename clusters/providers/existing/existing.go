@@ -25,11 +25,10 @@ type Options struct {
 	// Load, where Image is empty, puts the probe on the nodes, whose owner is
 	// at hand after all, and returns its image's reference.
 	Load func(ctx context.Context, probe string) (string, error)
-	// Mesh is the name of the mesh that will be installed, or none. What rights
-	// are needed depends on it.
-	Mesh string
-	// Parts are further shipped roles that the run needs, without "meshbreach-".
-	Parts []string
+	// Roles are the ClusterRoles, YAML, with the rights that the run needs beside
+	// Role: those of its mesh, and RoleAdmission where it makes policies of
+	// admission. To Down they are those of any run.
+	Roles [][]byte
 	// ClusterWide is what the run makes outside of namespaces, a line a thing.
 	ClusterWide []string
 	// Note, which may be nil, is told what is about to be made, a line a call.

@@ -40,16 +40,16 @@ func (o Options) removed(note string) {
 		o.note(note)
 		return
 	}
-	made, err := makes()
+	made, err := o.makes()
 	kinds := slices.DeleteFunc(strings.Split(closed, ", "), func(kind string) bool { return err == nil && !made[kind] })
 	if len(kinds) > 0 {
 		o.note(kubernetes.NotLookedAt + strings.Join(kinds, ", "))
 	}
 }
 
-// makes are the kinds that a run with any mesh makes, as resource.group.
-func makes() (map[string]bool, error) {
-	all, err := roles(allParts)
+// makes are the kinds that the roles let a run make, as resource.group.
+func (o Options) makes() (map[string]bool, error) {
+	all, err := o.roles()
 	if err != nil {
 		return nil, err
 	}

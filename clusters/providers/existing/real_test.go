@@ -24,7 +24,7 @@ func (b *bed) options(notes *[]string) existing.Options {
 		image = "registry.test/never-started:1"
 	}
 	return existing.Options{
-		Kubeconfig: b.kubeconfig, Context: "bound", Image: image, Mesh: "none",
+		Kubeconfig: b.kubeconfig, Context: "bound", Image: image,
 		Note: func(line string) { *notes = append(*notes, line) },
 	}
 }

@@ -19,19 +19,18 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// The roles that a run needs: meshbreach, and meshbreach-MESH for a mesh.
-//
 //go:embed clusterrole.yaml
-var shipped []byte
+var role []byte
 
-// Shipped are the cluster roles with the least rights that a run needs, YAML:
-// meshbreach whatever the mesh, and meshbreach-MESH as well for a mesh.
-func Shipped() []byte { return bytes.Clone(shipped) }
+//go:embed admission.yaml
+var roleAdmission []byte
 
-const (
-	roleBase = "meshbreach"
-	allParts = "*"
-)
+// Role is the ClusterRole with the least rights that every run needs, YAML.
+func Role() []byte { return bytes.Clone(role) }
+
+// RoleAdmission is the ClusterRole with what a run needs as well when it makes
+// policies of admission, YAML.
+func RoleAdmission() []byte { return bytes.Clone(roleAdmission) }
 
 // A NoRightsError lists what our account may not do and a run needs.
 type NoRightsError struct {
@@ -45,23 +44,23 @@ func (e *NoRightsError) Error() string {
 		e.Context, strings.Join(e.Missing, "\n  "))
 }
 
-// roles reads the shipped roles of these parts; all of them for the part "*".
-func roles(parts ...string) ([]rbacv1.ClusterRole, error) {
+// roles reads the roles that the options name, and the one for every run.
+func (o Options) roles() ([]rbacv1.ClusterRole, error) {
 	var out []rbacv1.ClusterRole
-	for decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(shipped), 4096); ; {
-		var role rbacv1.ClusterRole
-		err := decoder.Decode(&role)
-		if errors.Is(err, io.EOF) {
-			return out, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read the shipped roles: %w", err)
-		}
-		part := strings.TrimPrefix(role.Name, roleBase+"-")
-		if role.Name == roleBase || slices.Contains(parts, part) || slices.Contains(parts, allParts) {
+	for _, text := range append([][]byte{role}, o.Roles...) {
+		for decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096); ; {
+			var role rbacv1.ClusterRole
+			err := decoder.Decode(&role)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				return nil, fmt.Errorf("read the shipped roles: %w", err)
+			}
 			out = append(out, role)
 		}
 	}
+	return out, nil
 }
 
 // questions are what the rules grant, a question a verb and a resource.
@@ -108,7 +107,7 @@ const atOnce = 16
 
 // rights is an error where our account lacks a right that a run needs.
 func (o Options) rights(ctx context.Context, config *rest.Config) error {
-	all, err := roles(append(o.Parts, o.Mesh)...)
+	all, err := o.roles()
 	if err != nil {
 		return err
 	}
