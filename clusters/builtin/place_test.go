@@ -98,6 +98,11 @@ func TestIstiosImagesAreThoseThatTheEngineHas(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			docker(t, c.script)
+			charts := filepath.Join(t.TempDir(), "charts.tgz")
+			if err := os.WriteFile(charts, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("MESHBREACH_ISTIO_CHARTS", charts)
 			choice, err := builtin.Place{Provider: "kind", Mesh: "istio", MeshVersion: c.version, Hub: c.hub}.Choose(t.Context())
 			if err != nil {
 				t.Fatal(err)
