@@ -19,6 +19,9 @@ type Foothold struct {
 	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
 	Now      func() time.Time
 	Kept     *Connections // the connections that requests keep; nil keeps none, and a request that asks for one fails
+	// Protocols are those of the certificate authorities that the attacker can
+	// speak to.
+	Protocols []AuthorityProtocol
 }
 
 // A Target is what an attack goes for.
@@ -30,43 +33,14 @@ type Target struct {
 	// Authority is where the mesh's certificate authority is asked; nil where
 	// workloads speak to none.
 	Authority *Authority `json:"authority,omitempty"`
+	// Accounts are the namespace/account of the cast members, by name.
+	Accounts map[string]string `json:"accounts,omitempty"`
+	// Identities are those of the cast members, by name: everybody knows what
+	// others are called. That of the control plane is there as authority.
+	Identities map[string]string `json:"identities,omitempty"`
 	// Canaries are texts that are found only where a thing is kept, by the name
 	// of the thing: an answer that holds one of them gives the thing away.
 	Canaries map[string][]string `json:"canaries,omitempty"`
-}
-
-// An Authority is the certificate authority of a mesh, as workloads see it.
-// Nothing in it is a secret.
-type Authority struct {
-	Protocol   string `json:"protocol"`             // istio or consul
-	Address    string `json:"address"`              // host:port, from the workloads' network
-	ServerName string `json:"serverName,omitempty"` // of its certificate; empty: it speaks plaintext
-	Method     string `json:"method,omitempty"`     // Consul: the auth method that logs workloads in
-	Cluster    string `json:"cluster,omitempty"`    // Istio: the id of the cluster that workloads say they are of
-	// Platform is the API of the platform that gives tokens to accounts,
-	// host:port; empty where workloads reach none.
-	Platform string `json:"platform,omitempty"`
-	// Accounts are the namespace/account of the cast members, by name.
-	Accounts map[string]string `json:"accounts,omitempty"`
-	// Identities are the URIs of the cast members, by name: everybody knows
-	// what others are called. That of the control plane is there as authority.
-	Identities map[string]string `json:"identities,omitempty"`
-	// Endpoints are the further addresses of the control plane, host:port, by what
-	// is behind them.
-	Endpoints map[string]string `json:"endpoints,omitempty"`
-	// Nodes are the names that the cast members' proxies go by at the control
-	// plane, by name.
-	Nodes map[string]string `json:"nodes,omitempty"`
-	// Kubelet is what runs the pods that are submitted to the platform; nil
-	// where nobody does.
-	Kubelet *Kubelet `json:"kubelet,omitempty"`
-}
-
-// A Kubelet is what a pod has to say so that it is run, and is of the mesh.
-type Kubelet struct {
-	Image  string            `json:"image"`            // of the probe, which is its entry point
-	Pull   string            `json:"pull"`             // when nodes pull it: Never or IfNotPresent
-	Labels map[string]string `json:"labels,omitempty"` // by which a pod asks for the mesh's proxy
 }
 
 // An Attack is one hostile technique. Make one with New.

@@ -94,7 +94,7 @@ type Receipt struct {
 	Method   string         `json:"method,omitempty"`
 	Path     string         `json:"path,omitempty"` // as it arrived, undecoded
 	Host     string         `json:"host,omitempty"`
-	Identity []string       `json:"identity,omitempty"` // the URIs the target believes: forwarded by its proxy, or read from a client certificate
+	Identity []string       `json:"identity,omitempty"` // the identities the target believes: forwarded by its proxy, or read from a client certificate; URIs, or DNS names where there is no URI
 	Remote   netip.AddrPort `json:"remote,omitzero"`
 }
 

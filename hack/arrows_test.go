@@ -15,7 +15,7 @@ import (
 const module = "github.com/meshbreach/meshbreach"
 
 // An arrow says what a package may import of ours, itself aside. A trailing
-// /... stands for the package and everything below it.
+// /... stands for the package and everything below it, and * for one folder.
 type arrow struct {
 	from  string
 	to    []string
@@ -29,7 +29,7 @@ func arrows() []arrow {
 	mesh := append([]string{"clusters/meshes", "clusters/proxy", "clusters/programs", "clusters/platform/..."}, plain...)
 	return []arrow{
 		{from: "cmd/meshbreach", to: []string{"scenarios/...", "clusters/builtin", "reports"}, tests: []string{"clusters/..."}},
-		{from: "cmd/probe", to: []string{"attacker/..."}},
+		{from: "cmd/probe", to: []string{"attacker/...", "clusters/meshes/*/wire"}},
 		{from: "scenarios", to: append([]string{"assertions", "attacker/...", "clusters/meshes"}, plain...), tests: []string{"clusters/builtin"}},
 		{from: "scenarios/explain", to: []string{"scenarios", "assertions", "attacker/...", "clusters", "clusters/policy", "clusters/identity", "clusters/meshes"}},
 		{from: "scenarios/runner", to: append([]string{"scenarios", "assertions", "attacker/...", "clusters/meshes", "reports"}, plain...), tests: []string{"scenarios/explain", "assertions/matchers", "clusters/builtin", "clusters/programs"}},
@@ -45,6 +45,7 @@ func arrows() []arrow {
 		{from: "clusters/builtin", to: []string{"clusters/..."}},
 		{from: "clusters/meshes/meshtest", to: append([]string{"clusters/providers/local", "attacker/..."}, mesh...)},
 		{from: "clusters/meshes", to: plain},
+		{from: "clusters/meshes/*/wire", to: []string{"attacker"}, tests: []string{"attacker/..."}},
 		{from: "clusters/meshes/...", to: mesh, tests: []string{"clusters/...", "attacker/..."}},
 		{from: "clusters/proxy", to: []string{"clusters", "clusters/signals", "clusters/programs"}, tests: []string{"clusters/..."}},
 		{from: "clusters/programs", to: []string{"clusters"}, tests: []string{"clusters/..."}},
@@ -73,8 +74,13 @@ func fences() []fence {
 	}
 }
 
-// forTests is a package of ours that only tests import.
-const forTests = "clusters/meshes/meshtest"
+const (
+	// forTests is a package of ours that only tests import.
+	forTests = "clusters/meshes/meshtest"
+	// forProbe are those that only the probe imports, and tests: a mesh does not
+	// link what attacks it.
+	forProbe = "clusters/meshes/*/wire"
+)
 
 // wrong says why a package of ours must not import another, or nothing.
 func wrong(from, to string, test bool) error {
@@ -105,6 +111,9 @@ func wrongArrow(from, to string, test bool) error {
 	if strings.HasSuffix(a.from, "/...") {
 		self += "/..."
 	}
+	if fits(forProbe, to) && !fits(forProbe, from) && from != "cmd/probe" && !test {
+		return fmt.Errorf("%s imports %s: only cmd/probe and tests may", from, to)
+	}
 	allowed := append(a.to, self)
 	if test {
 		allowed = append(allowed, a.tests...)
@@ -116,6 +125,11 @@ func wrongArrow(from, to string, test bool) error {
 }
 
 func fits(pattern, name string) bool {
+	if before, after, ok := strings.Cut(pattern, "/*/"); ok {
+		one, found := strings.CutPrefix(name, before+"/")
+		_, rest, deeper := strings.Cut(one, "/")
+		return found && deeper && rest == after
+	}
 	if base, ok := strings.CutSuffix(pattern, "/..."); ok {
 		return name == base || strings.HasPrefix(name, base+"/")
 	}
@@ -192,6 +206,12 @@ func TestAnArrowThatIsNotInTheDesignIsRefused(t *testing.T) {
 		{"scenarios", module + "/clusters/meshes/envoy", false},
 		{"cmd/meshbreach", module + "/attacker", false},
 		{"cmd/probe", module + "/clusters", false},
+		{"cmd/probe", module + "/clusters/meshes/istio", false},
+		{"clusters/meshes/istio/wire", module + "/clusters", false},
+		{"clusters/meshes/istio/wire", module + "/clusters/meshes/istio", true},
+		{"clusters/meshes/istio", module + "/clusters/meshes/istio/wire", false},
+		{"attacker/attacks", module + "/clusters/meshes/istio/wire", true},
+		{"scenarios/runner", module + "/clusters/meshes/istio/wire", false},
 		{"new", module + "/reports", false},
 		{"assertions", "testing", false},
 		{"assertions", "github.com/onsi/gomega/types", false},

@@ -113,6 +113,7 @@ func TestForwardedIdentitiesAreBelievedInOrder(t *testing.T) {
 	req.Header["X-Forwarded-Client-Cert"] = []string{
 		`By=spiffe://td/bank;Hash=00;Subject="CN=a,O=\"x;URI=spiffe://no\"";URI=spiffe://td/web;URI=spiffe://td/second`,
 		`By=x;uri="spiffe://td/third,quoted"`,
+		`URI=spiffe://td/fourth;DNS=also.td`, `DNS=web.prod.td;DNS=web.td`,
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -124,7 +125,7 @@ func TestForwardedIdentitiesAreBelievedInOrder(t *testing.T) {
 		t.Errorf("%q %v", body, resp.Header)
 	}
 	r := a.Receipts(0, 0).Items[0]
-	if want := []string{"spiffe://td/web", "spiffe://td/second", "spiffe://td/third,quoted"}; !slices.Equal(r.Identity, want) || r.Nonce != "" {
+	if want := []string{"spiffe://td/web", "spiffe://td/second", "spiffe://td/third,quoted", "spiffe://td/fourth", "web.prod.td", "web.td"}; !slices.Equal(r.Identity, want) || r.Nonce != "" {
 		t.Errorf("%+v", r)
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/meshbreach/meshbreach/attacker"
 )
 
 // anyone is TLS that shows a certificate of nobody and takes every one.
@@ -39,35 +41,40 @@ func anyone(now time.Time) (*tls.Config, error) {
 	}, nil
 }
 
-// presented are the URIs of the client's leaf.
+// presented are the identities in the client's leaf.
 func presented(state *tls.ConnectionState) []string {
 	if state == nil || len(state.PeerCertificates) == 0 {
 		return nil
 	}
-	var uris []string
-	for _, u := range state.PeerCertificates[0].URIs {
-		uris = append(uris, u.String())
-	}
-	return uris
+	return attacker.IdentitiesOf(state.PeerCertificates[0])
 }
 
-// forwarded are the URIs of the elements of x-forwarded-client-cert, in order.
-// Form: elements between commas, key=value pairs between semicolons, values
-// plain or in double quotes with backslash escapes. Source: Envoy, HTTP
-// connection manager, "x-forwarded-client-cert".
+// forwarded are the identities in x-forwarded-client-cert, in order: of each
+// element the URIs, or the DNS names where it has no URI. Form: elements between
+// commas, key=value pairs between semicolons, values plain or in double quotes
+// with backslash escapes. Source: Envoy, HTTP connection manager,
+// "x-forwarded-client-cert".
 func forwarded(headers []string) []string {
-	var uris []string
+	var out []string
 	for _, h := range headers {
 		for _, element := range split(h, ',') {
+			var uris, names []string
 			for _, pair := range split(element, ';') {
 				key, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
-				if strings.EqualFold(key, "URI") {
+				switch {
+				case strings.EqualFold(key, "URI"):
 					uris = append(uris, unquote(value))
+				case strings.EqualFold(key, "DNS"):
+					names = append(names, unquote(value))
 				}
 			}
+			if len(uris) > 0 {
+				names = uris
+			}
+			out = append(out, names...)
 		}
 	}
-	return uris
+	return out
 }
 
 // split cuts s at sep outside of quotes.

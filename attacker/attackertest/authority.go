@@ -2,29 +2,18 @@ package attackertest
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	"github.com/meshbreach/meshbreach/attacker"
-)
-
-// The protocols that an authority speaks.
-const (
-	ProtocolIstio  = "istio"
-	ProtocolConsul = "consul"
 )
 
 // Asked is what somebody wants of an authority.
@@ -38,33 +27,44 @@ type Asked struct {
 	Forwarded   string
 }
 
-// An Authority serves certificates by a mesh's own protocol.
+// An Authority decides who gets which certificate. A Speaker serves it.
 type Authority struct {
-	Endpoint attacker.Authority
-	ca       *CA
-	login    func(token string) error
-	decide   func(Asked) (LeafSpec, error)
+	Endpoint   attacker.Authority // filled in by the speaker
+	Identities map[string]string  // of the cast, by name
+	ca         *CA
+	login      func(token string) error
+	decide     func(Asked) (LeafSpec, error)
+}
+
+// A Speaker serves an authority in a mesh's own protocol until the test ends,
+// and fills in its Endpoint.
+type Speaker func(t testing.TB, a *Authority)
+
+// Known is a target beside which this authority can be asked.
+func (a *Authority) Known(t attacker.Target) attacker.Target {
+	t.Authority, t.Identities = &a.Endpoint, a.Identities
+	return t
 }
 
 // NaiveAuthority signs whatever the request says, for everybody.
-func NaiveAuthority(t testing.TB, ca *CA, protocol string, names map[string]string) *Authority {
+func NaiveAuthority(t testing.TB, ca *CA, speak Speaker, names map[string]string) *Authority {
 	t.Helper()
-	a := &Authority{ca: ca, login: func(string) error { return nil }, decide: func(q Asked) (LeafSpec, error) {
+	a := &Authority{Identities: names, ca: ca, login: func(string) error { return nil }, decide: func(q Asked) (LeafSpec, error) {
 		spec := asAsked(q)
 		switch {
 		case q.Impersonate != "":
-			spec.URIs = []string{q.Impersonate}
+			spec = For(q.Impersonate)
 		case q.Forwarded != "":
-			spec.URIs = []string{strings.TrimPrefix(q.Forwarded, "URI=")}
+			spec = For(strings.TrimPrefix(q.Forwarded, "URI="))
 		}
 		return spec, nil
 	}}
-	a.serve(t, protocol, names)
+	speak(t, a)
 	return a
 }
 
 func asAsked(q Asked) LeafSpec {
-	spec := LeafSpec{URIs: q.Names}
+	spec := For(q.Names...)
 	if q.Life > 0 {
 		spec.NotAfter = time.Now().Add(q.Life)
 	}
@@ -80,13 +80,13 @@ type AuthorityPolicy struct {
 
 // HardenedAuthority signs for who brings a token of the issuer, for the
 // subject of the token and for nobody else, whatever the request says.
-func HardenedAuthority(t testing.TB, ca *CA, protocol string, names map[string]string, p AuthorityPolicy) *Authority {
+func HardenedAuthority(t testing.TB, ca *CA, speak Speaker, names map[string]string, p AuthorityPolicy) *Authority {
 	t.Helper()
 	tokens := Policy{Issuer: p.Issuer, Audience: p.Audience}
 	if p.Longest == 0 {
 		p.Longest = time.Hour
 	}
-	a := &Authority{ca: ca}
+	a := &Authority{Identities: names, ca: ca}
 	a.login = func(token string) error {
 		if _, err := tokens.verify(token); err != nil {
 			return status.Error(codes.Unauthenticated, "request authenticate failure")
@@ -95,65 +95,42 @@ func HardenedAuthority(t testing.TB, ca *CA, protocol string, names map[string]s
 	}
 	a.decide = func(q Asked) (LeafSpec, error) {
 		claims, err := tokens.verify(q.Token)
-		switch asked := asAsked(q).URIs; {
+		switch {
 		case err != nil:
 			return LeafSpec{}, status.Error(codes.Unauthenticated, "request authenticate failure")
 		case q.Impersonate != "" || q.Forwarded != "":
 			return LeafSpec{}, status.Error(codes.Unauthenticated, "request impersonation authentication failure")
-		case !slices.Equal(asked, []string{claims.Subject}):
+		case !slices.Equal(q.Names, []string{claims.Subject}):
 			return LeafSpec{}, status.Error(codes.PermissionDenied, "the request names another than the caller")
 		case q.Life > p.Longest:
 			return LeafSpec{}, status.Error(codes.InvalidArgument, "requested TTL is greater than the max allowed TTL")
 		}
-		return LeafSpec{URIs: []string{claims.Subject}}, nil
+		return For(claims.Subject), nil
 	}
-	a.serve(t, protocol, names)
+	speak(t, a)
 	return a
 }
 
-// serve listens on loopback until the test ends: Istio's with TLS that takes
-// any client certificate or none, Consul's in plaintext.
-func (a *Authority) serve(t testing.TB, protocol string, names map[string]string) {
-	t.Helper()
-	a.Endpoint = attacker.Authority{Protocol: protocol, Identities: names}
-	switch protocol {
-	case ProtocolIstio:
-		a.serveIstio(t)
-	case ProtocolConsul:
-		a.serveConsul(t)
-	default:
-		t.Fatalf("no authority speaks %q", protocol)
-	}
-}
+// LogIn says why a token is not taken.
+func (a *Authority) LogIn(token string) error { return a.login(token) }
 
-func (a *Authority) serveIstio(t testing.TB) {
-	t.Helper()
-	a.Endpoint.ServerName = "istiod.istio-system.svc"
-	leaf := a.ca.Leaf(LeafSpec{DNS: []string{a.Endpoint.ServerName}})
-	cert, err := tls.X509KeyPair([]byte(leaf.Chain), []byte(leaf.Key))
+// Leaf decides and makes a leaf with a key. A refusal is a status of gRPC.
+func (a *Authority) Leaf(q Asked) (*attacker.KeyPair, error) {
+	spec, err := a.decide(q)
 	if err != nil {
-		t.Fatalf("leaf of the authority: %v", err)
+		return nil, err
 	}
-	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(&tls.Config{
-		Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequestClientCert, NextProtos: []string{"h2"},
-	})))
-	for _, s := range a.istio(t) {
-		server.RegisterService(&s, nil)
-	}
-	l := listen(t)
-	a.Endpoint.Address = l.Addr().String()
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(l) }()
-	t.Cleanup(func() {
-		server.Stop()
-		if err := <-done; err != nil && !errors.Is(err, grpc.ErrServerStopped) {
-			t.Errorf("authority: %v", err)
-		}
-	})
+	return a.ca.Leaf(spec), nil
 }
 
-// sign decides and signs; the chain is PEM.
-func (a *Authority) sign(ctx context.Context, q Asked, csr string) (string, error) {
+// ServerLeaf is a leaf for the server itself.
+func (a *Authority) ServerLeaf(names ...string) *attacker.KeyPair {
+	return a.ca.Leaf(LeafSpec{DNS: names})
+}
+
+// Sign decides and signs a certificate request, PEM; the chain is PEM. A refusal
+// is a status of gRPC.
+func (a *Authority) Sign(q Asked, csr string) (string, error) {
 	block, _ := pem.Decode([]byte(csr))
 	if block == nil {
 		return "", status.Error(codes.InvalidArgument, "the request is not PEM")
@@ -165,25 +142,15 @@ func (a *Authority) sign(ctx context.Context, q Asked, csr string) (string, erro
 	if err != nil {
 		return "", status.Error(codes.InvalidArgument, err.Error())
 	}
-	if p, ok := peer.FromContext(ctx); ok {
-		if secure, ok := p.AuthInfo.(credentials.TLSInfo); ok {
-			q.Peer = secure.State.PeerCertificates
-		}
+	q.Names = q.CSR.DNSNames
+	for _, u := range q.CSR.URIs {
+		q.Names = append(q.Names, u.String())
 	}
-	q.Names = uris(q.CSR)
 	spec, err := a.decide(q)
 	if err != nil {
 		return "", err
 	}
 	return a.ca.sign(spec, q.CSR.PublicKey)
-}
-
-func uris(r *x509.CertificateRequest) []string {
-	var out []string
-	for _, u := range r.URIs {
-		out = append(out, u.String())
-	}
-	return out
 }
 
 // first is the first value of a name in a call's metadata.

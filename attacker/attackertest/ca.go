@@ -56,6 +56,11 @@ func (c *CA) ID(namespace, account string) string {
 	return "spiffe://" + c.TrustDomain + "/ns/" + namespace + "/sa/" + account
 }
 
+// DNS is the same identity as a DNS name, as Linkerd's leaves have it.
+func (c *CA) DNS(namespace, account string) string {
+	return account + "." + namespace + ".serviceaccount.identity." + c.TrustDomain
+}
+
 // Pool holds the root.
 func (c *CA) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
@@ -70,6 +75,19 @@ type LeafSpec struct {
 	DNS       []string
 	NotBefore time.Time // an hour ago when zero
 	NotAfter  time.Time // in an hour when zero
+}
+
+// For is the spec of a leaf with these identities, URIs or DNS names.
+func For(identities ...string) LeafSpec {
+	var spec LeafSpec
+	for _, id := range identities {
+		if attacker.URI(id) {
+			spec.URIs = append(spec.URIs, id)
+		} else {
+			spec.DNS = append(spec.DNS, id)
+		}
+	}
+	return spec
 }
 
 // Leaf signs a leaf for client and server use.

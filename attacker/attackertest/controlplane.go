@@ -41,17 +41,17 @@ type ControlPlane struct {
 
 // NaiveControlPlane tells everybody everything, and gives every proxy the
 // configuration of whom it says it is.
-func NaiveControlPlane(t testing.TB, ca *CA, names map[string]string) *ControlPlane {
+func NaiveControlPlane(t testing.TB, ca *CA, protocol string, names map[string]string) *ControlPlane {
 	t.Helper()
 	p := &ControlPlane{}
-	p.serve(t, ca, names)
+	p.serve(t, ca, protocol, names)
 	return p
 }
 
 // HardenedControlPlane tells what it knows to nobody but the proxy's own
 // owner, whom a token of the issuer has to prove, and listens nowhere without
 // TLS.
-func HardenedControlPlane(t testing.TB, ca *CA, names map[string]string, by *Issuer, audience string) *ControlPlane {
+func HardenedControlPlane(t testing.TB, ca *CA, protocol string, names map[string]string, by *Issuer, audience string) *ControlPlane {
 	t.Helper()
 	policy := Policy{Issuer: by, Audience: audience}
 	p := &ControlPlane{prove: func(token string) (string, error) {
@@ -61,25 +61,26 @@ func HardenedControlPlane(t testing.TB, ca *CA, names map[string]string, by *Iss
 		}
 		return claims.Subject, nil
 	}}
-	p.serve(t, ca, names)
+	p.serve(t, ca, protocol, names)
 	return p
 }
 
-func (p *ControlPlane) serve(t testing.TB, ca *CA, names map[string]string) {
+func (p *ControlPlane) serve(t testing.TB, ca *CA, protocol string, names map[string]string) {
 	t.Helper()
 	a := &attacker.Authority{
-		Protocol: ProtocolIstio, ServerName: "istiod.istio-system.svc", Cluster: "Kubernetes", Endpoints: map[string]string{},
-		Identities: map[string]string{"authority": ca.ID("istio-system", "istiod")}, Accounts: map[string]string{}, Nodes: map[string]string{},
-	}
-	p.ids = map[string]string{}
-	for name, id := range names {
-		a.Identities[name], a.Accounts[name] = id, "prod/"+name
-		a.Nodes[name] = "sidecar~10.0.0.1~" + name + ".prod~prod.svc.cluster.local"
-		p.ids["prod/"+name] = id
+		Protocol: protocol, ServerName: "control.mesh-system.svc", Identity: ca.ID("mesh-system", "control"),
+		Endpoints: map[string]string{}, Nodes: map[string]string{},
 	}
 	p.Target = attacker.Target{
 		Workload: "bank", Address: "127.0.0.1", Host: "bank.prod", Authority: a,
+		Accounts: map[string]string{}, Identities: map[string]string{"authority": a.Identity},
 		Canaries: map[string][]string{"bank": {MapCanary}, "bank/config": {ConfigCanary}},
+	}
+	p.ids = map[string]string{}
+	for name, id := range names {
+		p.Target.Identities[name], p.Target.Accounts[name] = id, "prod/"+name
+		a.Nodes[name] = "sidecar~10.0.0.1~" + name + ".prod~prod.svc.cluster.local"
+		p.ids["prod/"+name] = id
 	}
 	a.Endpoints["monitoring"] = p.serveHTTP(t)
 	leaf := ca.Leaf(LeafSpec{DNS: []string{a.ServerName}})
@@ -98,7 +99,7 @@ func (p *ControlPlane) serve(t testing.TB, ca *CA, names map[string]string) {
 
 func (p *ControlPlane) serveHTTP(t testing.TB) string {
 	t.Helper()
-	l := listen(t)
+	l := Listen(t)
 	server := &http.Server{Handler: http.HandlerFunc(p.answer), ErrorLog: log.New(io.Discard, "", 0)}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(l) }()
@@ -151,7 +152,7 @@ message_type { name: "Response"
 
 func (p *ControlPlane) serveXDS(t testing.TB, options ...grpc.ServerOption) string {
 	t.Helper()
-	empty := messages(t, discoveryProto)
+	empty := Messages(t, discoveryProto)
 	server := grpc.NewServer(options...)
 	server.RegisterService(&grpc.ServiceDesc{
 		ServiceName: "envoy.service.discovery.v3.AggregatedDiscoveryService", HandlerType: (*any)(nil),
@@ -160,7 +161,7 @@ func (p *ControlPlane) serveXDS(t testing.TB, options ...grpc.ServerOption) stri
 			Handler: func(_ any, s grpc.ServerStream) error { return p.stream(s, empty) },
 		}},
 	}, nil)
-	l := listen(t)
+	l := Listen(t)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(l) }()
 	t.Cleanup(func() {
@@ -174,7 +175,7 @@ func (p *ControlPlane) serveXDS(t testing.TB, options ...grpc.ServerOption) stri
 
 // stream answers requests until the client's half ends. An answer of two
 // messages is what a busy control plane gives.
-func (p *ControlPlane) stream(s grpc.ServerStream, empty func(string) message) error {
+func (p *ControlPlane) stream(s grpc.ServerStream, empty func(string) Message) error {
 	for {
 		q := empty("Request")
 		if err := s.RecvMsg(q.Message); errors.Is(err, io.EOF) {
@@ -194,7 +195,7 @@ func (p *ControlPlane) stream(s grpc.ServerStream, empty func(string) message) e
 		}
 		for _, version := range []string{"1", "for " + account + ": policy[" + strings.TrimPrefix(account, "prod/") + "]"} {
 			out := empty("Response")
-			out.Set(out.field("version_info"), protoreflect.ValueOfString(version))
+			out.Set(out.Field("version_info"), protoreflect.ValueOfString(version))
 			if err := s.SendMsg(out.Message); err != nil {
 				return err
 			}
@@ -203,8 +204,8 @@ func (p *ControlPlane) stream(s grpc.ServerStream, empty func(string) message) e
 }
 
 // said is a text in the metadata of the node that a request names.
-func said(q message, name string) string {
-	node := q.Get(q.field("node")).Message()
+func said(q Message, name string) string {
+	node := q.Get(q.Field("node")).Message()
 	field := func(m protoreflect.Message, name protoreflect.Name) protoreflect.Value {
 		return m.Get(m.Descriptor().Fields().ByName(name))
 	}

@@ -30,7 +30,7 @@ type Policy struct {
 // A Rule allows one identity some requests. Raw TCP is allowed by any rule of
 // the identity.
 type Rule struct {
-	Identity string   // a SPIFFE ID, exactly
+	Identity string   // a SPIFFE ID, or the DNS name of a leaf without one, exactly
 	Methods  []string // any when empty
 	Paths    []string // exactly, undecoded; any when empty
 }
@@ -77,10 +77,15 @@ func HardenedServer(t testing.TB, ca *CA, p Policy) *Hardened {
 	return h
 }
 
-// identity is the one SPIFFE ID that a peer proved. A leaf with several is
-// refused: nobody could say whom it speaks for.
+// identity is the one SPIFFE ID that a peer proved, or the one DNS name of a leaf
+// without URIs. A leaf with several is refused: nobody could say whom it speaks
+// for.
 func (h *Hardened) identity(s tls.ConnectionState) (string, error) {
-	uris := s.PeerCertificates[0].URIs
+	leaf := s.PeerCertificates[0]
+	uris := leaf.URIs
+	if names := leaf.DNSNames; len(uris) == 0 && len(names) == 1 && strings.HasSuffix(names[0], "."+h.domain.Name()) {
+		return names[0], nil
+	}
 	if len(uris) != 1 {
 		return "", errors.New("the leaf does not have exactly one URI")
 	}
@@ -144,7 +149,7 @@ type connKey struct{}
 
 func (h *Hardened) serveHTTP(t testing.TB, config *tls.Config) int {
 	t.Helper()
-	l := listen(t)
+	l := Listen(t)
 	config.NextProtos = []string{"h2", "http/1.1"}
 	server := &http.Server{
 		Handler:     h,
@@ -208,7 +213,7 @@ func (h *Hardened) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (h *Hardened) serveTCP(t testing.TB, config *tls.Config) int {
 	t.Helper()
-	l := listen(t)
+	l := Listen(t)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -268,7 +273,8 @@ func (h *Hardened) lines(r io.Reader, w io.Writer, flush func() error, identity 
 	}
 }
 
-func listen(t testing.TB) net.Listener {
+// Listen listens on loopback.
+func Listen(t testing.TB) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

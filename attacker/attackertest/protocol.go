@@ -2,98 +2,83 @@ package attackertest
 
 import (
 	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/protobuf/encoding/prototext"
-	"google.golang.org/protobuf/reflect/protodesc"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
-	"google.golang.org/protobuf/types/descriptorpb"
-	"google.golang.org/protobuf/types/dynamicpb"
-	_ "google.golang.org/protobuf/types/known/structpb" // Istio needs it
+	"google.golang.org/grpc/status"
+
+	"github.com/meshbreach/meshbreach/attacker"
 )
 
-// istioProto is what is spoken of istio.io/api security/v1alpha1/ca.proto.
-const istioProto = `
-name: "istio/ca.proto" package: "istio.v1.auth" syntax: "proto3" dependency: "google/protobuf/struct.proto"
-message_type { name: "Request"
-  field { name: "csr" number: 1 type: TYPE_STRING label: LABEL_OPTIONAL }
-  field { name: "validity_duration" number: 3 type: TYPE_INT64 label: LABEL_OPTIONAL }
-  field { name: "metadata" number: 4 type: TYPE_MESSAGE type_name: ".google.protobuf.Struct" label: LABEL_OPTIONAL } }
-message_type { name: "Response"
-  field { name: "cert_chain" number: 1 type: TYPE_STRING label: LABEL_REPEATED } }
-`
+// A Protocol is that of an authority of no mesh: one POST with JSON. It shows
+// what an attack needs of a protocol, and that it needs no more.
+type Protocol struct{}
 
-// A message gives and takes fields by name.
-type message struct{ *dynamicpb.Message }
-
-func (m message) field(name string) protoreflect.FieldDescriptor {
-	return m.Descriptor().Fields().ByName(protoreflect.Name(name))
+type toyRequest struct {
+	CSR         string
+	Life        time.Duration
+	Impersonate string
+	Forwarded   string
 }
 
-func (m message) text(name string) string { return m.Get(m.field(name)).String() }
+type toyAnswer struct{ Chain string }
 
-// messages reads a description; the result makes an empty message.
-func messages(t testing.TB, description string) func(name string) message {
-	t.Helper()
-	var described descriptorpb.FileDescriptorProto
-	if err := prototext.Unmarshal([]byte(description), &described); err != nil {
-		t.Fatalf("read the protocol: %v", err)
-	}
-	file, err := protodesc.NewFile(&described, protoregistry.GlobalFiles)
+// Name is the name in attacker.Authority.Protocol.
+func (Protocol) Name() string { return "toy" }
+
+// TokenAudience is what the authority wants of a token of the platform.
+func (Protocol) TokenAudience() string { return "toy-ca" }
+
+// RequestLeaf sends a certificate request.
+func (Protocol) RequestLeaf(ctx context.Context, f attacker.Foothold, q attacker.LeafRequest) (*attacker.KeyPair, attacker.Observation, error) {
+	key, csr, err := attacker.NewCSR(q.Identities)
 	if err != nil {
-		t.Fatalf("read the protocol: %v", err)
+		return nil, attacker.Observation{}, err
 	}
-	return func(name string) message {
-		return message{dynamicpb.NewMessage(file.Messages().ByName(protoreflect.Name(name)))}
+	body, err := json.Marshal(toyRequest{csr, q.Validity, q.Impersonate, q.Forwarded})
+	if err != nil {
+		return nil, attacker.Observation{}, err
 	}
+	k := attacker.Request{
+		Nonce: q.Nonce, Address: q.Authority.Address, Method: http.MethodPost, Path: "/sign", Body: string(body),
+		Headers: map[string][]string{"authorization": {"Bearer " + q.Token}},
+	}
+	if q.Authority.ServerName != "" {
+		k.TLS = &attacker.TLS{Leaf: q.Leaf, ServerName: q.Authority.ServerName}
+	}
+	answer, o := f.Fetch(ctx, k)
+	if o.Refusal != nil {
+		if o.Refusal.Layer == attacker.LayerHTTP && o.Refusal.Code == http.StatusForbidden {
+			o.Refusal.Layer = attacker.LayerCA
+		}
+		return nil, o, nil
+	}
+	var got toyAnswer
+	_ = json.Unmarshal(answer, &got) // whoever reads the chain sees what it is
+	return &attacker.KeyPair{Chain: got.Chain, Key: key}, o, nil
 }
 
-// service has one method.
-func service(name, method string, in func() message, answer func(context.Context, message) (message, error)) grpc.ServiceDesc {
-	return grpc.ServiceDesc{ServiceName: name, HandlerType: (*any)(nil), Methods: []grpc.MethodDesc{{
-		MethodName: method,
-		Handler: func(_ any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-			m := in()
-			if err := decode(m.Message); err != nil {
-				return nil, err
-			}
-			out, err := answer(ctx, m)
-			if err != nil {
-				return nil, err
-			}
-			return out.Message, nil
-		},
-	}}}
-}
-
-func (a *Authority) istio(t testing.TB) []grpc.ServiceDesc {
+// SpeakToy serves an authority by Protocol.
+func SpeakToy(t testing.TB, a *Authority) {
 	t.Helper()
-	empty := messages(t, istioProto)
-	return []grpc.ServiceDesc{service("istio.v1.auth.IstioCertificateService", "CreateCertificate",
-		func() message { return empty("Request") },
-		func(ctx context.Context, m message) (message, error) {
-			q := Asked{
-				Token:     strings.TrimPrefix(first(ctx, "authorization"), "Bearer "),
-				Life:      time.Duration(m.Get(m.field("validity_duration")).Int()) * time.Second,
-				Forwarded: first(ctx, "x-forwarded-client-cert"),
-			}
-			if given := m.Get(m.field("metadata")).Message(); given.IsValid() {
-				values := given.Get(given.Descriptor().Fields().ByName("fields")).Map()
-				if v := values.Get(protoreflect.ValueOfString("ImpersonatedIdentity").MapKey()); v.IsValid() {
-					said := v.Message()
-					q.Impersonate = said.Get(said.Descriptor().Fields().ByName("string_value")).String()
-				}
-			}
-			out := empty("Response")
-			chain, err := a.sign(ctx, q, m.text("csr"))
-			if err != nil {
-				return out, err
-			}
-			out.Mutable(out.field("cert_chain")).List().Append(protoreflect.ValueOfString(chain))
-			return out, nil
-		})}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var in toyRequest
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		chain, err := a.Sign(Asked{Token: token, Life: in.Life, Impersonate: in.Impersonate, Forwarded: in.Forwarded}, in.CSR)
+		if err != nil {
+			http.Error(w, status.Convert(err).Message(), http.StatusForbidden)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(toyAnswer{chain}) // who does not read it sees that himself
+	}))
+	t.Cleanup(server.Close)
+	a.Endpoint.Protocol, a.Endpoint.Address = Protocol{}.Name(), strings.TrimPrefix(server.URL, "http://")
 }

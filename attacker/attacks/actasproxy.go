@@ -59,7 +59,7 @@ any. A control plane that believes the name in the request tells the attacker
 whom the other one trusts, what it calls and by which rules. The answer is
 searched for what only that proxy's configuration has, and is thrown away.`,
 		func(ctx context.Context, f attacker.Foothold, t attacker.Target, nonce func() string, p ActAsProxy, emit func(attacker.Observation)) error {
-			call, err := p.procedure(nonce(), t)
+			call, err := p.procedure(nonce(), f, t)
 			if err != nil {
 				return err
 			}
@@ -70,7 +70,7 @@ searched for what only that proxy's configuration has, and is thrown away.`,
 
 // procedure is one request of the stream, of which the client's half then ends:
 // what was asked for is answered, and the stream with it.
-func (p ActAsProxy) procedure(nonce string, t attacker.Target) (attacker.Procedure, error) {
+func (p ActAsProxy) procedure(nonce string, f attacker.Foothold, t attacker.Target) (attacker.Procedure, error) {
 	endpoint := p.Endpoint
 	if endpoint == "" {
 		endpoint = EndpointXDS
@@ -83,7 +83,7 @@ func (p ActAsProxy) procedure(nonce string, t attacker.Target) (attacker.Procedu
 	if err != nil {
 		return attacker.Procedure{}, err
 	}
-	message, err := p.message(t)
+	message, err := p.message(f, t)
 	if err != nil {
 		return attacker.Procedure{}, err
 	}
@@ -103,35 +103,24 @@ func (p ActAsProxy) procedure(nonce string, t attacker.Target) (attacker.Procedu
 	return call, nil
 }
 
-// message is an envoy.service.discovery.v3.DiscoveryRequest of everything of
-// one type, with the node as a pilot-agent fills it in.
-func (p ActAsProxy) message(t attacker.Target) ([]byte, error) {
+// message says which proxy it is and what it wants, in the mesh's own way.
+func (p ActAsProxy) message(f attacker.Foothold, t attacker.Target) ([]byte, error) {
 	id := t.Authority.Nodes[p.As]
 	namespace, account, known := cutAccount(t, p.As)
 	if id == "" || !known {
 		return nil, fmt.Errorf("nobody knows the proxy of %q", p.As)
 	}
-	metadata := [][2]string{{"NAMESPACE", namespace}, {"CLUSTER_ID", t.Authority.Cluster}}
-	if !p.NoAccount {
-		metadata = append(metadata, [2]string{"SERVICE_ACCOUNT", account})
+	protocol, err := f.Protocol(t.Authority.Protocol)
+	if err != nil {
+		return nil, err
 	}
-	kind, name := "type.googleapis.com/envoy.config.listener.v3.Listener", ""
-	switch p.Ask {
-	case AskClusters:
-		kind = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
-	case AskDebug:
-		kind, name = "istio.io/debug", "syncz"
-	case AskPolicies:
-		kind = "security.istio.io/v1/AuthorizationPolicy"
-		metadata = append(metadata, [2]string{"GENERATOR", "api"})
+	proxies, ok := protocol.(attacker.DiscoveryProtocol)
+	if !ok {
+		return nil, fmt.Errorf("the proxies of this mesh do not ask for configuration by ADS (protocol %q)", protocol.Name())
 	}
-	var fields []byte
-	for _, m := range metadata {
-		fields = text(fields, 1, string(text(text(nil, 1, m[0]), 2, string(text(nil, 3, m[1])))))
+	q := attacker.DiscoveryRequest{Authority: *t.Authority, Node: id, Namespace: namespace, Account: account, Ask: string(p.Ask)}
+	if p.NoAccount {
+		q.Account = ""
 	}
-	request := text(nil, 2, string(text(text(nil, 1, id), 3, string(fields))))
-	if name != "" {
-		request = text(request, 3, name)
-	}
-	return text(request, 4, kind), nil
+	return proxies.DiscoveryRequest(q)
 }

@@ -82,7 +82,7 @@ func (p *AskAuthority) identities() []string {
 }
 
 func askAuthority() attacker.Attack {
-	return attacker.New("ask-authority", "Ask the mesh's authority for a leaf",
+	return attacker.New("ask-authority", "Ask the mesh's certificate authority for a leaf",
 		`Asks the mesh's certificate authority, by its own protocol, to sign a key of
 the attacker's: with a token, with a stolen leaf, or with nothing; for the
 identity that the credential belongs to, for another's, or for several at
@@ -91,7 +91,7 @@ straight to the target with a request, past any proxy of the foothold, since
 only the target's answer shows what the leaf is worth. What the authority
 says is told at layer ca.`,
 		func(ctx context.Context, f attacker.Foothold, t attacker.Target, nonce func() string, p AskAuthority, emit func(attacker.Observation)) error {
-			ask, err := p.ask(t)
+			ask, err := p.ask(f, t)
 			if err != nil {
 				return err
 			}
@@ -126,48 +126,41 @@ func rest(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// request is what p means at a target's authority.
-func (p *AskAuthority) ask(t attacker.Target) (asking, error) {
-	a := asking{validity: time.Duration(p.Validity), atLeast: time.Duration(p.AtLeast)}
+// ask is what p means at a target's authority.
+func (p *AskAuthority) ask(f attacker.Foothold, t attacker.Target) (asking, error) {
+	a := asking{atLeast: time.Duration(p.AtLeast)}
 	if t.Authority == nil {
-		return a, errors.New("this mesh has no authority that workloads could ask")
+		return a, errors.New("this mesh has no certificate authority that workloads can ask")
 	}
 	if len(p.identities()) == 0 {
-		return a, errors.New("without a credential of somebody, as has to say whose identity is asked for")
-	}
-	a.authority = *t.Authority
-	uri := func(name string) (string, error) {
-		if name == "" {
-			return "", nil
-		}
-		id, ok := t.Authority.Identities[name]
-		if !ok {
-			return "", fmt.Errorf("nobody knows the identity of %q", name)
-		}
-		return id, nil
+		return a, errors.New("ask-authority has neither a token nor a leaf: name whose identity to ask for, with as")
 	}
 	var err error
+	if a.protocol, err = f.Protocol(t.Authority.Protocol); err != nil {
+		return a, err
+	}
+	a.request = attacker.LeafRequest{Authority: *t.Authority, Validity: time.Duration(p.Validity)}
 	for _, name := range p.identities() {
-		id, err := uri(name)
+		id, err := identity(t, name)
 		if err != nil {
 			return a, err
 		}
-		a.uris = append(a.uris, id)
+		a.request.Identities = append(a.request.Identities, id)
 	}
-	if a.impersonate, err = uri(p.Impersonate); err != nil {
+	if a.request.Impersonate, err = identity(t, p.Impersonate); err != nil {
 		return a, err
 	}
-	if a.forwarded, err = uri(p.Forwarded); err != nil {
+	if a.request.Forwarded, err = identity(t, p.Forwarded); err != nil {
 		return a, err
 	}
-	if a.token, err = bearer(p.Token); err != nil {
+	if a.request.Token, err = bearer(p.Token); err != nil {
 		return a, err
 	}
 	if a.mint, err = account(t, p.Mint); err != nil {
 		return a, err
 	}
 	if p.Leaf != nil {
-		if a.leaf = p.Leaf.Held; a.leaf == nil {
+		if a.request.Leaf = p.Leaf.Held; a.request.Leaf == nil {
 			return a, fmt.Errorf("no leaf of %s is held", p.Leaf.Of)
 		}
 	}
@@ -176,59 +169,44 @@ func (p *AskAuthority) ask(t attacker.Target) (asking, error) {
 
 // asking is one request for a leaf, ready to be made.
 type asking struct {
-	authority              attacker.Authority
-	uris                   []string
-	token                  string
-	leaf                   *attacker.KeyPair
-	impersonate, forwarded string
-	mint                   string // namespace/account
-	validity, atLeast      time.Duration
+	protocol attacker.AuthorityProtocol
+	request  attacker.LeafRequest
+	mint     string        // namespace/account of whom a token is asked for first
+	atLeast  time.Duration // a leaf with a shorter life is not used
 }
 
-// once asks for a leaf and uses it. An error means that it could not be tried.
+// once asks for a leaf and uses it in a request. An error means that it could
+// not be tried.
 func (a asking) once(ctx context.Context, f attacker.Foothold, k attacker.Request, server string) (attacker.Observation, error) {
-	key, csr, err := newRequest(a.uris)
-	if err != nil {
-		return attacker.Observation{}, err
-	}
-	var chain string
-	var o attacker.Observation
+	q := a.request
+	q.Nonce = k.Nonce
 	var related []netip.AddrPort
 	if a.mint != "" {
-		if a.token, o = a.minted(ctx, f, k.Nonce); o.Refusal != nil {
+		token, o := a.minted(ctx, f, k.Nonce)
+		if o.Refusal != nil {
 			return o, nil
 		}
-		related = append(related, o.Local)
+		q.Token, related = token, append(related, o.Local)
 	}
-	switch a.authority.Protocol {
-	case protocolIstio:
-		chain, o = a.istio(ctx, f, k.Nonce, csr)
-	case protocolConsul:
-		if len(a.uris) != 1 {
-			return o, errors.New("an authority of Consul is asked for one service at a time")
-		}
-		chain, key, o = a.consul(ctx, f, k.Nonce)
-	default:
-		return o, fmt.Errorf("an authority that speaks %q is not known here", a.authority.Protocol)
+	pair, o, err := a.protocol.RequestLeaf(ctx, f, q)
+	if err != nil {
+		return o, err
 	}
 	o.Related = append(o.Related, related...)
 	if o.Refusal != nil {
-		if a.ruled(*o.Refusal) {
-			o.Refusal.Layer = attacker.LayerCA
-		}
 		return o, nil
 	}
-	leaf, err := issued(chain)
+	leaf, err := pair.Certificate()
 	switch {
 	case err != nil:
-		o.Reply, o.Refusal = nil, &attacker.Refusal{Layer: attacker.LayerGRPC, Text: "the answer holds no leaf: " + err.Error()}
+		o.Reply, o.Refusal = nil, &attacker.Refusal{Layer: attacker.LayerApp, Text: "the answer holds no leaf: " + err.Error()}
 		return o, nil
 	case a.atLeast > 0 && leaf.NotAfter.Sub(o.End) < a.atLeast:
-		o.Reply, o.Refusal = nil, &attacker.Refusal{Layer: attacker.LayerCA, Text: fmt.Sprintf("issued %s until %s, which is not the life that was asked for",
-			strings.Join(uris(leaf), " "), leaf.NotAfter.UTC().Format(time.RFC3339))}
+		o.Reply, o.Refusal = nil, &attacker.Refusal{Layer: attacker.LayerCA, Text: fmt.Sprintf("issued %s until %s, a shorter life than was asked for",
+			strings.Join(attacker.IdentitiesOf(leaf), " "), leaf.NotAfter.UTC().Format(time.RFC3339))}
 		return o, nil
 	}
-	k.TLS = &attacker.TLS{Leaf: &attacker.KeyPair{Chain: chain, Key: key}, ServerName: server, ALPN: alpnFor(HTTP1)}
+	k.TLS = &attacker.TLS{Leaf: pair, ServerName: server, ALPN: alpnFor(HTTP1)}
 	used := f.Request(ctx, k)
 	used.Start = o.Start
 	used.Related = append([]netip.AddrPort{o.Local}, o.Related...)

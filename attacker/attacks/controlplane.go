@@ -37,15 +37,16 @@ func behind(t attacker.Target, d Endpoint) (string, error) {
 	return at, nil
 }
 
-// identity is the URI of a cast member or of the control plane itself.
+// identity is that of a cast member or of the control plane itself; of nobody
+// it is empty.
 func identity(t attacker.Target, name string) (string, error) {
 	if name == "" {
 		return "", nil
 	}
-	if t.Authority == nil || t.Authority.Identities[name] == "" {
+	if t.Authority == nil || t.Identities[name] == "" {
 		return "", fmt.Errorf("nobody knows the identity of %q", name)
 	}
-	return t.Authority.Identities[name], nil
+	return t.Identities[name], nil
 }
 
 // blank is a part of a path that is another in every range: {bank.namespace}.
@@ -98,5 +99,5 @@ func nameOf(t attacker.Target, member, what string) (string, error) {
 
 // cutAccount is where a cast member's account is, and what it is called.
 func cutAccount(t attacker.Target, member string) (namespace, account string, known bool) {
-	return strings.Cut(t.Authority.Accounts[member], "/")
+	return strings.Cut(t.Accounts[member], "/")
 }

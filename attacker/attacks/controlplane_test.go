@@ -35,7 +35,7 @@ func mustHold(t *testing.T, o attacker.Observation, names ...string) {
 
 func TestANaiveControlPlaneTellsEverybodyEverything(t *testing.T) {
 	s := newAskStage(t)
-	p := attackertest.NaiveControlPlane(t, s.ca, s.names())
+	p := attackertest.NaiveControlPlane(t, s.ca, attackertest.Protocol{}.Name(), s.names())
 	for name, params := range map[string]attacks.ReadInterface{
 		"with nothing":         {Endpoint: attacks.EndpointMonitoring},
 		"with another's token": {Endpoint: attacks.EndpointMonitoring, Token: s.account("thief", s.thief, caAudience)},
@@ -46,26 +46,13 @@ func TestANaiveControlPlaneTellsEverybodyEverything(t *testing.T) {
 			mustHold(t, only(t, attackertest.Run(t, attack(t, "read-interface"), attackertest.Outside(t), p.Target, params)), "bank")
 		})
 	}
-	names := s.names()
-	names["bank"] = s.ca.ID("prod", "bank")
-	p = attackertest.NaiveControlPlane(t, s.ca, names)
-	for name, params := range map[string]attacks.ActAsProxy{
-		"as another":             {As: "bank"},
-		"as another by token":    {As: "bank", Token: s.account("thief", s.thief, caAudience)},
-		"as another by leaf":     {As: "bank", Leaf: &attacker.Leaf{Of: "thief", Held: s.leaf(s.thief)}},
-		"as another without TLS": {As: "bank", Endpoint: attacks.EndpointXDSPlaintext},
-	} {
-		t.Run(name, func(t *testing.T) {
-			mustHold(t, only(t, attackertest.Run(t, attack(t, "act-as-proxy"), attackertest.Outside(t), p.Target, params)), "bank/config")
-		})
-	}
 }
 
 func TestAHardenedControlPlaneTellsNobodyOfOthers(t *testing.T) {
 	s := newAskStage(t)
 	names := s.names()
 	names["bank"] = s.ca.ID("prod", "bank")
-	p := attackertest.HardenedControlPlane(t, s.ca, names, s.issuer, caAudience)
+	p := attackertest.HardenedControlPlane(t, s.ca, attackertest.Protocol{}.Name(), names, s.issuer, caAudience)
 	own := s.account("thief", s.thief, caAudience)
 	for name, c := range map[string]struct {
 		params attacks.ReadInterface
@@ -93,34 +80,11 @@ func TestAHardenedControlPlaneTellsNobodyOfOthers(t *testing.T) {
 			mustRefuse(t, o, c.want)
 		})
 	}
-	for name, c := range map[string]struct {
-		params attacks.ActAsProxy
-		want   attacker.Refusal
-	}{
-		"one's own":              {attacks.ActAsProxy{As: "thief", Token: own}, attacker.Refusal{}},
-		"as another by token":    {attacks.ActAsProxy{As: "bank", Token: own}, refusal(attacker.LayerGRPC, 7, "authorization failed: no identities matched prod/bank")},
-		"as another by leaf":     {attacks.ActAsProxy{As: "bank", Leaf: &attacker.Leaf{Of: "thief", Held: s.leaf(s.thief)}}, refusal(attacker.LayerGRPC, 7, "authorization failed: no identities matched prod/bank")},
-		"account unsaid":         {attacks.ActAsProxy{As: "bank", NoAccount: true, Token: own}, refusal(attacker.LayerGRPC, 7, "authorization failed: no identities matched prod/")},
-		"with nothing":           {attacks.ActAsProxy{As: "bank"}, refusal(attacker.LayerGRPC, 16, "authentication failure")},
-		"as another without TLS": {attacks.ActAsProxy{As: "bank", Endpoint: attacks.EndpointXDSPlaintext}, refusal(attacker.LayerTCP, 0, "refused")},
-	} {
-		t.Run(name, func(t *testing.T) {
-			o := only(t, attackertest.Run(t, attack(t, "act-as-proxy"), attackertest.Outside(t), p.Target, c.params))
-			if !o.Remote.IsValid() {
-				t.Error("nobody knows where it went")
-			}
-			if c.want.Layer == "" {
-				mustHold(t, o)
-				return
-			}
-			mustRefuse(t, o, c.want)
-		})
-	}
 }
 
 func TestACanaryThatOnlyComesBackProvesNothing(t *testing.T) {
 	s := newAskStage(t)
-	p := attackertest.NaiveControlPlane(t, s.ca, s.names())
+	p := attackertest.NaiveControlPlane(t, s.ca, attackertest.Protocol{}.Name(), s.names())
 	p.Target.Canaries = map[string][]string{"bank": {"told-by-the-attacker"}, "web": {"echoed", ""}}
 	call := attacks.Call{Request: "GET /echo?of=told-by-the-attacker"}
 	o := only(t, attackertest.Run(t, attack(t, "read-interface"), attackertest.Outside(t), p.Target, attacks.ReadInterface{Call: call, Endpoint: attacks.EndpointMonitoring}))
@@ -142,13 +106,15 @@ func TestTheTargetsOwnPortIsAskedWithALeaf(t *testing.T) {
 
 func TestAnInterfaceThatCannotBeAskedIsAnError(t *testing.T) {
 	s := newAskStage(t)
-	p := attackertest.NaiveControlPlane(t, s.ca, s.names())
+	p := attackertest.NaiveControlPlane(t, s.ca, attackertest.Protocol{}.Name(), s.names())
 	try := func(target attacker.Target, name string, params any) error {
 		raw, err := json.Marshal(params)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return attack(t, name).Try(t.Context(), attackertest.Outside(t), target, func() string { return "n" }, raw, func(attacker.Observation) {})
+		f := attackertest.Outside(t)
+		f.Protocols = []attacker.AuthorityProtocol{attackertest.Protocol{}}
+		return attack(t, name).Try(t.Context(), f, target, func() string { return "n" }, raw, func(attacker.Observation) {})
 	}
 	for _, params := range []attacks.ReadInterface{
 		{Endpoint: "cellar"}, {Endpoint: attacks.EndpointDebug}, {Endpoint: attacks.EndpointPlatform}, {Endpoint: attacks.EndpointMonitoring, Call: attacks.Call{Port: 1}},
@@ -166,6 +132,10 @@ func TestAnInterfaceThatCannotBeAskedIsAnError(t *testing.T) {
 		if err := try(p.Target, "act-as-proxy", params); err == nil {
 			t.Errorf("no error for %+v", params)
 		}
+	}
+	// The protocol of this control plane says nothing of proxies.
+	if err := try(p.Target, "act-as-proxy", attacks.ActAsProxy{As: "web"}); err == nil || !strings.Contains(err.Error(), "do not ask for configuration by ADS") {
+		t.Error(err)
 	}
 	if err := try(attacker.Target{}, "act-as-proxy", attacks.ActAsProxy{As: "web"}); err == nil || !strings.Contains(err.Error(), "no control plane") {
 		t.Error(err)

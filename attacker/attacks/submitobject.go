@@ -102,7 +102,7 @@ stopped, and labels are taken away; no scheduler has a pod that is to call nobod
 container that joined a pod stays for as long as the pod.`,
 		func(ctx context.Context, f attacker.Foothold, t attacker.Target, nonce func() string, p SubmitObject, emit func(attacker.Observation)) error {
 			n := nonce()
-			k, err := p.request(n, t)
+			k, err := p.request(n, f, t)
 			if err != nil {
 				return err
 			}
@@ -151,7 +151,7 @@ func objectName(nonce string) string {
 
 // request is what is asked of the API. The nonce travels as the user agent,
 // which the API writes down.
-func (p SubmitObject) request(nonce string, t attacker.Target) (attacker.Request, error) {
+func (p SubmitObject) request(nonce string, f attacker.Foothold, t attacker.Target) (attacker.Request, error) {
 	at, err := behind(t, EndpointPlatform)
 	if err != nil {
 		return attacker.Request{}, err
@@ -172,11 +172,7 @@ func (p SubmitObject) request(nonce string, t attacker.Target) (attacker.Request
 		k.Timeout = attacker.Duration(injectLimit)
 	}
 	authorize(&k, token)
-	k.Path, err = p.path(t)
-	if err != nil {
-		return k, err
-	}
-	body, err := p.body(nonce, t)
+	body, err := p.asked(&k, f, t)
 	if err != nil || body == nil {
 		return k, err
 	}
@@ -187,4 +183,16 @@ func (p SubmitObject) request(nonce string, t attacker.Target) (attacker.Request
 	raw, err := json.Marshal(body)
 	k.Body = string(raw)
 	return k, err
+}
+
+// asked fills in the path and gives the object.
+func (p SubmitObject) asked(k *attacker.Request, f attacker.Foothold, t attacker.Target) (body any, err error) {
+	if p.Object == SubmitIssuer {
+		k.Path, body, err = p.authentication(k.Nonce, f, t)
+		return body, err
+	}
+	if k.Path, err = p.path(t); err != nil {
+		return nil, err
+	}
+	return p.body(k.Nonce, t)
 }

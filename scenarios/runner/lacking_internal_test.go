@@ -71,27 +71,27 @@ func TestWithoutThePlatformsLogOnlyWhatLeavesAReceiptIsTried(t *testing.T) {
 // running is a mesh of which a test looks at who runs pods.
 type running struct {
 	here
-	kubelet *identity.Kubelet
+	image string
 }
 
 func (r running) Endpoint(clusters.Range) identity.Endpoint {
-	return identity.Endpoint{Kubelet: r.kubelet}
+	return identity.Endpoint{PodImage: r.image}
 }
 
 func TestAPodThatAsksForAProxyTakesAPlaceThatInjectsThem(t *testing.T) {
 	for _, c := range []struct {
-		with    map[string]any
-		kubelet *identity.Kubelet
-		want    bool
+		with  map[string]any
+		image string
+		want  bool
 	}{
-		{map[string]any{"proxied": true}, nil, true},
-		{map[string]any{"proxied": true}, &identity.Kubelet{}, false},
-		{map[string]any{"bare": true}, nil, false},
+		{map[string]any{"proxied": true}, "", true},
+		{map[string]any{"proxied": true}, "probe:1", false},
+		{map[string]any{"bare": true}, "", false},
 	} {
-		p := &player{stage: &stage{mesh: running{kubelet: c.kubelet}}, opts: Options{Mesh: named{}}}
+		p := &player{stage: &stage{mesh: running{image: c.image}}, opts: Options{Mesh: named{}}}
 		lacks := p.lacking(policy.Policy{}, scenarios.Attempt{Attack: "submit-object", With: c.with})
 		if got := len(lacks) == 1 && strings.HasPrefix(lacks[0], "injector: "); got != c.want || len(lacks) > 1 {
-			t.Errorf("%v, pods run by %v: lacking %q", c.with, c.kubelet, lacks)
+			t.Errorf("%v, image %v: lacking %q", c.with, c.image, lacks)
 		}
 	}
 }

@@ -17,6 +17,10 @@ var (
 	_ meshes.Lifecycle     = (*installed)(nil)
 )
 
+// wireAuthMethod is a word of package wire, which this package does not link: it
+// attacks.
+const wireAuthMethod = "auth-method"
+
 // Endpoint is the server's HTTP API: who logs in there by the auth method may
 // ask it for a leaf.
 func (in *installed) Endpoint(r clusters.Range) identity.Endpoint {
@@ -29,7 +33,7 @@ func (in *installed) Endpoint(r clusters.Range) identity.Endpoint {
 		method = methodByKey
 	}
 	address := func(port uint16) string { return netip.AddrPortFrom(st.server.at, port).String() }
-	return identity.Endpoint{Protocol: protocol, Address: address(portHTTP), Method: method, Platform: address(kubeapi.Port), Endpoints: endpoints(st)}
+	return identity.Endpoint{Protocol: protocol, Address: address(portHTTP), Parameters: map[string]string{wireAuthMethod: method}, Platform: address(kubeapi.Port), Endpoints: endpoints(st)}
 }
 
 // member is a workload's sidecar, whose workload has an account.

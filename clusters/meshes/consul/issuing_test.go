@@ -24,7 +24,7 @@ func (b *bed) login(t testing.TB, q identity.AccountTokenRequest) error {
 func (b *bed) loginWith(t testing.TB, token string) error {
 	t.Helper()
 	var out struct{ SecretID string }
-	in := map[string]string{"AuthMethod": b.mesh.Endpoint(b.Range()).Method, "BearerToken": token}
+	in := map[string]string{"AuthMethod": b.mesh.Endpoint(b.Range()).Parameters[wireAuthMethod], "BearerToken": token}
 	return b.mesh.stages[b.Range().Name].server.api.as(limit(t), "", http.MethodPost, "/v1/acl/login", in, &out)
 }
 
@@ -34,7 +34,7 @@ func TestALoginIsHeldToTheAPIsAudienceAndItsEnd(t *testing.T) {
 	b := shared(t)
 	b.Apply(t, friendly())
 	e := b.mesh.Endpoint(b.Range())
-	if e.Protocol != "consul" || e.Method != methodName || e.Platform == "" {
+	if e.Protocol != "consul" || e.Parameters[wireAuthMethod] != methodName || e.Platform == "" {
 		t.Errorf("%+v", e)
 	}
 	thief := b.Workload(t, "thief")
@@ -112,7 +112,7 @@ func TestALaxPlatformIsLaxUntilItIsNot(t *testing.T) {
 	lax := friendly()
 	lax.Issuance = policy.Issuance{OtherAudiences: true, MintTokens: true, Extended: true}
 	b.Apply(t, lax)
-	if m := b.mesh.Endpoint(b.Range()).Method; m != methodByKey {
+	if m := b.mesh.Endpoint(b.Range()).Parameters[wireAuthMethod]; m != methodByKey {
 		t.Errorf("method %s", m)
 	}
 	for name, q := range map[string]identity.AccountTokenRequest{

@@ -76,14 +76,19 @@ func (in *installed) Canaries(r clusters.Range) map[string][]string {
 	return out
 }
 
+// wireCluster is a word of package wire, which this package does not link: it
+// attacks.
+const wireCluster = "cluster"
+
 // Endpoint is istiod's, where pilot-agents ask as well.
 func (in *installed) Endpoint(r clusters.Range) identity.Endpoint {
 	st, ok := in.stages[r.Name]
 	if !ok {
 		return identity.Endpoint{}
 	}
+	image, pull, labels := st.platform.runsPods()
 	return identity.Endpoint{
-		Protocol: protocol, Cluster: clusterID, Address: st.pilot.endpoint(), ServerName: pilotName(st.r), Platform: st.platform.endpoint(),
-		Identity: controlIdentity(st.r), Endpoints: endpoints(st.pilot), Nodes: nodes(st.r), Kubelet: st.platform.kubelet(),
+		Protocol: protocol, Parameters: map[string]string{wireCluster: clusterID}, Address: st.pilot.endpoint(), ServerName: pilotName(st.r), Platform: st.platform.endpoint(),
+		Identity: controlIdentity(st.r), Endpoints: endpoints(st.pilot), Nodes: nodes(st.r), PodImage: image, PodPull: pull, PodLabels: labels,
 	}
 }

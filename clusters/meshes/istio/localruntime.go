@@ -228,7 +228,7 @@ func (m *localRuntime) endpoint() string { return m.address(kubeapi.Port) }
 
 func (m *localRuntime) issuer() string { return kubeapi.Issuer }
 
-func (m *localRuntime) kubelet() *identity.Kubelet { return nil }
+func (m *localRuntime) runsPods() (image, pull string, labels map[string]string) { return "", "", nil }
 
 // injectors: there are none.
 func (m *localRuntime) injectors(context.Context, bool) error { return nil }

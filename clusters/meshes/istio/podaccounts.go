@@ -34,10 +34,10 @@ func (p *podRuntime) injectors(ctx context.Context, failOpen bool) error {
 
 func (p *podRuntime) issuer() string { return p.cluster.issuer }
 
-// kubelet runs what asks for the range's own istiod by a label.
-func (p *podRuntime) kubelet() *identity.Kubelet {
-	image, pull := p.host.Probe()
-	return &identity.Kubelet{Image: image, Pull: string(pull), Labels: p.asks()}
+// runsPods: the nodes do, and a label asks for the range's own istiod.
+func (p *podRuntime) runsPods() (image, pull string, labels map[string]string) {
+	image, policy := p.host.Probe()
+	return image, string(policy), p.asks()
 }
 
 // tokenPod is a pod of the same account. Tokens are bound to it, and it may be

@@ -16,17 +16,17 @@ func TestASubmittedPodAsksForAProxyAsOurOwnPodsDo(t *testing.T) {
 	p := &podRuntime{cluster: &cluster{host: &kubernetes.Host{}}, r: clusters.Range{Name: "mb-1-r1"}}
 	pod := &corev1.Pod{}
 	p.dress(clusters.Workload{Name: "web", Meshed: true}, pod)
-	k := p.kubelet()
-	if len(k.Labels) == 0 || !reflect.DeepEqual(k.Labels, pod.Labels) {
-		t.Errorf("labels %v, our own pods' %v", k.Labels, pod.Labels)
+	_, pull, labels := p.runsPods()
+	if len(labels) == 0 || !reflect.DeepEqual(labels, pod.Labels) {
+		t.Errorf("labels %v, our own pods' %v", labels, pod.Labels)
 	}
-	if k.Pull != string(corev1.PullIfNotPresent) {
-		t.Errorf("on nodes that are not ours the image is pulled %s", k.Pull)
+	if pull != string(corev1.PullIfNotPresent) {
+		t.Errorf("on nodes that are not ours the image is pulled %s", pull)
 	}
 }
 
 func TestWhereThereAreNoNodesNobodyRunsPods(t *testing.T) {
-	if k := (&localRuntime{}).kubelet(); k != nil {
-		t.Errorf("on one machine: %+v", k)
+	if image, _, _ := (&localRuntime{}).runsPods(); image != "" {
+		t.Errorf("on one machine: %s", image)
 	}
 }

@@ -82,8 +82,9 @@ type platform interface {
 	endpoint() string
 	// issuer is the iss claim of its tokens, and the audience of its API.
 	issuer() string
-	// kubelet describes what runs submitted pods; nil where nothing does.
-	kubelet() *identity.Kubelet
+	// runsPods is what a submitted pod has to say so that it is run, and is of
+	// the mesh: see identity.Endpoint. The image is empty where nobody runs pods.
+	runsPods() (image, pull string, labels map[string]string)
 	// injectors sets whether pods that request a proxy are admitted without one
 	// while the range's own injector is unavailable.
 	injectors(ctx context.Context, failOpen bool) error
