@@ -54,10 +54,8 @@ const OfflineHub = "localhost/istio"
 // images are the hub and the tag that a release runs from. Charts of a
 // development branch name images that nobody can get.
 func images(rel meshes.Release, c charts) (hub, tag string) {
-	values, _ := c.pilot.Values["_internal_defaults_do_not_set"].(map[string]any)
-	global, _ := values["global"].(map[string]any)
-	hub, _ = global["hub"].(string)
-	tag, _ = global["tag"].(string)
+	const defaults = "_internal_defaults_do_not_set"
+	hub, tag = c.pilot.Default(defaults, "global", "hub"), c.pilot.Default(defaults, "global", "tag")
 	if strings.HasSuffix(hub, "/testing") || hub == "" || tag == "latest" || tag == "" {
 		hub, tag = publicHub, publicTag
 	}
@@ -137,7 +135,7 @@ func (c *cluster) look(ctx context.Context) error {
 
 // define makes Istio's kinds known. They stay with the cluster.
 func (c *cluster) define(ctx context.Context, ranges []clusters.Range) error {
-	objects, err := renderChart(ctx, c.charts.kinds, rootNamespace(ranges[0]), map[string]any{"defaultRevision": ""})
+	objects, err := c.charts.kinds.Render(ctx, rootNamespace(ranges[0]), map[string]any{"defaultRevision": ""})
 	if err != nil {
 		return err
 	}

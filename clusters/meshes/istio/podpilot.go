@@ -194,7 +194,7 @@ func (d *podPilot) roll(ctx context.Context, pl plan, replicas int) error {
 
 // render gives the chart's objects with what no value of it can say.
 func (d *podPilot) render(ctx context.Context, pl plan, replicas int) ([]kubeapi.Object, error) {
-	objects, err := renderChart(ctx, d.runtime.charts.pilot, d.namespace(), d.runtime.values(pl))
+	objects, err := d.runtime.charts.pilot.Render(ctx, d.namespace(), d.runtime.values(pl))
 	if err != nil {
 		return nil, err
 	}

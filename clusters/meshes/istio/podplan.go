@@ -25,7 +25,7 @@ func (m Mesh) Plan(ctx context.Context, rel meshes.Release, ranges []clusters.Ra
 	}
 	on := &cluster{charts: charts}
 	on.hub, on.tag = images(rel, charts)
-	all, err := renderChart(ctx, charts.kinds, rootNamespace(ranges[0]), map[string]any{"defaultRevision": ""})
+	all, err := charts.kinds.Render(ctx, rootNamespace(ranges[0]), map[string]any{"defaultRevision": ""})
 	if err != nil {
 		return nil, nil, err
 	}
