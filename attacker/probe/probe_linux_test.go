@@ -1,20 +1,24 @@
-package main
+package probe
 
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/meshbreach/meshbreach/attacker"
+	"github.com/meshbreach/meshbreach/attacker/attacks"
 	"github.com/meshbreach/meshbreach/attacker/session"
 )
 
@@ -23,10 +27,44 @@ const asProbe = "MESHBREACH_TEST_AS_PROBE"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProbe) != "" {
-		main()
+		if err := Run(context.Background(), os.Args, Options{Attacks: append(attacks.Catalog(), callTwice())}); err != nil {
+			log.Fatal(err)
+		}
 		return
 	}
 	os.Exit(m.Run())
+}
+
+// callTwice is an attack that no catalogue has.
+func callTwice() attacker.Attack {
+	type params struct {
+		Address string `json:"address"`
+	}
+	return attacker.New("call-twice", "Call twice", "Calls an address, and then calls it again.",
+		func(ctx context.Context, f attacker.Foothold, _ attacker.Target, nonce func() string, p params, emit func(attacker.Observation)) error {
+			for range 2 {
+				emit(f.Request(ctx, attacker.Request{Nonce: nonce(), Address: p.Address}))
+			}
+			return nil
+		})
+}
+
+func TestAProbeMakesAttacksThatItsMainBroughtAlong(t *testing.T) {
+	a, address := serving(t)
+	c, _, _ := probe(t, false)
+	raw, err := json.Marshal(map[string]string{"address": address})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seen []string
+	err = c.Try(within(t), session.Attempt{Attack: "call-twice", Prefix: "n", Params: raw}, func(o attacker.Observation) { seen = append(seen, o.Nonce) })
+	if err != nil || !slices.Equal(seen, []string{"n-1", "n-2"}) || len(a.Receipts(0, 0).Items) != 2 {
+		t.Errorf("saw %q with %d receipts: %v", seen, len(a.Receipts(0, 0).Items), err)
+	}
+	err = c.Try(within(t), session.Attempt{Attack: "call-thrice"}, func(attacker.Observation) {})
+	if err == nil || !strings.Contains(err.Error(), `knows no attack "call-thrice"`) {
+		t.Errorf("an attack that it was not built with: %v", err)
+	}
 }
 
 type pipes struct {
