@@ -8,10 +8,10 @@ import (
 	"github.com/meshbreach/meshbreach/clusters"
 )
 
-// Scope is the narrowest part of a real mesh that a mistake can be made in.
+// Scope is the narrowest part of a real mesh in which a misconfiguration is made.
 type Scope string
 
-// The scopes, narrow first.
+// The scopes, narrowest first.
 const (
 	ScopeRange        Scope = "range"        // one team's own policy
 	ScopeMesh         Scope = "mesh"         // a setting that all workloads share
@@ -19,16 +19,16 @@ const (
 )
 
 // A Misconfiguration is a known mistake, made on purpose. As a mutant it shows that
-// an attack would have won, and so that a refusal meant something.
+// the attack can win, and so that its refusal means something.
 type Misconfiguration struct {
 	Name  string
-	Doc   string // the mistake, and what it is called in Istio, Linkerd and Consul
+	Doc   string // what is wrong, and how it is configured in Istio, Linkerd and Consul
 	Scope Scope
 	Apply func(*Policy)
 }
 
-// Misconfigure is the policy with the named mistakes made in the given order. The
-// policy that it is given stays as it is.
+// Misconfigure applies the named misconfigurations, in order, to a copy of the
+// policy.
 func Misconfigure(p Policy, names ...string) (Policy, error) {
 	p = p.Clone()
 	all := Misconfigurations()
@@ -53,7 +53,7 @@ func meant(got string, all []Misconfiguration) string {
 	return ""
 }
 
-// Misconfigurations is every known mistake, by name.
+// Misconfigurations are all known misconfigurations, sorted by name.
 func Misconfigurations() []Misconfiguration {
 	all := slices.Concat(callerMistakes(), requestMistakes(), tokenMistakes(), trustMistakes(), changeMistakes(), issuanceMistakes(), exposureMistakes(), admissionMistakes(), fetchingMistakes())
 	slices.SortFunc(all, func(a, b Misconfiguration) int { return cmp.Compare(a.Name, b.Name) })

@@ -1,6 +1,6 @@
-// Package policy has the policies that a mesh is asked to enforce, in no mesh's
-// own words, what they admit, and the misconfigurations that can be made in
-// them: one file an area, a type beside its misconfigurations.
+// Package policy describes the policies that a mesh must enforce, in terms that no
+// single mesh owns. It says what a policy admits, and lists the misconfigurations of
+// a policy: one file for each area, with its type and its misconfigurations.
 package policy
 
 import (
@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// MTLS is what a workload's proxy demands of who calls it.
+// MTLS says whether a workload's proxy requires mutual TLS of its callers.
 type MTLS string
 
 // The modes of mutual TLS.
 const (
 	Strict     MTLS = "strict"
-	Permissive MTLS = "permissive" // plaintext is taken as well, and then has no identity
+	Permissive MTLS = "permissive" // plaintext is accepted too, and carries no identity
 )
 
-// A Policy is what a mesh is asked to enforce, in no mesh's own words. The
-// zero value allows nothing and demands mutual TLS.
+// A Policy is what a mesh must enforce. The zero value allows nothing and requires
+// mutual TLS.
 type Policy struct {
-	MTLS      MTLS      `json:"mtls,omitempty"`      // strict when empty
-	Plaintext []int     `json:"plaintext,omitempty"` // ports of every target that take plaintext whatever MTLS says, open to all; opaque to the proxy
-	Open      bool      `json:"open,omitempty"`      // where no rule selects a target, all is allowed
+	MTLS      MTLS      `json:"mtls,omitempty"`      // strict if empty
+	Plaintext []int     `json:"plaintext,omitempty"` // ports that accept plaintext from anyone, whatever MTLS says; opaque to the proxy
+	Open      bool      `json:"open,omitempty"`      // a workload that no rule selects accepts every call
 	Allow     []Rule    `json:"allow,omitempty"`
 	Tokens    *Tokens   `json:"tokens,omitempty"`
 	Trust     Trust     `json:"trust,omitzero"`
@@ -35,16 +35,16 @@ type Policy struct {
 	Fetching  Fetching  `json:"fetching,omitzero"`
 }
 
-// Lifetimes bounds issued leaves.
+// Lifetimes limits issued leaf certificates.
 type Lifetimes struct {
-	Leaf time.Duration `json:"leaf,omitempty"` // an hour when zero; renewed at half
-	// NoRenewal lets leaves run out.
+	Leaf time.Duration `json:"leaf,omitempty"` // an hour if zero; renewed at half of it
+	// NoRenewal lets leaf certificates expire.
 	NoRenewal bool `json:"noRenewal,omitempty"`
 }
 
-// Logging says what the proxies write down.
+// Logging says what proxies log.
 type Logging struct {
-	NoAddress bool `json:"noAddress,omitempty"` // the caller's address is left out
+	NoAddress bool `json:"noAddress,omitempty"` // without the caller's address
 	// NoAudit lets targets that no rule selects go unnoticed.
 	NoAudit bool `json:"noAudit,omitempty"`
 }

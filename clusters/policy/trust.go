@@ -14,17 +14,18 @@ type Trust struct {
 	OptionalCertificate bool `json:"optionalCertificate,omitempty"`
 }
 
+// trustMistakes are the misconfigurations of Trust.
 func trustMistakes() []Misconfiguration {
 	return []Misconfiguration{{
 		Name: "accept-expired-certificates",
-		Doc: "The time in a certificate is not looked at, as after an outage that a lapsed certificate made. " +
+		Doc: "Certificates are accepted after they expire, for example since an outage caused by an expired one. " +
 			"Envoy: allow_expired_certificate, set by an EnvoyFilter in Istio and by an escape hatch in Consul. Linkerd: a clock set back.",
 		Scope: ScopeMesh,
 		Apply: func(p *Policy) { p.Trust.AcceptExpired = true },
 	}, {
 		Name: "trust-forged-root",
-		Doc: "A root that nobody vetted is in the bundle. " +
-			"Istio: meshConfig.caCertificates. Linkerd: linkerd-identity-trust-roots. Consul: an old CA provider's root that stayed.",
+		Doc: "The bundle contains a root that was never vetted. " +
+			"Istio: meshConfig.caCertificates. Linkerd: linkerd-identity-trust-roots. Consul: the root of an old CA provider that was not removed.",
 		Scope: ScopeMesh,
 		Apply: func(p *Policy) {
 			if !slices.Contains(p.Trust.ExtraRoots, RootForged) {
@@ -33,9 +34,9 @@ func trustMistakes() []Misconfiguration {
 		},
 	}, {
 		Name: "optional-client-certificate",
-		Doc: "A caller over TLS need not show a certificate, and the rule does not ask who calls. " +
+		Doc: "A TLS caller needs no certificate, and the rule does not check the caller. " +
 			"Envoy: require_client_certificate false, as in Istio's gateways with mode SIMPLE. " +
-			"Linkerd: a TLS client without a certificate is taken, by design. Consul: a TLS listener without verify_incoming.",
+			"Linkerd: accepts a TLS client without a certificate, by design. Consul: a TLS listener without verify_incoming.",
 		Scope: ScopeMesh,
 		Apply: func(p *Policy) {
 			p.Trust.OptionalCertificate = true
@@ -43,7 +44,7 @@ func trustMistakes() []Misconfiguration {
 		},
 	}, {
 		Name: "accept-any-trust-domain",
-		Doc: "Any identity under a trusted root passes, of whatever trust domain. " +
+		Doc: "Any identity under a trusted root passes, whatever its trust domain. " +
 			"Istio: PILOT_SKIP_VALIDATE_TRUST_DOMAIN or trustDomainAliases with a wildcard principal. " +
 			`Linkerd: identities: ["*"]. Consul: servers that match the trust domain as [^/]+.`,
 		Scope: ScopeMesh,

@@ -11,18 +11,17 @@ import (
 	"github.com/meshbreach/meshbreach/scenarios/explain"
 )
 
-// completeWith completes a flag that takes one of names, or several with
-// commas between them.
+// completeWith completes a flag whose value is one of names, or a list of them.
 func completeWith(cmd *cobra.Command, flag string, names func() []string) {
 	err := cmd.RegisterFlagCompletionFunc(flag, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return names(), cobra.ShellCompDirectiveNoFileComp
 	})
 	if err != nil {
-		panic(err) // the flag is not there: a mistake in this program
+		panic(err) // the flag does not exist: a bug in this program
 	}
 }
 
-// completeScenarios offers ids and families; files of one's own remain possible.
+// completeScenarios offers ids and families. Files are completed as well.
 func completeScenarios(_ *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 	all, err := scenarios.Catalog()
 	if err != nil {
@@ -44,7 +43,7 @@ func completeExplainable(_ *cobra.Command, args []string, _ string) ([]string, c
 	return names, cobra.ShellCompDirectiveDefault
 }
 
-// completeFiles offers files with an ending.
+// completeFiles offers files with the given extension.
 func completeFiles(ending string) cobra.CompletionFunc {
 	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return []string{ending}, cobra.ShellCompDirectiveFilterFileExt

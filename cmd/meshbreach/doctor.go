@@ -17,21 +17,22 @@ func newDoctor() *cobra.Command {
 	var f programFlags
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Say what this machine has and lacks, and how to get it",
-		Long: `Looks for the programs that meshes need and tries whether this machine lets us
-make the namespaces that the provider local lives in. The exit code is 0 when
-the mesh named by --mesh would work on the provider local, else 2. Programs come
-from the first place that has them; the places are listed in order.`,
+		Short: "Check this machine, and say how to get what is missing",
+		Long: `Looks for the programs that the meshes need, and checks that this machine allows
+the namespaces that provider local needs. Exits with 0 if the mesh given by --mesh
+would work on provider local, and with 2 otherwise.
+
+Lists the places where programs are searched, in order. The first match is used.`,
 		Example: `  meshbreach doctor
   meshbreach doctor --get                download the pinned Envoy if it is missing
-  meshbreach doctor --get --mesh istio   build what Istio needs; minutes, the first time
+  meshbreach doctor --get --mesh istio   build what Istio needs; the first time takes minutes
   meshbreach doctor --get --mesh istio --registry mirror.example/hub
   meshbreach doctor --program envoy=/opt/envoy --program-image consul=mirror.example/consul:1.22.3`,
 		Args: takes(0, "nothing"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.examine(cmd, mesh, get) },
 	}
-	cmd.Flags().BoolVar(&get, "get", false, "get the pinned programs that the mesh needs and that are missing")
-	cmd.Flags().StringVar(&mesh, "mesh", "envoy", "mesh that has to work")
+	cmd.Flags().BoolVar(&get, "get", false, "get the missing programs that the mesh needs, in their pinned versions")
+	cmd.Flags().StringVar(&mesh, "mesh", "envoy", "mesh to check")
 	completeWith(cmd, "mesh", meshes)
 	f.add(cmd)
 	return cmd
@@ -55,7 +56,7 @@ func (f *programFlags) examine(cmd *cobra.Command, mesh string, get bool) error 
 	c, err := builtin.Place{Provider: builtin.Auto, Mesh: mesh}.Choose(cmd.Context())
 	say(builtin.Check{What: "provider", Detail: c.Why, Err: err}, true)
 	say(builtin.CheckKind(cmd.Context()), false)
-	// The inner process prints the row when it came to life.
+	// The inner process prints this row once it runs.
 	code, err := builtin.Enter(cmd.Context(), builtin.Handover{}, []string{namespaces})
 	if err != nil {
 		say(builtin.Check{What: namespaces, Err: err}, true)
@@ -65,13 +66,13 @@ func (f *programFlags) examine(cmd *cobra.Command, mesh string, get bool) error 
 	say(builtin.Check{What: "probe", Detail: path, Err: err}, true)
 	if get {
 		search.Get, search.Note = true, func(line string) { fmt.Fprintln(cmd.ErrOrStderr(), line) }
-		// What cannot be had is said below, with every place that was looked at.
+		// A program that cannot be fetched is reported below, with every place searched.
 		_, _ = search.Release(cmd.Context(), mesh)
 	}
 	for _, c := range search.Check(cmd.Context()) {
 		say(c, slices.Contains(c.Meshes, mesh))
 	}
-	fmt.Fprintln(out, "\nPrograms come from the first of these that has them:")
+	fmt.Fprintln(out, "\nPrograms are searched in this order. The first match is used.")
 	for i, place := range builtin.SearchOrder() {
 		fmt.Fprintf(out, "%3d. %s\n", i+1, place)
 	}
@@ -81,13 +82,13 @@ func (f *programFlags) examine(cmd *cobra.Command, mesh string, get bool) error 
 	return exitCode(2)
 }
 
-// namespaces is the hidden verb that the inner process of doctor runs.
+// namespaces is the hidden verb that doctor's inner process runs.
 const namespaces = "namespaces"
 
 func newNamespaces() *cobra.Command {
 	return &cobra.Command{
 		Use:     namespaces,
-		Short:   "Try the namespaces of the provider local, from inside",
+		Short:   "Check the namespaces of provider local, from inside",
 		Example: "  meshbreach doctor",
 		Hidden:  true,
 		Args:    takes(0, "nothing"),

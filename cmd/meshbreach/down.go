@@ -13,33 +13,35 @@ func newDown() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "down [NAME]",
 		Short: "Remove what up or a run left behind",
-		Long: `Removes what up or a run left behind, and says each thing that it removes.
+		Long: `Removes what up or a run left behind, and prints each thing it removes.
 
-Nothing named is everything that a run left: clusters of kind that runs made for
-themselves, and remains of runs in clusters that were kept. NAME is a cluster of
-kind that up or --keep made, or a run. With --context it is a run on that
-cluster, which somebody else made; nothing without our label is touched there.
-Runs that live, of others too, stay unless they are named; to see that one is
-dead takes 15 seconds.
+  down                         kind clusters of runs that ended, and what runs left
+                               on kind clusters that stay
+  down NAME                    the kind cluster or the run with that name
+  down --context CONTEXT       what runs left on that cluster
+  down --context CONTEXT NAME  that run on that cluster
 
-On the provider local nothing is ever left: processes, links, mounts and scratch
-files live in kernel namespaces of the harness, and the kernel removes them when
-it ends, whatever it ends of.`,
+Active runs, including other people's, are kept unless named. Detecting a dead one
+takes 15 s. On a cluster given by --context, only objects with meshbreach's label are
+removed.
+
+Provider local leaves nothing behind. The kernel removes its processes, links, mounts
+and files when meshbreach ends, even after a crash.`,
 		Example: `  meshbreach down
   meshbreach down lab
   meshbreach down --context staging
   meshbreach down --context staging 3f2a91c0`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return fmt.Errorf("down takes one name at most; see %s --help", cmd.CommandPath())
+				return fmt.Errorf("down takes at most one name; see %s --help", cmd.CommandPath())
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error { return remove(cmd, p, append(args, "")[0]) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&p.Kubeconfig, "kubeconfig", "", "path of a kubeconfig (default: $KUBECONFIG, or ~/.kube/config)")
-	flags.StringVar(&p.Context, "context", "", "the kubeconfig's context of a cluster that somebody else made")
+	flags.StringVar(&p.Kubeconfig, "kubeconfig", "", "path of the kubeconfig (default: $KUBECONFIG, or ~/.kube/config)")
+	flags.StringVar(&p.Context, "context", "", "kubeconfig context of an existing cluster")
 	return cmd
 }
 
@@ -57,11 +59,11 @@ func remove(cmd *cobra.Command, p builtin.Place, name string) error {
 	}
 	text := "Nothing to remove"
 	if name != "" {
-		text += " of " + name
+		text += " for " + name
 	}
 	if p.Context != "" {
 		text += " in context " + p.Context
 	}
-	_, err := fmt.Fprintln(cmd.OutOrStdout(), text+"; what provider local makes, the kernel removes when the harness ends, even when it is killed.")
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), text+". Provider local leaves nothing behind.")
 	return err
 }

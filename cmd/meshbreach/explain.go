@@ -8,12 +8,12 @@ import (
 
 func newExplain() *cobra.Command {
 	return &cobra.Command{
-		Use:   "explain ID | ATTACK | WEAKENING | FILE.yaml",
+		Use:   "explain ID | ATTACK | MISCONFIGURATION | FILE.yaml",
 		Short: "Explain a scenario, an attack or a misconfiguration",
-		Long: `Explains a scenario: why it matters, who plays what, the policy, every attempt
-with its twin and what each mesh is expected to do, the mistakes under which
-the attempts must win, mappings and sources. Attacks and misconfigurations have a page
-as well.`,
+		Long: `Explains a scenario: why it matters, the test workloads and their roles, the
+policy, every attempt with its benign twin and what each mesh is expected to do,
+the misconfigurations under which the attempts must win, mappings and sources.
+Attacks and misconfigurations are explained too.`,
 		Example: `  meshbreach explain certs/expired-leaf
   meshbreach explain present-leaf
   meshbreach explain accept-plaintext`,

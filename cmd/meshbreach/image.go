@@ -12,10 +12,10 @@ func newImage() *cobra.Command {
 	var probe, file string
 	cmd := &cobra.Command{
 		Use:   "image",
-		Short: "Write the image of the probe, for a cluster that exists",
-		Long: `Writes the image of the probe, which runs in every workload, as docker save
-would. meshbreach never pushes it: a cluster that exists has it from a registry
-that its owner chose. The same program makes the same image.`,
+		Short: "Write the probe's image, for an existing cluster",
+		Long: `Writes the image of the probe, which runs in every test workload, in the format of
+docker save. Push it to a registry that your cluster can pull from. meshbreach never
+pushes images. The same probe always gives the same image.`,
 		Example: `  meshbreach image
   meshbreach image --out /tmp/probe.tar`,
 		Args: takes(0, "nothing"),
@@ -28,7 +28,7 @@ that its owner chose. The same program makes the same image.`,
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), `%s is in %s; to have it where a cluster's nodes can pull it:
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), `%s is in %s. To push it to your registry and use it:
   docker load --input %[2]s
   docker tag %[1]s REGISTRY/meshbreach-probe:1
   docker push REGISTRY/meshbreach-probe:1
@@ -37,7 +37,7 @@ that its owner chose. The same program makes the same image.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&probe, "probe", "", "path of the probe (default: beside meshbreach, or on PATH)")
+	cmd.Flags().StringVar(&probe, "probe", "", "path of the probe (default: next to meshbreach, or on PATH)")
 	cmd.Flags().StringVar(&file, "out", "probe.tar", "file to write")
 	return cmd
 }

@@ -13,8 +13,8 @@ func newLint() *cobra.Command {
 		Use:   "lint FILE...",
 		Short: "Check scenario files",
 		Long: `Checks scenario files as run would: unknown fields and names, wrong parameters,
-attempts that can prove nothing. What is wrong is said as file:line:column: text,
-and the exit code is then 2.`,
+attempts that cannot prove anything. Each problem is printed as
+file:line:column: text, and the exit code is 2.`,
 		Example: `  meshbreach lint my-scenario.yaml
   meshbreach lint scenarios/catalog/*/*.yaml`,
 		Args:              takes(-1, "at least one file"),

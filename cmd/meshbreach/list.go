@@ -18,15 +18,20 @@ func newList() *cobra.Command {
 	var wide bool
 	cmd := &cobra.Command{
 		Use:   "list [id | glob | family | FILE.yaml ...]",
-		Short: "List scenarios, or what each mesh is expected to do about every attempt",
-		Long: `Lists scenarios. With --mesh it prints the matrix of expectations: a row an
-attempt, a column a mesh, and in the cell what the mesh does about it: blocked
-by whom, at which layer and for which reason; breached; a gap, which succeeds by
-design; or unsupported, and why. Every cell was seen in a run.`,
+		Short: "List scenarios, or what each mesh is expected to do",
+		Long: `Lists scenarios. With --mesh, prints what each mesh is expected to do: a row for
+each attempt and a column for each mesh. A cell says
+
+  blocked      by whom, at which layer, and why
+  breached     the attack gets through
+  gap          a known limitation: the attack succeeds by design
+  unsupported  this mesh cannot show it, and why
+
+A test compares every cell with the last recorded run.`,
 		Example: `  meshbreach list
   meshbreach list certs
   meshbreach list --mesh istio,consul,envoy,none
-  meshbreach list --mesh istio --wide token      with whole reasons`,
+  meshbreach list --mesh istio --wide token      without cutting reasons short`,
 		ValidArgsFunction: completeScenarios,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, m := range meshNames {
@@ -44,8 +49,8 @@ design; or unsupported, and why. Every cell was seen in a run.`,
 			return overview(cmd.OutOrStdout(), picked)
 		},
 	}
-	cmd.Flags().StringSliceVar(&meshNames, "mesh", nil, "show what these meshes are expected to do: "+strings.Join(meshes(), ", "))
-	cmd.Flags().BoolVar(&wide, "wide", false, "show cells of the matrix whole")
+	cmd.Flags().StringSliceVar(&meshNames, "mesh", nil, "show what these meshes are expected to do, comma-separated: "+strings.Join(meshes(), ", "))
+	cmd.Flags().BoolVar(&wide, "wide", false, "do not cut cells short")
 	completeWith(cmd, "mesh", meshes)
 	return cmd
 }
@@ -59,10 +64,10 @@ func overview(out io.Writer, picked []scenarios.Scenario) error {
 	return w.Flush()
 }
 
-// cellWidth is how much of a cell is shown when not all of it is asked for.
+// cellWidth is the length at which a cell is cut without --wide.
 const cellWidth = 44
 
-// matrix has a row an attempt and a column a mesh.
+// matrix prints a row for each attempt and a column for each mesh.
 func matrix(out io.Writer, picked []scenarios.Scenario, meshNames []string, wide bool) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "SCENARIO\tATTEMPT\t"+strings.ToUpper(strings.Join(meshNames, "\t")))

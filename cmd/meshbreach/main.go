@@ -1,5 +1,5 @@
-// Command meshbreach attacks a service mesh on purpose and says, with proof,
-// which attacks got through.
+// Command meshbreach attacks a service mesh on purpose and proves which attacks
+// got through.
 package main
 
 import (
@@ -19,7 +19,7 @@ import (
 
 func main() { os.Exit(execute(os.Args[1:])) }
 
-// exitCode is how a verb ends that has said all there is to say.
+// exitCode ends a verb that has already printed everything.
 type exitCode int
 
 func (e exitCode) Error() string { return fmt.Sprintf("exit %d", int(e)) }
@@ -32,14 +32,14 @@ func ended(code int) error {
 	return exitCode(code)
 }
 
-// execute runs one command line and returns its exit code: what a report says,
-// or 2 for an error, which is one of usage or set-up.
+// execute runs one command line and returns its exit code: the report's, or 2
+// for an error of usage or set-up.
 func execute(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if !builtin.Inside() {
-		// Who asks again does not want to wait. An inner process waits: it
-		// cleans up, and its outer process kills it when asked a third time.
+		// A second Ctrl-C ends this process at once. The inner process keeps
+		// cleaning up; its outer process kills it at the third.
 		context.AfterFunc(ctx, stop)
 	}
 	root := newRoot()
@@ -62,14 +62,17 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "meshbreach",
 		Short: "Attack a service mesh on purpose, and prove which attacks got through",
-		Long: `meshbreach makes a service mesh, attacks it while honest traffic runs, and
-says with proof which attacks got through: leaked tokens, stolen and forged
-identities, lateral movement, certificates that have expired or were rotated.
+		Long: `meshbreach sets up a service mesh, attacks it while honest traffic runs, and
+proves which attacks got through: leaked tokens, stolen and forged identities,
+lateral movement, expired and rotated certificates.
 
-Exit codes: 0 every outcome is as it should be, 1 an attack got through or a
-check proves nothing, 2 usage or set-up, 3 nothing could be judged.`,
-		Example: `  meshbreach run                       attack a mesh of real Envoys on this machine
-  meshbreach run --mesh none           attack no mesh at all: everything must win
+Exit codes:
+  0  every outcome is as expected
+  1  an attack got through unexpectedly, or a check proves nothing
+  2  wrong usage, or the set-up failed
+  3  nothing failed, but something was inconclusive, or nothing was judged`,
+		Example: `  meshbreach run                       set up a mesh and attack it
+  meshbreach run --mesh none           no mesh: every attack must win
   meshbreach explain certs/expired-leaf
   meshbreach doctor --get`,
 		Version:       version(),
@@ -88,8 +91,8 @@ check proves nothing, 2 usage or set-up, 3 nothing could be judged.`,
 	return root
 }
 
-// group is for commands that have only subcommands: alone they print their
-// help, and anything else is a misspelt subcommand.
+// group runs a command that has only subcommands. Without arguments it prints
+// its help. Any argument is a misspelt subcommand.
 func group(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return cmd.Help()
@@ -101,7 +104,7 @@ func group(cmd *cobra.Command, args []string) error {
 	return fmt.Errorf("unknown command %q%s; see %s --help", args[0], meant, cmd.CommandPath())
 }
 
-// flagError is one line, with the flag that was probably meant.
+// flagError puts a flag's error on one line and suggests the nearest flag.
 func flagError(cmd *cobra.Command, err error) error {
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
@@ -111,8 +114,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
 }
 
-// takes is for verbs with a fixed number of arguments; a negative one is the
-// least number.
+// takes checks the number of arguments. A negative n means at least -n.
 func takes(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) == n || n < 0 && len(args) >= -n {

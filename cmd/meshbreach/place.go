@@ -11,10 +11,10 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/builtin"
 )
 
-// placeFlags say which cluster, and which release of a mesh on it.
+// placeFlags say which cluster to use, and which release of a mesh on it.
 type placeFlags struct{ builtin.Place }
 
-// forProviders are the flags that not every provider has a use for.
+// forProviders lists the flags that only some providers use.
 func forProviders() map[string][]string {
 	return map[string][]string{
 		"name":               {builtin.Kind},
@@ -38,26 +38,26 @@ func forProviders() map[string][]string {
 
 func (f *placeFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.Mesh, "mesh", builtin.Auto, "mesh to make: auto, "+strings.Join(meshes(), ", "))
-	flags.StringVar(&f.Provider, "provider", builtin.Auto, "where to make it: auto, "+strings.Join(builtin.ProviderNames(), ", "))
-	flags.StringVar(&f.Name, "name", "", "kind: name of the cluster, which is left alone if it is there (default: one of the run's own)")
-	flags.StringVar(&f.KubernetesVersion, "kubernetes-version", "", "kind: version of Kubernetes, such as 1.36.3 (default: kind's own, or the newest that the engine has)")
-	flags.StringVar(&f.NodeImage, "node-image", "", "kind: image of a node (default: that of the version, which the engine has or pulls)")
-	flags.IntVar(&f.Nodes, "nodes", 1, "kind: nodes of the cluster")
-	flags.BoolVar(&f.Keep, "keep", false, "kind: leave a cluster that was made")
-	flags.StringVar(&f.Kubeconfig, "kubeconfig", "", "existing: path of a kubeconfig (default: $KUBECONFIG, or ~/.kube/config)")
-	flags.StringVar(&f.Context, "context", "", "existing: the kubeconfig's context, which has to be named")
-	flags.StringVar(&f.ProbeImage, "probe-image", "", "existing: image of the probe, which its nodes have or can pull")
-	flags.StringVar(&f.MeshVersion, "mesh-version", "", "kind, existing: version of the mesh, which is the tag of its images")
+	flags.StringVar(&f.Mesh, "mesh", builtin.Auto, "mesh to attack: auto, "+strings.Join(meshes(), ", "))
+	flags.StringVar(&f.Provider, "provider", builtin.Auto, "where workloads run: auto, "+strings.Join(builtin.ProviderNames(), ", "))
+	flags.StringVar(&f.Name, "name", "", "kind: name of the cluster to use; it is created if missing and stays afterwards (default: a temporary cluster)")
+	flags.StringVar(&f.KubernetesVersion, "kubernetes-version", "", "kind: Kubernetes version, such as 1.36.3 (default: kind's own, or the newest image that the engine has)")
+	flags.StringVar(&f.NodeImage, "node-image", "", "kind: node image (default: the image of the Kubernetes version)")
+	flags.IntVar(&f.Nodes, "nodes", 1, "kind: number of nodes")
+	flags.BoolVar(&f.Keep, "keep", false, "kind: keep the cluster after the run")
+	flags.StringVar(&f.Kubeconfig, "kubeconfig", "", "existing: path of the kubeconfig (default: $KUBECONFIG, or ~/.kube/config)")
+	flags.StringVar(&f.Context, "context", "", "existing: kubeconfig context of the cluster to attack; required")
+	flags.StringVar(&f.ProbeImage, "probe-image", "", "existing: probe image that the nodes have or can pull; see meshbreach image")
+	flags.StringVar(&f.MeshVersion, "mesh-version", "", "kind, existing: version of the mesh, used as the tag of its images")
 	flags.StringVar(&f.Hub, "hub", "", "kind, existing: registry and folder of the mesh's images")
-	flags.StringVar(&f.Charts, "charts", "", "kind, existing: folder, or address of a repository, of the mesh's charts (default: those of its release)")
+	flags.StringVar(&f.Charts, "charts", "", "kind, existing: folder or repository URL of the mesh's charts (default: its release's charts)")
 	completeWith(cmd, "mesh", func() []string { return append(meshes(), builtin.Auto) })
 	completeWith(cmd, "provider", providers)
 }
 
-// choose finds the provider and the mesh. A flag that is for one provider alone
-// decides what was left open; a cluster that somebody else made is never chosen
-// that way. A flag that the provider has no use for is an error.
+// choose finds the provider and the mesh. With provider auto, a flag that only one
+// provider uses selects that provider, but never an existing cluster. A flag that
+// the chosen provider does not use is an error.
 func (f *placeFlags) choose(cmd *cobra.Command) (builtin.Choice, error) {
 	f.Note = func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), text) }
 	place, decided := f.Place, ""
@@ -72,25 +72,25 @@ func (f *placeFlags) choose(cmd *cobra.Command) (builtin.Choice, error) {
 		return c, err
 	}
 	if decided != "" {
-		c.Why = fmt.Sprintf("provider %s with mesh %s, as --%s asks", c.Provider.Name(), c.Mesh.Describe().Name, decided)
+		c.Why = fmt.Sprintf("provider %s with mesh %s, selected by --%s", c.Provider.Name(), c.Mesh.Describe().Name, decided)
 	}
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		if who := forProviders()[flag.Name]; who != nil && !c.Of(who...) {
-			// This one first: it may be the reason for whatever else is wrong.
-			err = fmt.Errorf("--%s is for provider %s, and this is %s", flag.Name, strings.Join(who, " and "), c.Why)
+			// This error goes first: it may have caused the other.
+			err = fmt.Errorf("--%s is only for provider %s; this run uses %s", flag.Name, strings.Join(who, " and "), c.Why)
 		}
 	})
 	if err == nil && f.Nodes < 1 {
-		err = fmt.Errorf("--nodes %d: at least 1", f.Nodes)
+		err = fmt.Errorf("--nodes %d: must be at least 1", f.Nodes)
 	}
 	return c, err
 }
 
-// left says how to use, and to take away, a cluster that a run made and left.
+// left says how to use and how to delete a cluster that a run kept.
 func (f *placeFlags) left(cmd *cobra.Command, id string) {
 	if !f.Keep {
 		return
 	}
 	name := cmp.Or(f.Name, id)
-	fmt.Fprintf(cmd.ErrOrStderr(), "cluster %s stays: meshbreach run --provider kind --name %[1]s attacks it again, meshbreach down %[1]s takes it away\n", name)
+	fmt.Fprintf(cmd.ErrOrStderr(), "cluster %s is kept. Use it again: meshbreach run --provider kind --name %[1]s. Delete it: meshbreach down %[1]s\n", name)
 }

@@ -15,23 +15,22 @@ import (
 	"github.com/meshbreach/meshbreach/scenarios/runner"
 )
 
-// progress shows a run on standard error, so that standard output is the
-// report alone.
+// progress shows a run on standard error. Standard output has only the report.
 type progress struct{ *reports.Progress }
 
-// Up says what is being made.
+// Up says what is being set up.
 func (p progress) Up(what string) { p.Note("making " + what) }
 
 // play runs, writes the reports into dir and prints the verdicts. A run that
-// could not be set up, or was interrupted, is reported as far as it came.
+// failed or was interrupted is reported as far as it got.
 func (f *runFlags) play(cmd *cobra.Command, o runner.Options, dir string) error {
 	errs, out := cmd.ErrOrStderr(), cmd.OutOrStdout()
 	shown := reports.NewProgress(errs, reports.PageOf(errs), len(o.Scenarios), time.Now)
 	o.Progress = progress{shown}
 	report, err := runner.Run(cmd.Context(), o)
 	if cmd.Context().Err() != nil && len(report.Scenarios) == 0 {
-		// Whatever the set-up could not do then is no news.
-		err = fmt.Errorf("interrupted while the mesh was made: %w", context.Cause(cmd.Context()))
+		// After an interrupt, errors of the set-up are only its consequence.
+		err = fmt.Errorf("interrupted while the mesh was being set up: %w", context.Cause(cmd.Context()))
 		report.Error, report.Interrupted = err.Error(), true
 	}
 	err = errors.Join(err, shown.Close())
@@ -52,8 +51,8 @@ func (f *runFlags) play(cmd *cobra.Command, o runner.Options, dir string) error 
 	return ended(report.Exit)
 }
 
-// writable says whether reports could be written into a folder, and makes
-// nothing that stays: a folder that is missing is looked for upwards.
+// writable checks that reports can be written into a folder, and leaves nothing
+// behind. If the folder is missing, it checks the nearest parent that exists.
 func writable(dir string) error {
 	if dir == "" {
 		return nil
@@ -66,7 +65,7 @@ func writable(dir string) error {
 		}
 		up := filepath.Dir(at)
 		if !errors.Is(err, fs.ErrNotExist) || up == at {
-			return fmt.Errorf("report folder %s: %w; name another with --report-dir", dir, err)
+			return fmt.Errorf("report folder %s: %w; choose another with --report-dir", dir, err)
 		}
 		at = up
 	}
@@ -75,7 +74,7 @@ func writable(dir string) error {
 		err = errors.Join(probe.Close(), os.Remove(probe.Name()))
 	}
 	if err != nil {
-		return fmt.Errorf("report folder %s: %w; name another with --report-dir", dir, err)
+		return fmt.Errorf("report folder %s: %w; choose another with --report-dir", dir, err)
 	}
 	return nil
 }

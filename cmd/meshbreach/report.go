@@ -14,7 +14,7 @@ import (
 func newReport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "report",
-		Short: "Judge a stored run again, compare it, or write it in another format",
+		Short: "Judge a stored run again, compare two, or convert one",
 		Example: `  meshbreach report rejudge reports/report.json
   meshbreach report compare before.json after.json
   meshbreach report convert reports/report.json --format junit
@@ -32,8 +32,8 @@ func newRejudge() *cobra.Command {
 	return &cobra.Command{
 		Use:   "rejudge FILE",
 		Short: "Judge the records of a stored run again",
-		Long: `Judges the records of a stored run again, prints the verdicts and says whether
-any differs from the stored one. The exit code is that of the new verdicts.`,
+		Long: `Judges the records of a stored run again, prints the verdicts, and lists those that
+differ from the stored ones. The exit code is that of the new verdicts.`,
 		Example:           "  meshbreach report rejudge reports/report.json",
 		Args:              takes(1, "one report.json"),
 		ValidArgsFunction: completeFiles("json"),
@@ -54,7 +54,7 @@ any differs from the stored one. The exit code is that of the new verdicts.`,
 				fmt.Fprintln(out, "differs:", line)
 			}
 			if len(differ) == 0 {
-				fmt.Fprintln(out, "Every verdict is the stored one.")
+				fmt.Fprintln(out, "All verdicts match the stored ones.")
 			}
 			return ended(judged.Exit)
 		},
@@ -64,11 +64,14 @@ any differs from the stored one. The exit code is that of the new verdicts.`,
 func newCompare() *cobra.Command {
 	return &cobra.Command{
 		Use:   "compare FIRST SECOND",
-		Short: "Put the verdicts of two stored runs side by side",
-		Long: `Puts the verdicts of two stored runs side by side: of two releases of a mesh, of
-two places, of yesterday and today. A verdict that flips is marked with !, and
-another refusal, or what only one of them could show, with ~; for each of these
-it says what either run saw. The exit code is 1 when a verdict flips.`,
+		Short: "Compare the verdicts of two stored runs",
+		Long: `Prints the verdicts of two stored runs side by side, for example of two releases of
+a mesh, of two places, or of yesterday and today.
+
+  !  the verdict flips
+  ~  the refusal differs, or only one of the runs could make the attempt
+
+For each of these it prints what both runs saw. Exits with 1 if a verdict flips.`,
 		Example:           "  meshbreach report compare before.json after.json",
 		Args:              takes(2, "two report.json"),
 		ValidArgsFunction: completeFiles("json"),
@@ -107,7 +110,7 @@ func newConvert() *cobra.Command {
 			if output == "" {
 				return reports.Render(cmd.OutOrStdout(), format, stored)
 			}
-			// Whole before it replaces anything.
+			// Render everything before an earlier file is replaced.
 			var b bytes.Buffer
 			if err := reports.Render(&b, format, stored); err != nil {
 				return err

@@ -34,19 +34,19 @@ func newRun() *cobra.Command {
 	var f runFlags
 	cmd := &cobra.Command{
 		Use:   "run [id | glob | family | FILE.yaml ...]",
-		Short: "Make a mesh, attack it while honest traffic runs, print the verdicts",
-		Long: `Makes a mesh, attacks it while honest traffic runs, prints the verdicts and
-writes reports. Nothing named is the whole catalogue. A name that ends in .yaml
-is a file of your own; with files alone the catalogue is left out.
+		Short: "Set up a mesh, attack it while honest traffic runs, print the verdicts",
+		Long: `Sets up a mesh, attacks it while honest traffic runs, prints the verdicts and writes
+reports. Without arguments it runs the whole catalogue. An argument that ends in
+.yaml is your own scenario file. With only files, the catalogue is not run.
 
-Everything that can be wrong with the command line is checked before anything
-is made. Ctrl-C ends a run cleanly: what was judged so far is reported.`,
+The command line is checked before anything is set up. Ctrl-C ends a run cleanly and
+reports what was judged so far.`,
 		Example: `  meshbreach run
   meshbreach run certs lateral/unauth-service 'token/jwt-*'
   meshbreach run --mesh none --format json --report-dir out
-  meshbreach run --misconfigure accept-plaintext      what would this mistake let in?
+  meshbreach run --misconfigure accept-plaintext      what would this misconfiguration let in?
   meshbreach run --provider kind --kubernetes-version 1.36.3 --nodes 2
-  meshbreach run --provider kind --name lab     on a cluster that up made
+  meshbreach run --provider kind --name lab     on a cluster from meshbreach up
   meshbreach run --provider existing --context staging --dry-run
   meshbreach run my-scenario.yaml`,
 		ValidArgsFunction: completeScenarios,
@@ -54,20 +54,20 @@ is made. Ctrl-C ends a run cleanly: what was judged so far is reported.`,
 	}
 	f.add(cmd)
 	flags := cmd.Flags()
-	flags.IntVar(&f.rate, "rate", runner.DefaultRate, "honest requests a second in each range")
-	flags.DurationVar(&f.timeout, "timeout", 0, fmt.Sprintf("for one scenario (default %s, and %s where the mesh is on a cluster of nodes)", runner.DefaultTimeout, runner.PatientTimeout))
+	flags.IntVar(&f.rate, "rate", runner.DefaultRate, "honest requests per second in each test environment")
+	flags.DurationVar(&f.timeout, "timeout", 0, fmt.Sprintf("time limit for one scenario (default %s, or %s on a Kubernetes cluster)", runner.DefaultTimeout, runner.PatientTimeout))
 	flags.StringVar(&f.reportDir, "report-dir", "reports", `folder for reports; "" writes none`)
-	flags.StringSliceVar(&f.formats, "format", []string{"json", "junit", "markdown"}, "of reports: json, junit, markdown, text")
-	flags.StringSliceVar(&f.misconfigure, "misconfigure", nil, "make the whole run with a known mistake; may be repeated")
-	flags.BoolVar(&f.dryRun, "dry-run", false, "existing: print what would be made, and stop")
-	flags.BoolVar(&f.failFast, "fail-fast", false, "begin no further scenario after one failed")
+	flags.StringSliceVar(&f.formats, "format", []string{"json", "junit", "markdown"}, "report formats, comma-separated: json, junit, markdown, text")
+	flags.StringSliceVar(&f.misconfigure, "misconfigure", nil, "apply a known misconfiguration to the whole run; may be repeated (see meshbreach explain NAME)")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "existing: check consent and rights, print what would be created, and stop")
+	flags.BoolVar(&f.failFast, "fail-fast", false, "start no further scenario after a failure")
 	completeWith(cmd, "format", reports.Formats)
 	completeWith(cmd, "misconfigure", misconfigurations)
 	return cmd
 }
 
-// run checks everything first. The outer process of a run looks for what only
-// it can find and enters the namespaces; the inner one comes here again.
+// run checks everything first. The outer process finds the programs and enters
+// the namespaces. The inner process then runs this function again.
 func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	o, c, err := f.options(cmd, args)
 	if err != nil {
@@ -109,7 +109,7 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	return ended(code)
 }
 
-// options are those that the command line alone decides; it makes nothing.
+// options are what the command line alone decides. It creates nothing.
 func (f *runFlags) options(cmd *cobra.Command, args []string) (o runner.Options, c builtin.Choice, err error) {
 	if f.reportDir != "" {
 		f.LogDir = filepath.Join(f.reportDir, "nodes")
@@ -118,10 +118,10 @@ func (f *runFlags) options(cmd *cobra.Command, args []string) (o runner.Options,
 		return o, c, err
 	}
 	if f.rate < 1 {
-		return o, c, fmt.Errorf("--rate %d: at least 1", f.rate)
+		return o, c, fmt.Errorf("--rate %d: must be at least 1", f.rate)
 	}
 	if f.timeout < 0 {
-		return o, c, fmt.Errorf("--timeout %s: longer than nothing", f.timeout)
+		return o, c, fmt.Errorf("--timeout %s: must not be negative", f.timeout)
 	}
 	for _, format := range f.formats {
 		if err := reports.Render(io.Discard, format, reports.Run{}); err != nil {
@@ -141,8 +141,8 @@ func (f *runFlags) options(cmd *cobra.Command, args []string) (o runner.Options,
 	return o, c, err
 }
 
-// inner is the run inside. It stands in the report folder, because that is how
-// the folder stays reachable whatever is mounted for the run.
+// inner is the run inside the namespaces. Its working directory is the report
+// folder, so that the folder stays reachable whatever the run mounts.
 func (f *runFlags) inner(cmd *cobra.Command, o runner.Options) error {
 	h, err := builtin.Received()
 	if err != nil {
@@ -162,8 +162,8 @@ func (f *runFlags) inner(cmd *cobra.Command, o runner.Options) error {
 	return f.play(cmd, o, dir)
 }
 
-// spare leaves out what makes objects for a whole cluster that is somebody
-// else's, unless it was named, which then takes more rights.
+// spare leaves out scenarios that create cluster-wide objects on an existing
+// cluster, unless they are named by id. Those that are named need more rights.
 func spare(cmd *cobra.Command, c builtin.Choice, o *runner.Options, args []string) (builtin.Choice, error) {
 	kept, out := scenarios.Unnamed(o.Scenarios, args)
 	o.Scenarios = kept
@@ -172,10 +172,10 @@ func spare(cmd *cobra.Command, c builtin.Choice, o *runner.Options, args []strin
 		for _, s := range out {
 			ids = append(ids, s.ID)
 		}
-		fmt.Fprintf(cmd.ErrOrStderr(), "left out, for they make objects for the whole cluster and were not named: %s\n", strings.Join(ids, ", "))
+		fmt.Fprintf(cmd.ErrOrStderr(), "left out, because they create cluster-wide objects: %s. To run one, name it by its id.\n", strings.Join(ids, ", "))
 	}
 	if len(kept) == 0 {
-		return c, errors.New("no scenario is left: on provider existing those that make objects for the whole cluster have to be named by their ids")
+		return c, errors.New("no scenario left to run: on provider existing, a scenario that creates cluster-wide objects must be named by its id")
 	}
 	if slices.ContainsFunc(kept, scenarios.Scenario.ClusterWide) {
 		c = c.WithAdmission()

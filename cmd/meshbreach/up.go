@@ -14,23 +14,22 @@ import (
 	"github.com/meshbreach/meshbreach/scenarios/runner"
 )
 
-// defaultPolicy is the scenario whose policy up applies: web may charge, web
-// and thief may read rates.
+// defaultPolicy is the scenario whose policy up applies if none is named: web may
+// charge; web and thief may read rates.
 const defaultPolicy = "lateral/unauth-service"
 
 func newUp() *cobra.Command {
 	var f where
 	cmd := &cobra.Command{
 		Use:   "up [SCENARIO | FILE.yaml]",
-		Short: "Make a mesh to look around in, or a cluster to run on",
-		Long: `Makes a mesh with the policy of a scenario (` + defaultPolicy + ` when none is
-named), prints who is where and how to enter, and takes everything back at
-Ctrl-C. On the provider local it stays in the foreground: what it makes cannot
-outlive it.
+		Short: "Set up a mesh to explore, or a kind cluster for later runs",
+		Long: `On providers local and existing: sets up a mesh with the policy of one scenario
+(default ` + defaultPolicy + `), prints its test workloads and how to enter them,
+and stays in the foreground. Ctrl-C removes everything.
 
-On the provider kind it makes a cluster with the name of --name, with the probe
-and the images of the mesh on its nodes, says how to use it, and returns. Runs
-on it need no time for that; each installs the mesh anew and takes it back.`,
+On provider kind: creates a cluster called --name, loads the probe and the mesh's
+images onto its nodes, and returns. The cluster stays. Each run on it installs the
+mesh and removes it again. Delete the cluster with meshbreach down NAME.`,
 		Example: `  meshbreach up
   meshbreach up --mesh none --parallel 2
   meshbreach up token/jwt-absent-token
@@ -58,7 +57,7 @@ func (f *where) up(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	if len(o.Scenarios) != 1 {
-		return fmt.Errorf("up takes the policy of one scenario, not of %d; see %s --help", len(o.Scenarios), cmd.CommandPath())
+		return fmt.Errorf("up takes one scenario, not %d; see %s --help", len(o.Scenarios), cmd.CommandPath())
 	}
 	if builtin.Inside() {
 		return f.stand(cmd, o)
@@ -93,26 +92,26 @@ func (f *where) stand(cmd *cobra.Command, o runner.Options) error {
 	return f.keep(cmd, o, h, pid)
 }
 
-// keep is the mesh that stands until Ctrl-C. The pid, 0 where there is none to
-// enter, is this process's own.
+// keep holds the mesh up until Ctrl-C. The pid is this process's own as seen from
+// outside, or 0 where there are no namespaces to enter.
 func (f *where) keep(cmd *cobra.Command, o runner.Options, h builtin.Handover, pid int) error {
 	o.ID, o.Probe, o.Release = h.ID, h.Probe, h.Release()
 	err := runner.Stand(cmd.Context(), o, func(s runner.Standing) error {
 		return show(cmd.OutOrStdout(), o, s, pid)
 	})
 	if err == nil {
-		fmt.Fprintln(cmd.ErrOrStderr(), "All taken back.")
+		fmt.Fprintln(cmd.ErrOrStderr(), "Everything is removed.")
 	}
 	return err
 }
 
-// prepare makes a cluster of kind that stays.
+// prepare creates a kind cluster that stays.
 func (f *where) prepare(cmd *cobra.Command, c builtin.Choice, args []string) error {
 	if len(args) > 0 {
-		return fmt.Errorf("up on provider kind makes a cluster and no mesh, so that it takes no scenario; see %s --help", cmd.CommandPath())
+		return fmt.Errorf("up on provider kind creates a cluster without a mesh and takes no scenario; see %s --help", cmd.CommandPath())
 	}
 	if f.Name == "" {
-		return errors.New("up on provider kind needs --name NAME, for the cluster stays")
+		return errors.New("up on provider kind needs --name NAME, because the cluster stays")
 	}
 	if err := c.Check(cmd.Context()); err != nil {
 		return err
@@ -126,23 +125,23 @@ func (f *where) prepare(cmd *cobra.Command, c builtin.Choice, args []string) err
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), `cluster %[1]s is up and stays
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), `cluster %[1]s is ready
 
 attack it, as often as you like
   meshbreach run --provider kind --name %[1]s --mesh %[2]s
-look around in it
+explore it
   kubectl --kubeconfig %[3]s get namespaces
-take it away
+delete it
   meshbreach down %[1]s
 `, f.Name, c.Mesh.Describe().Name, kubeconfig)
 	return err
 }
 
-// show prints who is where, and how to enter.
+// show prints the test workloads and how to enter them.
 func show(out io.Writer, o runner.Options, s runner.Standing, pid int) error {
 	fmt.Fprintf(out, "mesh %s is up with the policy of %s\n\n", o.Mesh.Describe().Name, o.Scenarios[0].ID)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "RANGE\tWORKLOAD\tADDRESS\tMESHED\tIDENTITY\tNETWORK")
+	fmt.Fprintln(w, "ENVIRONMENT\tWORKLOAD\tADDRESS\tMESHED\tIDENTITY\tNETWORK")
 	for _, r := range s.Ranges {
 		for _, m := range r.Workloads {
 			id, network := "-", "-"
@@ -159,9 +158,9 @@ func show(out io.Writer, o runner.Options, s runner.Standing, pid int) error {
 		return err
 	}
 	if pid != 0 {
-		fmt.Fprintf(out, "\nEnter a workload's network from another terminal, for example that of web:\n"+
+		fmt.Fprintf(out, "\nTo enter a workload's network, for example that of web, run in another terminal:\n"+
 			"  nsenter --target %d --user --preserve-credentials --net=NETWORK curl -X POST http://BANK:8080/v1/charge\n", pid)
 	}
-	_, err := fmt.Fprintln(out, "\nCtrl-C takes everything back.")
+	_, err := fmt.Fprintln(out, "\nPress Ctrl-C to remove everything.")
 	return err
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/meshbreach/meshbreach/scenarios/runner"
 )
 
-// where are the flags that say what is made, and out of what.
+// where holds the flags that say what to set up, and from which programs.
 type where struct {
 	parallel int
 	probe    string
@@ -24,21 +24,21 @@ type where struct {
 func (f *where) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	f.placeFlags.add(cmd)
-	flags.IntVar(&f.parallel, "parallel", runner.DefaultParallel, "isolated ranges, each with the whole cast")
-	flags.StringVar(&f.probe, "probe", "", "path of the probe (default: beside meshbreach, or on PATH)")
-	flags.StringVar(&f.redirect, "redirect", builtin.RedirectHarness, "whose rules redirect traffic to proxies: harness, mesh (its own, which takes root)")
+	flags.IntVar(&f.parallel, "parallel", runner.DefaultParallel, "number of isolated test environments to use at once")
+	flags.StringVar(&f.probe, "probe", "", "path of the probe (default: next to meshbreach, or on PATH)")
+	flags.StringVar(&f.redirect, "redirect", builtin.RedirectHarness, "whose rules redirect traffic to the proxies: harness, or mesh (its own rules; needs root)")
 	completeWith(cmd, "redirect", func() []string { return []string{builtin.RedirectHarness, builtin.RedirectMesh} })
 	flags.IntVar(&f.workers, "proxy-workers", builtin.ProxyWorkers, "worker threads of each proxy")
 	f.programFlags.add(cmd)
 }
 
-// options are those that the flags decide, and what they choose.
+// options are what the flags decide: the options of a run, and the choice of place.
 func (f *where) options(cmd *cobra.Command) (o runner.Options, c builtin.Choice, err error) {
 	if c, err = f.choose(cmd); err != nil {
 		return o, c, err
 	}
 	if f.parallel < 1 {
-		return o, c, fmt.Errorf("--parallel %d: at least 1", f.parallel)
+		return o, c, fmt.Errorf("--parallel %d: must be at least 1", f.parallel)
 	}
 	if _, err = f.search(); err != nil {
 		return o, c, err
@@ -54,7 +54,7 @@ func (f *where) options(cmd *cobra.Command) (o runner.Options, c builtin.Choice,
 	return o, c, nil
 }
 
-// handover finds the programs while there is a network, and names the run.
+// handover finds the programs while the network is reachable, and names the run.
 func (f *where) handover(cmd *cobra.Command, c builtin.Choice) (builtin.Handover, error) {
 	var h builtin.Handover
 	var err error
@@ -77,7 +77,7 @@ func (f *where) handover(cmd *cobra.Command, c builtin.Choice) (builtin.Handover
 	h.ID = hex.EncodeToString(id)
 	h.Take(r)
 	if f.redirect == builtin.RedirectMesh {
-		h.Proxy += ", to which the mesh's own rules redirect"
+		h.Proxy += ", traffic redirected by the mesh's own rules"
 	}
 	if h.Proxy != "" {
 		h.Proxy += fmt.Sprintf(", workers: %d", f.workers)

@@ -1,6 +1,5 @@
-// Package explain puts scenarios, attacks and misconfigurations into words: for
-// the command line, for the pages of the catalogue and for the matrix of
-// expectations.
+// Package explain describes scenarios, attacks and misconfigurations in prose: for
+// the command line, for docs/catalog and for the matrix of expectations.
 package explain
 
 import (
@@ -8,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -19,9 +19,9 @@ import (
 	"github.com/meshbreach/meshbreach/scenarios"
 )
 
-// Explain writes all there is to say about what a name stands for: a scenario
-// of the catalogue, a scenario file, an attack or a misconfiguration. An unknown name
-// is an error with a suggestion.
+// Explain describes what a name stands for: a scenario of the catalogue, a family
+// or a glob, a scenario file, an attack or a misconfiguration. For an unknown name
+// the error suggests the nearest one.
 func Explain(w io.Writer, name string) error {
 	p := &prose{}
 	if err := p.subject(name); err != nil {
@@ -31,7 +31,7 @@ func Explain(w io.Writer, name string) error {
 	return err
 }
 
-// Explainable are the names that Explain knows, sorted.
+// Explainable lists the scenarios, attacks and misconfigurations, sorted.
 func Explainable() ([]string, error) {
 	all, err := scenarios.Catalog()
 	if err != nil {
@@ -74,11 +74,35 @@ func (p *prose) subject(name string) error {
 	if scenarios.IsFile(name) || errors.As(err, &at) {
 		return err
 	}
-	names, err := Explainable()
+	meant, err := suggestion(name)
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("no scenario, attack or misconfiguration is named %q%s", name, scenarios.Suggestion(name, names))
+	return fmt.Errorf("no scenario, attack or misconfiguration is named %q%s", name, meant)
+}
+
+// suggestion is the nearest name that Explain takes. A scenario's name without its
+// family counts as well.
+func suggestion(name string) (string, error) {
+	names, err := Explainable()
+	if err != nil {
+		return "", err
+	}
+	known := slices.Clone(names)
+	for _, n := range names {
+		if family := path.Dir(n); family != "." {
+			known = append(known, family)
+		}
+	}
+	if near := scenarios.Suggestion(name, known); near != "" {
+		return near, nil
+	}
+	for _, n := range names {
+		if path.Base(n) == path.Base(name) || name != "" && strings.HasPrefix(n, name) {
+			return fmt.Sprintf(" (did you mean %q?)", n), nil
+		}
+	}
+	return "", nil
 }
 
 func misconfiguration(name string) (policy.Misconfiguration, bool) {
@@ -96,9 +120,9 @@ func (p *prose) attack(a attacker.Attack) {
 	p.text(2, "%s", a.Doc())
 	all, err := scenarios.Catalog()
 	if err != nil {
-		return // the catalogue's own test finds out why
+		return // the catalogue's own test reports why
 	}
-	p.heading("Attempts with it")
+	p.heading("Attempts that use it")
 	for _, s := range all {
 		var ids []string
 		for _, t := range s.Attempts {
@@ -113,8 +137,8 @@ func (p *prose) attack(a attacker.Attack) {
 }
 
 func (p *prose) misconfiguration(w policy.Misconfiguration) {
-	p.title("misconfiguration %s, a mistake made in the scope: %s", w.Name, w.Scope)
-	p.heading("The mistake")
+	p.title("misconfiguration %s (scope: %s)", w.Name, w.Scope)
+	p.heading("What is wrong")
 	p.text(2, "%s", w.Doc)
 }
 
@@ -130,7 +154,7 @@ func (p *prose) usedBy(name string) error {
 				continue
 			}
 			if first {
-				p.heading("Attempts that it opens")
+				p.heading("Attempts it opens")
 				first = false
 			}
 			p.point(2, "%s: %s%s", s.ID, strings.Join(m.Opens, ", "), beside(m.Misconfigure, name))
@@ -139,7 +163,7 @@ func (p *prose) usedBy(name string) error {
 	return nil
 }
 
-// beside names what else a mutant weakens.
+// beside names the other misconfigurations of a mutant.
 func beside(all []string, but string) string {
 	rest := slices.DeleteFunc(slices.Clone(all), func(n string) bool { return n == but })
 	if len(rest) == 0 {
@@ -155,7 +179,7 @@ func (p *prose) maps(s scenarios.Scenario) {
 	}
 }
 
-// flow is parameters on one line, as a scenario file would have them.
+// flow is parameters on one line, in the form of a scenario file.
 func flow(with map[string]any) string {
 	if len(with) == 0 {
 		return "{}"

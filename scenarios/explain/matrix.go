@@ -6,16 +6,16 @@ import (
 	"github.com/meshbreach/meshbreach/scenarios"
 )
 
-// A Row of the matrix of expectations is one attempt; it has a cell a mesh.
+// A Row of the matrix is one attempt. It has a cell for each mesh.
 type Row struct {
 	Scenario, Attempt string
 	Cells             []Cell
 }
 
-// A Cell is what a mesh is expected to do about an attempt.
+// A Cell says what a mesh is expected to do about an attempt.
 type Cell struct {
-	What string // as Seen says it; empty where nothing is expected
-	Why  string // where somebody wrote it down
+	What string // the expectation in words; empty if there is none
+	Why  string // the reason, if one was given
 }
 
 // String is the cell with its reason.
@@ -26,8 +26,8 @@ func (c Cell) String() string {
 	return c.What + ": " + c.Why
 }
 
-// Matrix is what is expected of meshes about every attempt, in the order of the
-// scenarios.
+// Matrix lists what meshes are expected to do about every attempt, in the order
+// of the scenarios.
 func Matrix(all []scenarios.Scenario, meshes ...string) []Row {
 	var rows []Row
 	for _, s := range all {

@@ -2,31 +2,32 @@ package explain
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/meshbreach/meshbreach/clusters/policy"
 )
 
-// policy says a policy in sentences.
+// policy describes a policy in sentences.
 func (p *prose) policy(indent int, declared policy.Policy) {
 	say := func(format string, args ...any) { p.point(indent, format, args...) }
 	if declared.MTLS == policy.Permissive {
-		say("Plaintext is taken beside mutual TLS, and has no identity.")
+		say("Plaintext is accepted beside mutual TLS, and carries no identity.")
 	} else {
-		say("Mutual TLS is demanded of every caller.")
+		say("Every caller must use mutual TLS.")
 	}
 	if len(declared.Plaintext) > 0 {
-		say("Ports %s take plaintext from anybody.", numbers(declared.Plaintext))
+		say("Plaintext from anyone is accepted on %s.", ports(declared.Plaintext))
 	}
 	if declared.Open {
-		say("What no rule selects is open.")
+		say("Workloads that no rule selects are open.")
 	}
 	for _, r := range declared.Allow {
 		say("%s", rule(r))
 	}
 	if len(declared.Allow) == 0 && !declared.Open {
-		say("Nobody is allowed anything.")
+		say("No call is allowed.")
 	}
 	p.tokens(indent, declared.Tokens)
 	for _, s := range switches(declared) {
@@ -47,7 +48,7 @@ func rule(r policy.Rule) string {
 		out += "any path"
 	}
 	if len(r.Ports) > 0 {
-		out += " on port " + numbers(r.Ports)
+		out += " on " + ports(r.Ports)
 	} else {
 		out += " on any port"
 	}
@@ -61,11 +62,11 @@ func rule(r policy.Rule) string {
 func callers(r policy.Rule) string {
 	switch {
 	case len(r.From) == 0:
-		return "Anybody, proven or not,"
+		return "Anyone, with or without an identity,"
 	case r.From[0] == policy.Anyone:
 		return "Any proven identity"
 	case r.AccountOnly:
-		return "An account of the name of " + strings.Join(r.From, " or ") + ", in any namespace,"
+		return "An account named " + strings.Join(r.From, " or ") + " in any namespace"
 	}
 	return strings.Join(r.From, " and ")
 }
@@ -95,11 +96,11 @@ func (p *prose) tokens(indent int, t *policy.Tokens) {
 	}
 	p.point(indent, "Tokens from %s for %s are verified at %s.", strings.Join(t.Issuers, ", "), audience, at)
 	if t.Optional {
-		p.point(indent, "Requests without a valid token pass on the rest of the rule.")
+		p.point(indent, "Requests without a valid token are judged by the rest of the rule.")
 	}
 }
 
-// switches are the parts of a policy that most policies leave alone.
+// switches describes the parts of a policy that most policies leave unset.
 func switches(p policy.Policy) []string {
 	var out []string
 	add := func(on bool, text string) {
@@ -107,40 +108,44 @@ func switches(p policy.Policy) []string {
 			out = append(out, text)
 		}
 	}
-	add(p.Identity.Leaf > 0, fmt.Sprintf("Leaves live for %s.", time.Duration(p.Identity.Leaf)))
-	add(p.Identity.NoRenewal, "Leaves are not renewed.")
-	add(p.Tokens != nil && p.Tokens.PublishHMACKey, "A symmetric key is published with the issuer's keys.")
-	add(p.Tokens != nil && p.Tokens.IgnoreExpiry, "A token is taken a day after its end.")
+	add(p.Identity.Leaf > 0, fmt.Sprintf("Leaf certificates live for %s.", time.Duration(p.Identity.Leaf)))
+	add(p.Identity.NoRenewal, "Leaf certificates are not renewed.")
+	add(p.Tokens != nil && p.Tokens.PublishHMACKey, "The issuer's key set contains a symmetric key.")
+	add(p.Tokens != nil && p.Tokens.IgnoreExpiry, "Tokens are accepted up to a day after they expire.")
 	add(p.Trust.AcceptExpired, "Expired certificates are accepted.")
-	add(p.Trust.AnyTrustDomain, "Any trust domain is accepted.")
-	add(p.Trust.OptionalCertificate, "A certificate need not be shown.")
+	add(p.Trust.AnyTrustDomain, "Identities of any trust domain are accepted.")
+	add(p.Trust.OptionalCertificate, "Callers need no certificate.")
 	add(len(p.Trust.ExtraRoots) > 0, "These roots are trusted as well: "+strings.Join(p.Trust.ExtraRoots, ", ")+".")
-	add(p.Changes.Withhold, "The control plane acknowledges changes and sends nothing.")
-	add(p.Changes.KeepStreams, "What was open before a change stays open.")
-	add(p.Changes.RootInOneStep, "A root is swapped in one step.")
+	add(p.Changes.Withhold, "The control plane acknowledges changes and does not send them.")
+	add(p.Changes.KeepStreams, "Connections that were open before a change stay open.")
+	add(p.Changes.RootInOneStep, "The root is replaced in one step.")
 	add(p.Logging.NoAddress, "Proxies do not log the caller's address.")
-	add(p.Logging.NoAudit, "Nobody audits which targets no rule selects.")
-	add(p.Exposure.AnyDebug, "The control plane's debugging paths are open to every identity.")
-	add(p.Exposure.AnyNode, "A proxy is whose it says it is.")
-	add(p.Exposure.AnyConfig, "Every proxy may read all policies.")
-	add(p.Exposure.PlaintextXDS, "Configuration is also given without TLS.")
+	add(p.Logging.NoAudit, "Workloads that no rule selects are not audited.")
+	add(p.Exposure.AnyDebug, "Every identity may read the control plane's debug endpoints.")
+	add(p.Exposure.AnyNode, "The control plane believes the name a proxy gives.")
+	add(p.Exposure.AnyConfig, "Every proxy may read the policies of all namespaces.")
+	add(p.Exposure.PlaintextXDS, "The control plane also serves configuration without TLS.")
 	add(p.Exposure.ViewServices, "An ordinary account may list all services.")
-	add(p.Exposure.ProxyAdmin, "The proxies' administration is led to from outside.")
-	add(p.Admission.Pipeline, "An ordinary account may make pods, as a pipeline does.")
-	add(p.Admission.AuditOnly, "What is against the rules of admission is let in.")
+	add(p.Exposure.ProxyAdmin, "The proxies' admin interface is reachable from outside.")
+	add(p.Admission.Pipeline, "An ordinary account may create pods, as a pipeline does.")
+	add(p.Admission.AuditOnly, "Objects that violate the admission policies are accepted.")
 	add(p.Admission.Debug, "An ordinary account may debug pods.")
-	add(p.Admission.FailOpen, "A pod that asks for a proxy is let in without one while the injector is away.")
-	add(p.Admission.Injector, "An ordinary account may change what puts proxies into pods.")
-	add(p.Fetching.Tenant, "An ordinary account may say, in its own namespace, where the keys of an issuer are.")
-	add(p.Fetching.Issuer != "", "The control plane fetches from the address of "+p.Fetching.Issuer+" though it is private.")
-	add(p.Fetching.Private, "The control plane fetches from every private address that is not link-local.")
+	add(p.Admission.FailOpen, "While the injector is down, pods that ask for a proxy are created without one.")
+	add(p.Admission.Injector, "An ordinary account may change the injection webhooks and namespace labels.")
+	add(p.Fetching.Tenant, "An ordinary account may set, in its own namespace, where an issuer's keys are fetched from.")
+	add(p.Fetching.Issuer != "", "The control plane may fetch keys from the private address of "+p.Fetching.Issuer+".")
+	add(p.Fetching.Private, "The control plane may fetch keys from any private address that is not link-local.")
 	return out
 }
 
-func numbers(all []int) string {
+// ports names ports: "port 1" or "ports 1, 2".
+func ports(all []int) string {
 	out := make([]string, len(all))
 	for i, n := range all {
-		out[i] = fmt.Sprint(n)
+		out[i] = strconv.Itoa(n)
 	}
-	return strings.Join(out, ", ")
+	if len(out) == 1 {
+		return "port " + out[0]
+	}
+	return "ports " + strings.Join(out, ", ")
 }

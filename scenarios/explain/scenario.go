@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/meshbreach/meshbreach/assertions"
+	"github.com/meshbreach/meshbreach/clusters/identity"
 	"github.com/meshbreach/meshbreach/clusters/meshes"
 	"github.com/meshbreach/meshbreach/scenarios"
 )
@@ -18,17 +19,17 @@ func (p *prose) scenario(s scenarios.Scenario) {
 	p.line(0, "pillar %s, severity %s%s", s.Pillar, s.Severity, formerly(s.Aliases))
 	p.heading("Why it matters")
 	p.text(2, "%s", s.Why)
-	p.heading("Cast")
+	p.heading("Test workloads")
 	p.point(2, "%s is the friend: its honest call must be served before and after every attempt.", s.Cast.Friend)
-	p.point(2, "%s is the foe: attempts come from there unless they say otherwise.", s.Cast.Foe)
-	p.point(2, "%s is the target: receipts there prove what got through.", s.Cast.Target)
+	p.point(2, "%s is the attacker: attempts come from there unless they say otherwise.", s.Cast.Foe)
+	p.point(2, "%s is the target: its receipts prove what got through.", s.Cast.Target)
 	p.heading("Policy")
 	p.policy(2, s.Policy)
 	p.heading("Honest call")
 	p.text(2, "%s %s", s.Honest().Attack, flow(s.Honest().With))
 	if s.Window.Budget > 0 {
-		p.heading("Window")
-		p.text(2, "A change may take %s to hold; what is served in that time is counted.", time.Duration(s.Window.Budget))
+		p.heading("Exposure window")
+		p.text(2, "A change may take up to %s to settle. What the attacker is served until then is counted.", time.Duration(s.Window.Budget))
 	}
 	p.heading("Attempts")
 	for i, a := range s.Attempts {
@@ -56,7 +57,7 @@ func formerly(aliases []string) string {
 func (p *prose) attempt(s scenarios.Scenario, a scenarios.Attempt) {
 	const wide = 9
 	if a.Attack == "" {
-		p.sub("%s: a change is judged by the honest load alone", a.ID)
+		p.sub("%s: a change, judged by honest traffic alone", a.ID)
 	} else {
 		p.sub("%s: %s from %s", a.ID, a.Attack, s.From(a))
 		p.code(4, wide, "with", flow(a.With))
@@ -66,10 +67,10 @@ func (p *prose) attempt(s scenarios.Scenario, a scenarios.Attempt) {
 		p.item(4, wide, "breach", breach(a.BreachOf()))
 	}
 	if a.Policy != nil {
-		p.lead("under a policy of its own:")
+		p.lead("with its own policy:")
 		p.policy(6, *a.Policy)
 	}
-	p.steps(s, "while it runs", a.Steps)
+	p.steps(s, "during the attempt", a.Steps)
 	p.steps(s, "afterwards", a.Restore)
 	p.parted("expected:")
 	for _, mesh := range slices.Sorted(maps.Keys(a.Expect)) {
@@ -91,21 +92,39 @@ func (p *prose) steps(s scenarios.Scenario, when string, steps []scenarios.Step)
 		case step.Recreate != "":
 			p.point(4, "%s: recreate the %s of %s", when, step.Recreate, step.Of)
 		case step.Rotate != "":
-			p.point(4, "%s: rotate %s", when, step.Rotate)
+			p.point(4, "%s: %s", when, rotation(step.Rotate))
 		default:
-			p.point(4, "%s: await the %s of the leaf of %s", when, step.Await, s.Cast.Friend)
+			p.point(4, "%s: wait for the %s of the leaf certificate of %s", when, step.Await, s.Cast.Friend)
 		}
 	}
 }
 
-// breach is the predicate in words.
+// rotation is a step of a rotation in words.
+func rotation(r identity.Rotation) string {
+	switch r {
+	case identity.StopRenewal:
+		return "stop the certificate authority"
+	case identity.StartRenewal:
+		return "start the certificate authority again"
+	case identity.AddRoot:
+		return "add a new root beside the old one"
+	case identity.UseRoot:
+		return "issue certificates from the new root"
+	case identity.DropRoot:
+		return "remove the old root"
+	default:
+		return "rotate the " + string(r)
+	}
+}
+
+// breach describes what counts as a breach.
 func breach(b assertions.Breach) string {
 	if t := b.Reply; t != nil && !t.Unrun {
-		return "a reply that holds " + canary(*t)
+		return "a reply that contains " + canary(*t)
 	}
 	out := "a receipt at " + cmp.Or(b.ReceiptAt, "target")
 	if b.Method != "" || b.Route != "" {
-		out += " of " + strings.TrimSpace(b.Method+" "+b.Route)
+		out += " for " + strings.TrimSpace(b.Method+" "+b.Route)
 	}
 	if b.Port != 0 {
 		out += fmt.Sprintf(" on port %d", b.Port)
@@ -114,18 +133,18 @@ func breach(b assertions.Breach) string {
 		out += " from account " + b.As
 	}
 	if t := b.Reply; t != nil {
-		out += "; where nobody runs what is submitted, a reply that holds " + canary(*t)
+		out += "; where no node runs the object, a reply that contains " + canary(*t)
 	}
 	return out
 }
 
-// expectation is what a mesh is expected to do, with the reason.
+// expectation says what a mesh is expected to do, with the reason.
 func expectation(e assertions.Expectation) string {
 	switch {
 	case e.Gap && e.Silent:
-		return "a gap: it succeeds by design, and no detector can see it: " + e.Because
+		return "a known limitation: succeeds by design, and no detector can see it: " + e.Because
 	case e.Gap:
-		out := "a gap: it succeeds by design; alert " + e.Alert
+		out := "a known limitation: succeeds by design; alert " + e.Alert
 		if e.Within > 0 {
 			out += " within " + time.Duration(e.Within).String()
 		}
@@ -145,7 +164,7 @@ func because(what, why string) string {
 	return what + ": " + why
 }
 
-// techniques explains every attack that the attempts use, once.
+// techniques explains each attack that the attempts use, once.
 func (p *prose) techniques(s scenarios.Scenario) {
 	var names []string
 	for _, a := range s.Attempts {
@@ -169,7 +188,7 @@ func (p *prose) mutants(s scenarios.Scenario) {
 	if len(s.Mutants) == 0 {
 		return
 	}
-	p.heading("Mutants: with these mistakes the attempts must win")
+	p.heading("Mutants: with these misconfigurations the attempts must win")
 	for _, m := range s.Mutants {
 		p.point(2, "%s: %s", strings.Join(m.Misconfigure, " and "), strings.Join(m.Opens, ", "))
 		for _, name := range m.Misconfigure {
@@ -180,15 +199,15 @@ func (p *prose) mutants(s scenarios.Scenario) {
 	}
 }
 
-// canary says in words what a reply would hold.
+// canary describes what a reply must contain to prove a breach.
 func canary(t assertions.Told) string {
-	out := "a canary of " + cmp.Or(t.Holds, "the target")
+	out := "a marker of " + cmp.Or(t.Holds, "the target")
 	switch t.What {
 	case "":
 	case meshes.CanaryObject:
-		out = fmt.Sprintf("what %s submitted, or what was changed of %s, as the platform has taken it", t.Holds, t.Holds)
+		out = fmt.Sprintf("the object of %s as the platform accepted it", t.Holds)
 	default:
-		out = fmt.Sprintf("a canary of the %s of %s's proxy", t.What, t.Holds)
+		out = fmt.Sprintf("a marker from the %s of %s's proxy", t.What, t.Holds)
 	}
 	if t.Status != 0 {
 		out += fmt.Sprintf(", with status %d", t.Status)
