@@ -2,6 +2,7 @@ package clusters
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -30,18 +31,40 @@ type Cluster struct {
 	Undo     *Undo
 }
 
-// Host is what a mesh and the runner may ask of a provider.
+// Host is what every provider can do for the runner and for meshes. What only
+// some can do are the interfaces ProxyHost, ControlHost and FaultHost; Able
+// finds them.
 type Host interface {
 	// Stream is the byte stream to a workload's probe. There is one a workload.
-	Stream(w Workload) (io.ReadWriteCloser, error)
-	// Sidecar starts a proxy beside a workload's probe, in its network, and
-	// captures its traffic. It ends with the cluster.
-	Sidecar(ctx context.Context, w Workload, s Sidecar) (Process, error)
+	// The context bounds the opening and not the stream.
+	Stream(ctx context.Context, w Workload) (io.ReadWriteCloser, error)
+}
+
+// Able is a cluster's host as one that can do more. Its error says that the
+// provider cannot do what, which is a verb with its object.
+func Able[H any](c *Cluster, what string) (H, error) {
+	h, ok := c.Host.(H)
+	if !ok {
+		return h, fmt.Errorf("provider %s cannot %s", c.Provider, what)
+	}
+	return h, nil
+}
+
+// A ProxyHost is a Host that runs proxies as processes. Provider local is one;
+// a pod's proxies are its own.
+type ProxyHost interface {
 	// Scratch is a folder that only the harness and its proxies can see and
 	// that is gone with the cluster.
 	Scratch() string
-	// Fault does something bad to a part of a workload, for tests of the harness.
-	Fault(w Workload, part Part, f Fault) error
+	// Sidecar starts a proxy beside a workload's probe, in its network, and
+	// captures its traffic. It ends with the cluster.
+	Sidecar(ctx context.Context, w Workload, s Sidecar) (Process, error)
+}
+
+// A FaultHost is a Host that can do bad things to parts of a workload, for tests
+// of the harness.
+type FaultHost interface {
+	Fault(ctx context.Context, w Workload, part Part, f Fault) error
 }
 
 // A Sidecar is a proxy process beside a workload.
@@ -78,9 +101,11 @@ type Process interface {
 	Err() error
 }
 
-// A ControlHost is a Host that also runs the programs of a mesh's control
-// plane. Provider local is one; on Kubernetes the cluster runs them itself.
+// A ControlHost is a Host that runs the programs of a mesh's control plane.
+// Provider local is one; on Kubernetes the cluster runs them itself.
 type ControlHost interface {
+	// Scratch is that of a ProxyHost.
+	Scratch() string
 	// Control joins the control network to every range and returns the address
 	// that workloads of a range reach it at. A second call does nothing new.
 	Control(ctx context.Context, r Range) (netip.Addr, error)

@@ -52,13 +52,17 @@ func wants(t *testing.T, a reports.Attempt, verdict assertions.Verdict, outcome 
 // faulty does one bad thing to the bank at the moment of the attempt.
 func faulty(t *testing.T, part clusters.Part, f clusters.Fault) func(*scenarios.Scenario, *runner.Options) {
 	return func(_ *scenarios.Scenario, o *runner.Options) {
-		o.Meddle = func(_ context.Context, when runner.Moment, c *clusters.Cluster, r clusters.Range) {
+		o.Meddle = func(ctx context.Context, when runner.Moment, c *clusters.Cluster, r clusters.Range) {
 			if when != runner.BeforeAttempt {
 				return
 			}
 			bank, err := r.Workload("bank")
+			var h clusters.FaultHost
 			if err == nil {
-				err = c.Host.Fault(bank, part, f)
+				h, err = clusters.Able[clusters.FaultHost](c, string(f)+" a part of a workload")
+			}
+			if err == nil {
+				err = h.Fault(ctx, bank, part, f)
 			}
 			if err != nil {
 				t.Log(err) // a second try finds it dead already

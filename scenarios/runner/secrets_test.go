@@ -159,7 +159,10 @@ func (m watched) Install(ctx context.Context, c *clusters.Cluster, r meshes.Rele
 		for _, r := range c.Ranges {
 			w.delivered(ctx, r)
 		}
-		return m.keeper.keep(c.Host.Scratch())
+		if h, ok := c.Host.(clusters.ProxyHost); ok {
+			return m.keeper.keep(h.Scratch())
+		}
+		return nil
 	})
 	if issues || accounts || lives {
 		return in, nil

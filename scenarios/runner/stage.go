@@ -83,7 +83,7 @@ func greet(ctx context.Context, c *clusters.Cluster, r clusters.Range) (map[stri
 }
 
 func hello(ctx context.Context, c *clusters.Cluster, w clusters.Workload) (*session.Client, error) {
-	stream, err := c.Host.Stream(w)
+	stream, err := c.Host.Stream(ctx, w)
 	if err != nil {
 		return nil, err
 	}

@@ -49,9 +49,7 @@ func TestWithoutItsServerAMeshHoldsWhatItHasAndTakesNothingNew(t *testing.T) {
 		t.Fatal("the thief is served")
 	}
 	b.Refusal(t, o, "http", "rbac_access_denied_matched_policy[none]")
-	if err := b.Host.Fault(b.Workload(t, "bank"), clusters.PartProxy, clusters.FaultKill); err != nil {
-		t.Fatal(err)
-	}
+	b.Fault(t, b.Workload(t, "bank"), clusters.FaultKill)
 	<-b.sidecar(t, "bank").process.Done()
 	if o := b.Request(t, "outsider", b.chargeAt(b.Workload(t, "bank").Address)); meshtest.Served(o) {
 		t.Error("without its sidecar the bank is open")

@@ -32,7 +32,7 @@ type stages = meshes.Stages[*stage]
 
 // host is a provider that runs control planes.
 type host interface {
-	clusters.Host
+	clusters.ProxyHost
 	clusters.ControlHost
 }
 
@@ -52,9 +52,9 @@ func (m Mesh) Install(ctx context.Context, c *clusters.Cluster, rel meshes.Relea
 			return nil, fmt.Errorf("install consul: the release names no program %s", name)
 		}
 	}
-	var ok bool
-	if in.host, ok = c.Host.(host); !ok {
-		return nil, fmt.Errorf("install consul: provider %s runs no control planes", c.Provider)
+	var err error
+	if in.host, err = clusters.Able[host](c, "run a control plane as processes"); err != nil {
+		return nil, fmt.Errorf("install consul: %w", err)
 	}
 	c.Undo.Push("mesh consul", func(context.Context) error {
 		in.stop()

@@ -55,8 +55,9 @@ func newBed(rel meshes.Release, name string, ranges int) (*bed, error) {
 // keep copies the logs of a mesh that could not be made to where
 // CONSUL_TEST_LOGS says.
 func keep(c *clusters.Cluster) {
-	if to := os.Getenv("CONSUL_TEST_LOGS"); to != "" {
-		out, err := exec.Command("sh", "-c", "cd "+c.Host.Scratch()+" && timeout 2 cp -r $(ls | grep -v sock) "+to+"; true").CombinedOutput()
+	h, ok := c.Host.(clusters.ProxyHost)
+	if to := os.Getenv("CONSUL_TEST_LOGS"); ok && to != "" {
+		out, err := exec.Command("sh", "-c", "cd "+h.Scratch()+" && timeout 2 cp -r $(ls | grep -v sock) "+to+"; true").CombinedOutput()
 		fmt.Fprintln(os.Stderr, string(out), err)
 	}
 }

@@ -41,7 +41,7 @@ type platform struct {
 }
 
 // startPlatform begins to start it.
-func startPlatform(ctx context.Context, h kubeapi.Host, programs map[string]string, run string, at netip.Addr) *platform {
+func startPlatform(ctx context.Context, h clusters.ControlHost, programs map[string]string, run string, at netip.Addr) *platform {
 	p := &platform{run: run, started: make(chan struct{})}
 	go func() {
 		defer close(p.started)

@@ -18,9 +18,7 @@ func TestASidecarThatEndsWhileItIsStartedIsStartedAgainAndSaysSo(t *testing.T) {
 	if st.revived(limit(t), &in) || len(notes) > 0 {
 		t.Fatalf("of sidecars that run: %q", notes)
 	}
-	if err := b.Host.Fault(b.Workload(t, "bank"), clusters.PartProxy, clusters.FaultKill); err != nil {
-		t.Fatal(err)
-	}
+	b.Fault(t, b.Workload(t, "bank"), clusters.FaultKill)
 	<-b.sidecar(t, "bank").process.Done()
 	if !st.revived(limit(t), &in) || len(notes) != 1 || !strings.Contains(notes[0], "sidecar of bank") || !strings.Contains(notes[0], "killed") {
 		t.Fatalf("notes %q", notes)

@@ -78,9 +78,7 @@ func TestAKilledSidecarIsAnErrorAndNothingOutlivesTheCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("two ranges up in %s", b.Took)
-	if err := b.Host.Fault(b.Workload(t, "bank"), clusters.PartProxy, clusters.FaultKill); err != nil {
-		t.Fatal(err)
-	}
+	b.Fault(t, b.Workload(t, "bank"), clusters.FaultKill)
 	start := time.Now()
 	meshtest.Wants(t, b.Unsettled(t, meshtest.Friendly(), 5*time.Second), "bank", "it has ended")
 	if took := time.Since(start); took > 2*time.Second {

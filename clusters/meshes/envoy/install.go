@@ -20,7 +20,7 @@ import (
 type installed struct {
 	mesh    Mesh
 	program string
-	host    clusters.Host
+	host    clusters.ProxyHost
 	stages  // fixed once Install has returned
 }
 
@@ -33,9 +33,13 @@ var _ meshes.Installed = (*installed)(nil)
 // everything, fills the ranges' Roots and Issuers, and returns when all
 // sidecars are settled. What it starts ends with the cluster.
 func (m Mesh) Install(ctx context.Context, c *clusters.Cluster, rel meshes.Release) (meshes.Installed, error) {
-	in := &installed{mesh: m, program: rel.Programs[Program], host: c.Host, stages: stages{}}
+	in := &installed{mesh: m, program: rel.Programs[Program], stages: stages{}}
 	if in.program == "" {
 		return nil, errors.New("install envoy: the release names no program envoy")
+	}
+	var err error
+	if in.host, err = clusters.Able[clusters.ProxyHost](c, "run proxies as processes"); err != nil {
+		return nil, fmt.Errorf("install envoy: %w", err)
 	}
 	// The mesh lives as long as the cluster, and so longer than this call.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))

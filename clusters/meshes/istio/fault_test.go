@@ -81,9 +81,7 @@ func TestWithoutItsControlPlaneTheMeshHoldsItsPolicyAndTakesNoOther(t *testing.T
 	if took := time.Since(start); took > 2*time.Second {
 		t.Errorf("it took %s to see that istiod is dead", took)
 	}
-	if err := b.Host.Fault(b.Workload(t, "bank"), clusters.PartProxy, clusters.FaultKill); err != nil {
-		t.Fatal(err)
-	}
+	b.Fault(t, b.Workload(t, "bank"), clusters.FaultKill)
 	meshtest.Wants(t, b.Unsettled(t, meshtest.Friendly(), 5*time.Second), "bank", "it has ended")
 	if o := b.Request(t, "outsider", b.Charge(t, "outsider")); o.Refusal == nil {
 		t.Error("without its sidecar the bank is open")

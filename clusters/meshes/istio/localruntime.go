@@ -22,7 +22,7 @@ import (
 
 // A runner is what Istio asks of a provider that has no cluster.
 type runner interface {
-	clusters.Host
+	clusters.ProxyHost
 	clusters.ControlHost
 }
 

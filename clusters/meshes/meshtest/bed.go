@@ -123,7 +123,7 @@ func (o Options) Make() (*Bed, error) {
 func (b *Bed) greet(ctx context.Context) error {
 	for _, r := range b.Ranges {
 		for _, w := range r.Workloads {
-			stream, err := b.Host.Stream(w)
+			stream, err := b.Host.Stream(ctx, w)
 			if err != nil {
 				return err
 			}

@@ -16,11 +16,19 @@ import (
 func (b *Bed) Hung(t testing.TB, workload string, while func()) {
 	t.Helper()
 	w := b.Workload(t, workload)
-	if err := b.Host.Fault(w, clusters.PartProxy, clusters.FaultHang); err != nil {
+	b.Fault(t, w, clusters.FaultHang)
+	while()
+	b.Fault(t, w, clusters.FaultResume)
+}
+
+// Fault does something bad to a workload's proxy.
+func (b *Bed) Fault(t testing.TB, w clusters.Workload, f clusters.Fault) {
+	t.Helper()
+	h, err := clusters.Able[clusters.FaultHost](b.Cluster, string(f)+" a proxy")
+	if err != nil {
 		t.Fatal(err)
 	}
-	while()
-	if err := b.Host.Fault(w, clusters.PartProxy, clusters.FaultResume); err != nil {
+	if err := h.Fault(t.Context(), w, clusters.PartProxy, f); err != nil {
 		t.Fatal(err)
 	}
 }

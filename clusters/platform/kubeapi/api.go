@@ -61,16 +61,10 @@ type API struct {
 	processes map[string]clusters.Process
 }
 
-// A Host runs services and gives them a folder.
-type Host interface {
-	clusters.ControlHost
-	Scratch() string
-}
-
 // Start starts etcd and the API server and returns when the API is ready. The
 // controller manager, where programs has it, then starts by itself.
 // Advertise is an address of the control network; programs are paths by name.
-func (o Options) Start(ctx context.Context, h Host, programs map[string]string, advertise netip.Addr) (*API, error) {
+func (o Options) Start(ctx context.Context, h clusters.ControlHost, programs map[string]string, advertise netip.Addr) (*API, error) {
 	a := &API{dir: filepath.Join(h.Scratch(), "kube"), processes: map[string]clusters.Process{}}
 	for _, name := range []string{ProgramEtcd, ProgramServer} {
 		if programs[name] == "" {
@@ -101,7 +95,7 @@ func (o Options) Start(ctx context.Context, h Host, programs map[string]string, 
 
 // launch starts both, the server once etcd listens: it asks one that is not
 // there only once a second.
-func (a *API) launch(ctx context.Context, h Host, programs map[string]string, advertise netip.Addr, groups []string) error {
+func (a *API) launch(ctx context.Context, h clusters.ControlHost, programs map[string]string, advertise netip.Addr, groups []string) error {
 	if err := os.WriteFile(a.file("audit-policy.yaml"), []byte(auditPolicy), 0o600); err != nil {
 		return err
 	}
@@ -153,7 +147,7 @@ func (a *API) launch(ctx context.Context, h Host, programs map[string]string, ad
 
 // service starts a program in the API's folder. A collection more or less
 // costs little; half a gigabyte costs a laptop.
-func (a *API) service(ctx context.Context, h Host, s clusters.Service) error {
+func (a *API) service(ctx context.Context, h clusters.ControlHost, s clusters.Service) error {
 	s.Env, s.Dir, s.Log = []string{"GOGC=50"}, a.dir, a.file(s.Name+".log")
 	p, err := h.Service(ctx, s)
 	if err == nil {

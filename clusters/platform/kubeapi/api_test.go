@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/platform/kubeapi"
 )
 
@@ -145,6 +146,6 @@ func TestAMissingProgramIsNamed(t *testing.T) {
 	}
 }
 
-type nowhere struct{ kubeapi.Host }
+type nowhere struct{ clusters.ControlHost }
 
 func (nowhere) Scratch() string { return "" }

@@ -56,7 +56,7 @@ func shared(t *testing.T) *kubeapi.API {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := c.Host.(kubeapi.Host)
+	h := c.Host.(clusters.ControlHost)
 	at, err := h.Control(ctx, c.Ranges[0])
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,8 @@ package kubeapi
 import (
 	"context"
 	"net/netip"
+
+	"github.com/meshbreach/meshbreach/clusters"
 )
 
 // Options say what is needed of an API. The zero value is all of it.
@@ -14,7 +16,7 @@ type Options struct {
 }
 
 // Start starts all of an API, as Options.Start does.
-func Start(ctx context.Context, h Host, programs map[string]string, advertise netip.Addr) (*API, error) {
+func Start(ctx context.Context, h clusters.ControlHost, programs map[string]string, advertise netip.Addr) (*API, error) {
 	return Options{}.Start(ctx, h, programs, advertise)
 }
 

@@ -15,7 +15,7 @@ const fileKubeconfig = "controllers.json"
 
 // control starts the two controllers by which Secrets get tokens and
 // namespaces the API's root. They cost 73 MB and a tenth of a second.
-func (a *API) control(ctx context.Context, h Host, program string) error {
+func (a *API) control(ctx context.Context, h clusters.ControlHost, program string) error {
 	if err := os.WriteFile(a.file(fileKubeconfig), a.Kubeconfig(), 0o600); err != nil {
 		return err
 	}

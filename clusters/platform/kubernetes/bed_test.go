@@ -153,7 +153,7 @@ func member(t testing.TB, c *clusters.Cluster, name string) clusters.Workload {
 // meet opens a session with a workload's probe.
 func meet(t testing.TB, ctx context.Context, h *kubernetes.Host, w clusters.Workload) (*session.Client, session.Hello) { //nolint:revive // t first, as tests do
 	t.Helper()
-	stream, err := h.Stream(w)
+	stream, err := h.Stream(ctx, w)
 	if err != nil {
 		t.Fatal(err)
 	}

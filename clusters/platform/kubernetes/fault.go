@@ -20,8 +20,8 @@ const faultTime = 15 * time.Second
 // Fault does something bad to a part of a workload. A probe is killed by
 // evicting its pod; everything else is done by the owner of the nodes, and is
 // ErrNoNodes where that is nobody of ours.
-func (h *Host) Fault(w clusters.Workload, part clusters.Part, f clusters.Fault) error {
-	ctx, cancel := context.WithTimeout(context.Background(), faultTime)
+func (h *Host) Fault(ctx context.Context, w clusters.Workload, part clusters.Part, f clusters.Fault) error {
+	ctx, cancel := context.WithTimeout(ctx, faultTime)
 	defer cancel()
 	if err := h.fault(ctx, w, part, f); err != nil {
 		return fmt.Errorf("%s the %s of %s: %w", f, part, place(w), err)

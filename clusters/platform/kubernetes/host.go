@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"sync"
 	"sync/atomic"
 
@@ -74,7 +73,6 @@ type Host struct {
 	dynamic dynamic.Interface
 	mapper  meta.ResettableRESTMapper
 	asked   *atomic.Int64 // requests
-	scratch string
 
 	mu         sync.Mutex
 	namespaces map[string]bool // those that this run made
@@ -83,7 +81,10 @@ type Host struct {
 	relays     map[string]*relay
 }
 
-var _ clusters.Host = (*Host)(nil)
+var (
+	_ clusters.Host      = (*Host)(nil)
+	_ clusters.FaultHost = (*Host)(nil)
+)
 
 // newHost reaches a cluster; it asks nothing of it yet.
 func newHost(o Options, run string) (*Host, error) {
@@ -163,27 +164,4 @@ func (h *Host) Images(ctx context.Context, refs ...string) error {
 		return fmt.Errorf("give the nodes their images: %w", err)
 	}
 	return nil
-}
-
-// Sidecar is an error: a pod's proxies are its own.
-func (h *Host) Sidecar(context.Context, clusters.Workload, clusters.Sidecar) (clusters.Process, error) {
-	return nil, errors.New("a pod's proxies are its own")
-}
-
-// Scratch is a folder that is gone with the cluster.
-func (h *Host) Scratch() string { return h.scratch }
-
-// makeScratch prefers the user's own tmpfs.
-func (h *Host) makeScratch() error {
-	for _, parent := range []string{os.Getenv("XDG_RUNTIME_DIR"), os.TempDir()} {
-		if parent == "" {
-			continue
-		}
-		dir, err := os.MkdirTemp(parent, "meshbreach-")
-		if err == nil {
-			h.scratch = dir
-			return nil
-		}
-	}
-	return errors.New("make a scratch folder: neither XDG_RUNTIME_DIR nor the temporary folder takes one")
 }

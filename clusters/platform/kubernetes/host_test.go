@@ -84,7 +84,7 @@ func TestAStreamEndsWithItsPod(t *testing.T) {
 	w := member(t, c, "bank")
 	client, _ := meet(t, ctx, h, w)
 	began := time.Now()
-	if err := h.Fault(w, clusters.PartProbe, clusters.FaultKill); err != nil {
+	if err := h.Fault(ctx, w, clusters.PartProbe, clusters.FaultKill); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -93,7 +93,7 @@ func TestAStreamEndsWithItsPod(t *testing.T) {
 	case <-ctx.Done():
 		t.Fatal("the session goes on")
 	}
-	if err := h.Fault(w, clusters.PartProxy, clusters.FaultHang); !errors.Is(err, kubernetes.ErrNoNodes) {
+	if err := h.Fault(ctx, w, clusters.PartProxy, clusters.FaultHang); !errors.Is(err, kubernetes.ErrNoNodes) {
 		t.Errorf("hang a proxy without nodes: %v", err)
 	}
 }
@@ -170,7 +170,7 @@ func TestAKeptTunnelIsMadeAgainForANewPodOfTheSameName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Fault(w, clusters.PartProbe, clusters.FaultKill); err != nil {
+	if err := h.Fault(ctx, w, clusters.PartProbe, clusters.FaultKill); err != nil {
 		t.Fatal(err)
 	}
 	again := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: old.Name, Labels: old.Labels}, Spec: old.Spec}

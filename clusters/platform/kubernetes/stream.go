@@ -24,14 +24,18 @@ type relay struct {
 
 // Stream is the session with a workload's probe, kept open by a relay. When it
 // breaks, reads and writes fail; a further call opens another one in its place.
-func (h *Host) Stream(w clusters.Workload) (io.ReadWriteCloser, error) {
+// It waits for nothing: what is in the way is said by the first read.
+func (h *Host) Stream(ctx context.Context, w clusters.Workload) (io.ReadWriteCloser, error) {
 	executor, err := h.executor(w.Namespace, Pod(w), &corev1.PodExecOptions{
 		Container: containerProbe, Command: []string{imageProgram, "-relay", socket}, Stdin: true, Stdout: true, Stderr: true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("relay to %s: %w", place(w), err)
 	}
-	ctx, cancel := context.WithCancel(quiet(context.Background())) // it lives as long as the run
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("relay to %s: %w", place(w), err)
+	}
+	ctx, cancel := context.WithCancel(quiet(context.WithoutCancel(ctx))) // it lives as long as the run
 	stdin, in := io.Pipe()
 	out, stdout := io.Pipe()
 	r := &relay{in: in, out: out, cancel: cancel, done: make(chan struct{})}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -43,13 +42,9 @@ func Up(ctx context.Context, o Options, spec clusters.Spec) (*clusters.Cluster, 
 		return nil, err
 	}
 	c := &clusters.Cluster{Name: spec.Name, Provider: "kubernetes", Host: h, Undo: &clusters.Undo{}}
-	if err := h.makeScratch(); err != nil {
-		return nil, err
-	}
-	c.Undo.Push("scratch "+h.scratch, func(context.Context) error { return os.RemoveAll(h.scratch) })
 	end, err := h.live(ctx)
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(h.scratch))
+		return nil, err
 	}
 	c.Undo.Push("sign of life", func(context.Context) error {
 		end()

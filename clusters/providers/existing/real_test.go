@@ -108,7 +108,7 @@ func TestTheShippedRoleAloneLetsProbesLiveAndAnswer(t *testing.T) {
 	}
 	b.as(t, c.Name, planned(t, b.options(&notes).Image, c.Name))
 	for _, w := range c.Ranges[0].Workloads {
-		stream, err := h.Stream(w)
+		stream, err := h.Stream(ctx, w)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,10 +18,10 @@ import (
 func faults(t *testing.T, ctx context.Context, c *clusters.Cluster, h *kubernetes.Host) { //nolint:revive // t first, as tests do
 	w := c.Ranges[0].Workloads[0]
 	epoch := greet(t, ctx, h, w)
-	if err := h.Fault(w, clusters.PartProbe, clusters.FaultHang); err != nil {
+	if err := h.Fault(ctx, w, clusters.PartProbe, clusters.FaultHang); err != nil {
 		t.Fatal(err)
 	}
-	stream, err := h.Stream(w)
+	stream, err := h.Stream(ctx, w)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func faults(t *testing.T, ctx context.Context, c *clusters.Cluster, h *kubernete
 		t.Errorf("a hung probe answers: %+v", hello)
 	}
 	_ = hung.Close()
-	if err := h.Fault(w, clusters.PartProbe, clusters.FaultResume); err != nil {
+	if err := h.Fault(ctx, w, clusters.PartProbe, clusters.FaultResume); err != nil {
 		t.Fatal(err)
 	}
 	if again := greet(t, ctx, h, w); again != epoch {
@@ -45,7 +45,7 @@ func faults(t *testing.T, ctx context.Context, c *clusters.Cluster, h *kubernete
 		t.Fatal(err)
 	}
 	pod := proxied(t, ctx, api, w)
-	if err := h.Fault(pod, clusters.PartProxy, clusters.FaultKill); err != nil {
+	if err := h.Fault(ctx, pod, clusters.PartProxy, clusters.FaultKill); err != nil {
 		t.Fatal(err)
 	}
 	tick := time.NewTicker(50 * time.Millisecond)
@@ -112,7 +112,7 @@ func greet(t *testing.T, ctx context.Context, h *kubernetes.Host, w clusters.Wor
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	stream, err := h.Stream(w)
+	stream, err := h.Stream(ctx, w)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 // proxied starts a stand-in proxy and waits until it listens.
 func (s stage) proxied(w clusters.Workload) clusters.Process {
 	s.t.Helper()
-	log := filepath.Join(s.Host.Scratch(), strings.ReplaceAll(w.Name, "/", "-")+".proxy.log")
+	log := filepath.Join(whole(s.Host).Scratch(), strings.ReplaceAll(w.Name, "/", "-")+".proxy.log")
 	p := s.sidecar(w, log, "proxy", fmt.Sprint(portIn), fmt.Sprint(portOut))
 	until(s.t, "the proxy of "+w.Name+" listens", func() bool {
 		raw, err := os.ReadFile(log)
@@ -28,7 +28,7 @@ func (s stage) sidecar(w clusters.Workload, log string, args ...string) clusters
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	p, err := s.Host.Sidecar(s.t.Context(), w, clusters.Sidecar{
+	p, err := whole(s.Host).Sidecar(s.t.Context(), w, clusters.Sidecar{
 		Command: append([]string{self}, args...),
 		Log:     log,
 		Capture: clusters.Capture{Inbound: portIn, Outbound: portOut, Mark: mark},
@@ -94,11 +94,11 @@ func TestACapturedAppIsOutOfReachWhileNoProxyListens(t *testing.T) {
 	if got := s.ask(outsider, "dial", at(bank, 8080)); !strings.HasPrefix(got, "app") {
 		t.Fatalf("control: %s", got)
 	}
-	p := s.sidecar(bank, filepath.Join(s.Host.Scratch(), "idle.log"), "idle")
+	p := s.sidecar(bank, filepath.Join(whole(s.Host).Scratch(), "idle.log"), "idle")
 	if got := s.ask(outsider, "dial", at(bank, 8080)); !strings.Contains(got, "refused") {
 		t.Errorf("with a proxy that does not listen: %s", got)
 	}
-	if err := s.Host.Fault(bank, clusters.PartProxy, clusters.FaultKill); err != nil {
+	if err := whole(s.Host).Fault(t.Context(), bank, clusters.PartProxy, clusters.FaultKill); err != nil {
 		t.Fatal(err)
 	}
 	<-p.Done()
@@ -120,8 +120,8 @@ func TestACaptureThatCannotWorkIsAnError(t *testing.T) {
 		{Inbound: portIn, Outbound: 70000, Mark: mark},
 		{Inbound: portIn, Outbound: portOut},
 	} {
-		_, err := s.Host.Sidecar(t.Context(), web, clusters.Sidecar{
-			Command: []string{"/bin/true"}, Log: filepath.Join(s.Host.Scratch(), "x.log"), Capture: c,
+		_, err := whole(s.Host).Sidecar(t.Context(), web, clusters.Sidecar{
+			Command: []string{"/bin/true"}, Log: filepath.Join(whole(s.Host).Scratch(), "x.log"), Capture: c,
 		})
 		if err == nil {
 			t.Errorf("%+v was taken", c)

@@ -51,14 +51,18 @@ func route(args string) string {
 
 const portService = "8500"
 
-func (s stage) control() clusters.ControlHost {
-	s.t.Helper()
-	h, ok := s.Host.(clusters.ControlHost)
-	if !ok {
-		s.t.Fatal("the host runs no services")
-	}
-	return h
+func (s stage) control() clusters.ControlHost { return whole(s.Host) }
+
+// host is all that this provider can do.
+type host interface {
+	clusters.Host
+	clusters.ProxyHost
+	clusters.ControlHost
+	clusters.FaultHost
 }
+
+// whole panics where the provider can do less, which ends the test.
+func whole(h clusters.Host) host { return h.(host) }
 
 // joined joins a range to the control network.
 func (s stage) joined(r int) netip.Addr {
@@ -77,7 +81,7 @@ func (s stage) service(name string) (clusters.Process, string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	log := filepath.Join(s.Host.Scratch(), name+".log")
+	log := filepath.Join(whole(s.Host).Scratch(), name+".log")
 	p, err := s.control().Service(s.t.Context(), clusters.Service{
 		Name: name, Command: []string{self, "service", portService}, Env: []string{"CONTROL_TEST=given"}, Log: log,
 	})
@@ -100,7 +104,7 @@ func TestEveryRangeReachesTheServicesAtItsOwnAddress(t *testing.T) {
 			t.Errorf("joined twice: %s and %s", at, again)
 		}
 		web := s.workload(i, "web")
-		want := fmt.Sprintf("service at %s:%s from %s in %s with %q", at, portService, web.Address, s.Host.Scratch(), "given")
+		want := fmt.Sprintf("service at %s:%s from %s in %s with %q", at, portService, web.Address, whole(s.Host).Scratch(), "given")
 		if got := s.ask(web, "dial", at.String()+":"+portService); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
@@ -235,10 +239,10 @@ func TestAServiceAddressIsCapturedAndASparedPortIsNot(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, w := range []clusters.Workload{web, bank} {
-		log := filepath.Join(s.Host.Scratch(), w.Name+".log")
-		_, err := s.Host.Sidecar(t.Context(), w, clusters.Sidecar{
+		log := filepath.Join(whole(s.Host).Scratch(), w.Name+".log")
+		_, err := whole(s.Host).Sidecar(t.Context(), w, clusters.Sidecar{
 			Command: []string{self, "proxy", fmt.Sprint(portIn), fmt.Sprint(portOut)},
-			Dir:     s.Host.Scratch(),
+			Dir:     whole(s.Host).Scratch(),
 			Log:     log,
 			Capture: clusters.Capture{
 				Inbound: portIn, Outbound: portOut, Mark: mark,

@@ -35,7 +35,11 @@ type host struct {
 	stages  map[string]*stage // by range; fixed once Up has returned
 }
 
-var _ clusters.Host = (*host)(nil)
+var (
+	_ clusters.Host      = (*host)(nil)
+	_ clusters.ProxyHost = (*host)(nil)
+	_ clusters.FaultHost = (*host)(nil)
+)
 
 func place(w clusters.Workload) string { return w.Range + "/" + w.Name }
 
@@ -57,7 +61,7 @@ func (h *host) Scratch() string { return h.scratch }
 
 // Stream is the standard input and output of the workload's probe. Every call
 // returns the same one.
-func (h *host) Stream(w clusters.Workload) (io.ReadWriteCloser, error) {
+func (h *host) Stream(_ context.Context, w clusters.Workload) (io.ReadWriteCloser, error) {
 	s, err := h.seat(w)
 	if err != nil {
 		return nil, err
@@ -121,7 +125,7 @@ func sidecarEnv() []string {
 }
 
 // Fault kills, hangs or resumes a workload's probe or proxy.
-func (h *host) Fault(w clusters.Workload, part clusters.Part, f clusters.Fault) error {
+func (h *host) Fault(_ context.Context, w clusters.Workload, part clusters.Part, f clusters.Fault) error {
 	s, err := h.seat(w)
 	if err != nil {
 		return err

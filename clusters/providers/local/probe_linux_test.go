@@ -36,7 +36,7 @@ func TestTheProbeHasNoCapabilitiesAndCannotSeeScratch(t *testing.T) {
 		t.Fatal(err)
 	}
 	undoAtEnd(t, c)
-	key := filepath.Join(c.Host.Scratch(), "proxy.key")
+	key := filepath.Join(whole(c.Host).Scratch(), "proxy.key")
 	if err := os.WriteFile(key, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}

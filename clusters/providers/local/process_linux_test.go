@@ -40,7 +40,7 @@ func TestAProxyHangsResumesAndDies(t *testing.T) {
 	p := s.proxied(web)
 	fault := func(f clusters.Fault) {
 		t.Helper()
-		if err := s.Host.Fault(web, clusters.PartProxy, f); err != nil {
+		if err := whole(s.Host).Fault(t.Context(), web, clusters.PartProxy, f); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -56,10 +56,10 @@ func TestAProxyHangsResumesAndDies(t *testing.T) {
 	if err := p.Err(); err == nil || !strings.Contains(err.Error(), "killed") {
 		t.Errorf("ended with %v", err)
 	}
-	if err := s.Host.Fault(web, clusters.PartProxy, clusters.FaultKill); err == nil {
+	if err := whole(s.Host).Fault(t.Context(), web, clusters.PartProxy, clusters.FaultKill); err == nil {
 		t.Error("a dead proxy was killed again")
 	}
-	if err := s.Host.Fault(s.workload(0, "bank"), clusters.PartProxy, clusters.FaultKill); err == nil {
+	if err := whole(s.Host).Fault(t.Context(), s.workload(0, "bank"), clusters.PartProxy, clusters.FaultKill); err == nil {
 		t.Error("a proxy that never was got killed")
 	}
 }
@@ -67,11 +67,11 @@ func TestAProxyHangsResumesAndDies(t *testing.T) {
 func TestAProbeThatDiesEndsItsStream(t *testing.T) {
 	s := up(t, "probefault", 1)
 	web := s.workload(0, "web")
-	stream, err := s.Host.Stream(web)
+	stream, err := s.Host.Stream(t.Context(), web)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Host.Fault(web, clusters.PartProbe, clusters.FaultKill); err != nil {
+	if err := whole(s.Host).Fault(t.Context(), web, clusters.PartProbe, clusters.FaultKill); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := stream.Read(make([]byte, 1)); err == nil {
@@ -81,8 +81,8 @@ func TestAProbeThatDiesEndsItsStream(t *testing.T) {
 
 func TestAProxyThatEndsWellSaysSo(t *testing.T) {
 	s := up(t, "well", 1)
-	p, err := s.Host.Sidecar(t.Context(), s.workload(0, "web"), clusters.Sidecar{
-		Command: []string{"true"}, Log: filepath.Join(s.Host.Scratch(), "true.log"),
+	p, err := whole(s.Host).Sidecar(t.Context(), s.workload(0, "web"), clusters.Sidecar{
+		Command: []string{"true"}, Log: filepath.Join(whole(s.Host).Scratch(), "true.log"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -118,10 +118,10 @@ func TestUndoRemovesProcessesAndScratch(t *testing.T) {
 	if n := children(t); n != 0 {
 		t.Errorf("%d children are left", n)
 	}
-	if _, err := os.Stat(c.Host.Scratch()); !os.IsNotExist(err) {
+	if _, err := os.Stat(whole(c.Host).Scratch()); !os.IsNotExist(err) {
 		t.Errorf("scratch: %v", err)
 	}
-	if _, err := c.Host.Sidecar(t.Context(), web, clusters.Sidecar{Command: []string{"true"}}); err == nil {
+	if _, err := whole(c.Host).Sidecar(t.Context(), web, clusters.Sidecar{Command: []string{"true"}}); err == nil {
 		t.Error("a sidecar was started in a cluster that is gone")
 	}
 }

@@ -61,7 +61,7 @@ func (s stage) workload(r int, name string) clusters.Workload {
 // ask gives a stand-in one command and returns its answer.
 func (s stage) ask(w clusters.Workload, command ...any) string {
 	s.t.Helper()
-	stream, err := s.Host.Stream(w)
+	stream, err := s.Host.Stream(s.t.Context(), w)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestTwoClustersSideBySideDoNotSeeEachOther(t *testing.T) {
 	if got := b.ask(b.workload(0, "web"), "dial", at(b.workload(0, "bank"), 8080)); !strings.Contains(got, "refused") {
 		t.Errorf("right reached left: %s", got)
 	}
-	if a.Host.Scratch() == b.Host.Scratch() {
+	if whole(a.Host).Scratch() == whole(b.Host).Scratch() {
 		t.Error("they share scratch")
 	}
 	if err := a.Undo.Run(t.Context()); err != nil {
@@ -185,7 +185,7 @@ func TestAWorkloadHasNoIPv6AddressToSlipPastTheCapture(t *testing.T) {
 
 func TestAProbeStartsWithNothingOfTheHarness(t *testing.T) {
 	s := up(t, "bare", 1)
-	root := filepath.Dir(s.Host.Scratch())
+	root := filepath.Dir(whole(s.Host).Scratch())
 	want := fmt.Sprintf("0 1 [-hide %s]", root)
 	if got := s.ask(s.workload(0, "thief"), "environment"); got != want {
 		t.Errorf("variables, process number and arguments are %q, want %q", got, want)
@@ -195,7 +195,7 @@ func TestAProbeStartsWithNothingOfTheHarness(t *testing.T) {
 func TestScratchIsPrivateMemory(t *testing.T) {
 	s := up(t, "scratch", 1)
 	var fs unix.Statfs_t
-	if err := unix.Statfs(s.Host.Scratch(), &fs); err != nil {
+	if err := unix.Statfs(whole(s.Host).Scratch(), &fs); err != nil {
 		t.Fatal(err)
 	}
 	if fs.Type != unix.TMPFS_MAGIC {
@@ -204,7 +204,7 @@ func TestScratchIsPrivateMemory(t *testing.T) {
 	if size := fs.Blocks * uint64(fs.Bsize); size > 1<<30 {
 		t.Errorf("scratch may grow to %d bytes", size)
 	}
-	info, err := os.Stat(s.Host.Scratch())
+	info, err := os.Stat(whole(s.Host).Scratch())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +220,7 @@ func TestAProbeThatShoutsDoesNotFillScratch(t *testing.T) {
 	if got := s.ask(s.workload(0, "web"), "shout", 18<<10); got != "done" {
 		t.Fatal(got)
 	}
-	logs, err := filepath.Glob(filepath.Join(s.Host.Scratch(), "r1.web.probe.log*"))
+	logs, err := filepath.Glob(filepath.Join(whole(s.Host).Scratch(), "r1.web.probe.log*"))
 	if err != nil || len(logs) != 2 {
 		t.Fatalf("logs %v, %v", logs, err)
 	}

@@ -22,7 +22,7 @@ func TestAProxyMayBeAnotherUserInAFolderOfTheHarness(t *testing.T) {
 	users(t)
 	s := up(t, "user", 1)
 	bank := s.workload(0, "bank")
-	dir := filepath.Join(s.Host.Scratch(), "proxy")
+	dir := filepath.Join(whole(s.Host).Scratch(), "proxy")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func TestAProxyMayBeAnotherUserInAFolderOfTheHarness(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := filepath.Join(dir, "log")
-	_, err := s.Host.Sidecar(t.Context(), bank, clusters.Sidecar{
+	_, err := whole(s.Host).Sidecar(t.Context(), bank, clusters.Sidecar{
 		Command: []string{"/bin/sh", "-c", `id -u; id -g; cat key; touch made; echo done; exec sleep 1000`},
 		Dir:     dir, Log: log, User: 1337,
 	})
@@ -52,9 +52,9 @@ func TestRulesOfItsOwnAreWrittenInTheWorkloadsNetworkBeforeTheProxyStarts(t *tes
 	users(t)
 	s := up(t, "rules", 1)
 	bank := s.workload(0, "bank")
-	links := filepath.Join(s.Host.Scratch(), "links")
-	log := filepath.Join(s.Host.Scratch(), "log")
-	_, err := s.Host.Sidecar(t.Context(), bank, clusters.Sidecar{
+	links := filepath.Join(whole(s.Host).Scratch(), "links")
+	log := filepath.Join(whole(s.Host).Scratch(), "log")
+	_, err := whole(s.Host).Sidecar(t.Context(), bank, clusters.Sidecar{
 		Command: []string{"/bin/sh", "-c", "cat " + links + "; echo done; exec sleep 1000"},
 		Log:     log, User: 1337, Env: []string{"WHO=rules"},
 		Capture: clusters.Capture{
@@ -89,11 +89,11 @@ func TestRulesThatCannotBeWrittenStartNoProxy(t *testing.T) {
 		"no such table": {User: 1337, Capture: clusters.Capture{Rules: []string{"/bin/sh", "-c", "echo no such table >&2; exit 3"}}},
 		"needs one":     {Capture: clusters.Capture{Rules: []string{"true"}}},
 	} {
-		c.Command, c.Log = []string{"/bin/sleep", "1000"}, filepath.Join(s.Host.Scratch(), "log")
-		if _, err := s.Host.Sidecar(t.Context(), bank, c); err == nil || !strings.Contains(err.Error(), want) {
+		c.Command, c.Log = []string{"/bin/sleep", "1000"}, filepath.Join(whole(s.Host).Scratch(), "log")
+		if _, err := whole(s.Host).Sidecar(t.Context(), bank, c); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
-		if err := s.Host.Fault(bank, clusters.PartProxy, clusters.FaultHang); err == nil {
+		if err := whole(s.Host).Fault(t.Context(), bank, clusters.PartProxy, clusters.FaultHang); err == nil {
 			t.Error("there is a proxy")
 		}
 	}

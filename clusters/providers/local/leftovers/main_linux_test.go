@@ -94,20 +94,24 @@ func cluster(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	host, err := clusters.Able[clusters.ProxyHost](c, "run proxies as processes")
+	if err != nil {
+		return err
+	}
 	for _, w := range c.Ranges[0].Workloads {
 		if !w.Meshed {
 			continue
 		}
-		_, err := c.Host.Sidecar(ctx, w, clusters.Sidecar{
+		_, err := host.Sidecar(ctx, w, clusters.Sidecar{
 			Command: []string{self, "idle"},
-			Log:     filepath.Join(c.Host.Scratch(), w.Account+".log"),
+			Log:     filepath.Join(host.Scratch(), w.Account+".log"),
 			Capture: clusters.Capture{Inbound: 15006, Outbound: 15001, Mark: 1337},
 		})
 		if err != nil {
 			return err
 		}
 	}
-	if err := os.WriteFile(filepath.Join(c.Host.Scratch(), name+".secret"), []byte("x"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(host.Scratch(), name+".secret"), []byte("x"), 0o600); err != nil {
 		return err
 	}
 	if self, err := os.Readlink("/proc/self"); err != nil || self != "1" {
