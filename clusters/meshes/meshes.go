@@ -79,5 +79,7 @@ type Installed interface {
 	Settled(ctx context.Context, r clusters.Range, rev clusters.Revision) error
 	// Evidence returns the signals that match, as Query says.
 	Evidence(ctx context.Context, r clusters.Range, q signals.Query) ([]signals.Signal, error)
-	Authority(clusters.Range) identity.Authority
+	// Authority is the power over a range's identities. Its error says why there
+	// is none: what needs it is unsupported then, for that reason.
+	Authority(clusters.Range) (identity.Authority, error)
 }

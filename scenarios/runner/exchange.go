@@ -109,7 +109,10 @@ func (p *player) leaf(ctx context.Context, l *attacker.Leaf) (assertions.Loot, e
 	if err != nil {
 		return note, err
 	}
-	authority := p.stage.mesh.Authority(p.rg)
+	authority, err := p.stage.mesh.Authority(p.rg)
+	if err != nil {
+		return note, err
+	}
 	var pair identity.KeyPair
 	if l.Source == "copied" {
 		note.Source = l.Source
@@ -137,7 +140,11 @@ func (p *player) token(ctx context.Context, t *attacker.Token) (assertions.Loot,
 	if t.Kind == scenarios.KindAccount {
 		return p.accountToken(ctx, w, t)
 	}
-	t.Held, err = p.stage.mesh.Authority(p.rg).Token(ctx, identity.TokenRequest{
+	authority, err := p.stage.mesh.Authority(p.rg)
+	if err != nil {
+		return note, err
+	}
+	t.Held, err = authority.Token(ctx, identity.TokenRequest{
 		Subject: w, Issuer: t.Issuer, Audience: t.Audience, Expires: fromNow(t.Expires), Starts: fromNow(t.Starts), Kid: t.Kid,
 	})
 	t.PublicPEM = p.rg.Issuers["main"].PEM

@@ -16,12 +16,17 @@ import (
 // lacking is what an attempt needs and the mesh has not where it runs, with the
 // reason. A mesh that has the same everywhere says so in the expectations.
 func (p *player) lacking(policy policy.Policy, a scenarios.Attempt) []string {
+	var out []string
+	if takesAuthority(a) {
+		if _, err := p.stage.mesh.Authority(p.rg); err != nil {
+			out = append(out, "authority: "+err.Error())
+		}
+	}
 	here, ok := p.stage.mesh.(meshes.Proven)
 	if !ok {
-		return nil
+		return out
 	}
 	able := here.Capabilities()
-	var out []string
 	if (policy.Identity.Leaf > 0 || policy.Identity.NoRenewal) && !slices.Contains(able, meshes.CanShortLive) {
 		out = append(out, string(meshes.CanShortLive)+": how long leaves live is set when a workload starts")
 	}
@@ -35,6 +40,21 @@ func (p *player) lacking(policy policy.Policy, a scenarios.Attempt) []string {
 		out = append(out, "injector: no node runs pods here, and nothing puts proxies into them")
 	}
 	return out
+}
+
+// takesAuthority says whether an attempt needs a leaf or a token that the
+// fixture mints or copies, or a change of what leaves come from.
+func takesAuthority(a scenarios.Attempt) bool {
+	if slices.ContainsFunc(a.Steps, func(s scenarios.Step) bool { return s.Rotate != "" }) {
+		return true
+	}
+	holder, ok := scenarios.DecodedParameters(a.Attack, a.With).(attacker.Holder)
+	if !ok {
+		return false
+	}
+	leaves, tokens := holder.Holds()
+	return slices.ContainsFunc(leaves, func(l *attacker.Leaf) bool { return l.Of != "" }) ||
+		slices.ContainsFunc(tokens, func(t *attacker.Token) bool { return t.Kind != scenarios.KindAccount })
 }
 
 // unprovable says whether what is missing leaves nothing that could be proven.

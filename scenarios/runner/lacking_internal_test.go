@@ -1,11 +1,13 @@
 package runner
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/meshbreach/meshbreach/assertions"
+	"github.com/meshbreach/meshbreach/attacker"
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/identity"
 	"github.com/meshbreach/meshbreach/clusters/meshes"
@@ -25,6 +27,48 @@ type here struct {
 }
 
 func (h here) Capabilities() []meshes.Capability { return h.able }
+
+func (here) Authority(clusters.Range) (identity.Authority, error) { return nil, nil }
+
+// without is a mesh whose identities are not ours to make.
+type without struct{ meshes.Installed }
+
+func (without) Authority(clusters.Range) (identity.Authority, error) {
+	return nil, errors.New("its root is its owner's")
+}
+
+// A mesh without an authority of ours must not end a run, and what needs none of
+// it is tried all the same.
+func TestWhatTakesAnAuthorityIsUnsupportedWhereThereIsNone(t *testing.T) {
+	p := &player{
+		stage: &stage{mesh: without{}}, opts: Options{Mesh: named{}},
+		rg: clusters.Range{Workloads: []clusters.Workload{{Name: "web"}}},
+	}
+	for _, c := range []struct {
+		name string
+		a    scenarios.Attempt
+		want []string
+	}{
+		{"a leaf", scenarios.Attempt{Attack: "present-leaf", With: map[string]any{"leaf": map[string]any{"of": "web"}}}, []string{"authority: its root is its owner's"}},
+		{"a rotation", scenarios.Attempt{Steps: []scenarios.Step{{Rotate: identity.RotateLeaf}}}, []string{"authority: its root is its owner's"}},
+		{"nothing of it", scenarios.Attempt{Attack: "plaintext"}, nil},
+	} {
+		if got := p.lacking(policy.Policy{}, c.a); !slices.Equal(got, c.want) {
+			t.Errorf("%s: lacking %q, want %q", c.name, got, c.want)
+		}
+	}
+	for what, err := range map[string]error{
+		"a leaf":            second(p.leaf(t.Context(), &attacker.Leaf{Of: "web"})),
+		"a token":           second(p.token(t.Context(), &attacker.Token{Of: "web"})),
+		"what is delivered": second(p.delivered(t.Context(), "web")),
+	} {
+		if err == nil {
+			t.Errorf("%s was had of nobody", what)
+		}
+	}
+}
+
+func second[A any](_ A, err error) error { return err }
 
 func TestARefusalOfThePlatformTakesThePlatformsLog(t *testing.T) {
 	for _, c := range []struct {

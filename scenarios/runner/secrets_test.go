@@ -177,8 +177,12 @@ type watchedMesh struct {
 
 // delivered remembers what workloads hold now.
 func (w watchedMesh) delivered(ctx context.Context, r clusters.Range) {
+	authority, err := w.Installed.Authority(r)
+	if err != nil {
+		return
+	}
 	for _, member := range r.Workloads {
-		if pair, err := w.Installed.Authority(r).Delivered(ctx, member); err == nil {
+		if pair, err := authority.Delivered(ctx, member); err == nil {
 			w.keeper.pair(member.Name, pair)
 		}
 	}
@@ -189,8 +193,9 @@ func (w watchedMesh) Apply(ctx context.Context, r clusters.Range, p policy.Polic
 	return w.Installed.Apply(ctx, r, p)
 }
 
-func (w watchedMesh) Authority(r clusters.Range) identity.Authority {
-	return watchedAuthority{w.Installed.Authority(r), w.keeper}
+func (w watchedMesh) Authority(r clusters.Range) (identity.Authority, error) {
+	authority, err := w.Installed.Authority(r)
+	return watchedAuthority{authority, w.keeper}, err
 }
 
 type watchedAuthority struct {

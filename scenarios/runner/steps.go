@@ -103,7 +103,11 @@ func (p *player) step(ctx context.Context, s scenarios.Scenario, a scenarios.Att
 		return p.apply(ctx, s, policy)
 	case step.Rotate != "":
 		return p.change(ctx, "rotate "+string(step.Rotate), func(ctx context.Context) (clusters.Revision, error) {
-			return p.stage.mesh.Authority(p.rg).Rotate(ctx, step.Rotate)
+			authority, err := p.stage.mesh.Authority(p.rg)
+			if err != nil {
+				return clusters.Revision{}, err
+			}
+			return authority.Rotate(ctx, step.Rotate)
 		})
 	case step.Delete != "" || step.Recreate != "":
 		return p.live(ctx, step)
@@ -169,13 +173,17 @@ func reached(what string, was, now []*x509.Certificate, lifetime time.Duration) 
 
 // delivered are the leaves that workloads hold.
 func (p *player) delivered(ctx context.Context, names ...string) ([]*x509.Certificate, error) {
+	authority, err := p.stage.mesh.Authority(p.rg)
+	if err != nil {
+		return nil, err
+	}
 	var out []*x509.Certificate
 	for _, name := range names {
 		w, err := p.rg.Workload(name)
 		if err != nil {
 			return nil, err
 		}
-		pair, err := p.stage.mesh.Authority(p.rg).Delivered(ctx, w)
+		pair, err := authority.Delivered(ctx, w)
 		if err != nil {
 			return nil, err
 		}

@@ -43,7 +43,7 @@ func TestARootIsChangedAndNoHonestRequestIsLost(t *testing.T) {
 		}
 	})
 	for _, what := range []identity.Rotation{identity.AddRoot, identity.UseRoot} {
-		rev, err := b.mesh.Authority(b.Range()).Rotate(ctx, what)
+		rev, err := b.Authority(t).Rotate(ctx, what)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -43,7 +43,7 @@ func TestTheDeliveredLeafIsTheOneThatTheSidecarHas(t *testing.T) {
 	b := shared(t)
 	b.Apply(t, friendly())
 	for _, name := range []string{"web", "bank", "staging/web"} {
-		pair, err := b.mesh.Authority(b.Range()).Delivered(limit(t), b.Workload(t, name))
+		pair, err := b.Authority(t).Delivered(limit(t), b.Workload(t, name))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,7 +62,7 @@ func TestTheDeliveredLeafIsTheOneThatTheSidecarHas(t *testing.T) {
 			t.Errorf("%s has the leaves %v, delivered is %s", name, shown, leaf.SerialNumber.Text(16))
 		}
 	}
-	_, err := b.mesh.Authority(b.Range()).Delivered(limit(t), b.Workload(t, "outsider"))
+	_, err := b.Authority(t).Delivered(limit(t), b.Workload(t, "outsider"))
 	meshtest.Wants(t, err, "outsider", "no sidecar")
 }
 
@@ -84,7 +84,7 @@ func TestTheSameAccountInAnotherNamespaceIsTheSameIdentity(t *testing.T) {
 func TestRotationsThatAreImpossibleAreErrors(t *testing.T) {
 	b := shared(t)
 	for _, what := range []identity.Rotation{identity.RotateLeaf, identity.RotateIssuer, identity.DropRoot, identity.StopRenewal} {
-		_, err := b.mesh.Authority(b.Range()).Rotate(limit(t), what)
+		_, err := b.Authority(t).Rotate(limit(t), what)
 		meshtest.Wants(t, err, string(what), "an hour")
 	}
 }

@@ -160,7 +160,10 @@ func (in *installed) stop() {
 
 // Authority is the fixture's power over a range; it panics on a range that
 // this mesh does not have.
-func (in *installed) Authority(r clusters.Range) identity.Authority {
-	st := in.stages[r.Name]
-	return fixture{st.ca, st}
+func (in *installed) Authority(r clusters.Range) (identity.Authority, error) {
+	st, err := in.Stage(r)
+	if err != nil {
+		return nil, err
+	}
+	return fixture{st.ca, st}, nil
 }

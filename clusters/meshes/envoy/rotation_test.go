@@ -15,7 +15,7 @@ import (
 func (b *bed) rotate(t testing.TB, what identity.Rotation) {
 	t.Helper()
 	ctx := limit(t)
-	rev, err := b.mesh.Authority(b.Range()).Rotate(ctx, what)
+	rev, err := b.Authority(t).Rotate(ctx, what)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestTheDeliveredLeafIsTheOneInUse(t *testing.T) {
 	b := shared(t)
 	b.Apply(t, meshtest.Friendly())
 	for _, w := range b.Range().Workloads {
-		pair, err := b.mesh.Authority(b.Range()).Delivered(context.Background(), w)
+		pair, err := b.Authority(t).Delivered(context.Background(), w)
 		if (err == nil) != w.Meshed {
 			t.Errorf("%s: meshed %v, error %v", w.Name, w.Meshed, err)
 		}

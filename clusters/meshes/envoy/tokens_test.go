@@ -32,7 +32,7 @@ func (b *bed) token(t testing.TB, q identity.TokenRequest) string {
 	if q.Subject.Name == "" {
 		q.Subject = b.Workload(t, "web")
 	}
-	token, err := b.mesh.Authority(b.Range()).Token(limit(t), q)
+	token, err := b.Authority(t).Token(limit(t), q)
 	if err != nil {
 		t.Fatal(err)
 	}

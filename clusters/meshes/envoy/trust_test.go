@@ -113,7 +113,7 @@ func TestAGenuineLeafIsServedFromAnywhereAndTheSignalSaysFromWhere(t *testing.T)
 	b := shared(t)
 	b.Apply(t, meshtest.Friendly())
 	web := b.Workload(t, "web")
-	pair, err := b.mesh.Authority(b.Range()).Delivered(limit(t), web)
+	pair, err := b.Authority(t).Delivered(limit(t), web)
 	if err != nil {
 		t.Fatal(err)
 	}

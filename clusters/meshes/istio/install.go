@@ -130,12 +130,12 @@ func (in *installed) Patience() time.Duration { return in.patience }
 func (in *installed) Capabilities() []meshes.Capability { return in.able }
 
 // Authority is the fixture's power over a range; nil where there is none.
-func (in *installed) Authority(r clusters.Range) identity.Authority {
-	st, ok := in.stages[r.Name]
-	if !ok {
-		return nil
+func (in *installed) Authority(r clusters.Range) (identity.Authority, error) {
+	st, err := in.Stage(r)
+	if err != nil {
+		return nil, err
 	}
-	return fixture{st.ca, st}
+	return fixture{st.ca, st}, nil
 }
 
 // spent is where the time of an installation went. Ranges are made side by

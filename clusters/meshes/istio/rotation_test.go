@@ -16,7 +16,7 @@ func TestARootIsReplacedWhileTheHonestAreServed(t *testing.T) {
 	before := b.mesh.stages[b.Range().Name].ca.Bundle()
 	for _, what := range []identity.Rotation{identity.RotateLeaf, identity.RotateIssuer, identity.AddRoot, identity.UseRoot, identity.DropRoot} {
 		ctx := limit(t)
-		rev, err := b.mesh.Authority(b.Range()).Rotate(ctx, what)
+		rev, err := b.Authority(t).Rotate(ctx, what)
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
@@ -33,7 +33,7 @@ func TestARootIsReplacedWhileTheHonestAreServed(t *testing.T) {
 	if equalSets(before, b.mesh.stages[b.Range().Name].ca.Bundle()) {
 		t.Error("the root is the same")
 	}
-	pair, err := b.mesh.Authority(b.Range()).Delivered(limit(t), b.Workload(t, "web"))
+	pair, err := b.Authority(t).Delivered(limit(t), b.Workload(t, "web"))
 	if err != nil || !matching(pair) {
 		t.Errorf("the leaf and the key that were delivered: %v", err)
 	}
@@ -43,7 +43,7 @@ func TestAnAuthorityThatIsAwayComesBack(t *testing.T) {
 	b := shared(t)
 	b.Apply(t, meshtest.Friendly())
 	for _, what := range []identity.Rotation{identity.StopRenewal, identity.StartRenewal} {
-		if _, err := b.mesh.Authority(b.Range()).Rotate(limit(t), what); err != nil {
+		if _, err := b.Authority(t).Rotate(limit(t), what); err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
 		if o := b.Request(t, "web", b.Charge(t, "web")); meshtest.Says(o) != "served 200" {

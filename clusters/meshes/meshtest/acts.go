@@ -124,10 +124,20 @@ func (b *Bed) Refusal(t testing.TB, o attacker.Observation, layer, reason string
 	return s
 }
 
+// Authority is that of the first range.
+func (b *Bed) Authority(t testing.TB) identity.Authority {
+	t.Helper()
+	a, err := b.Mesh.Authority(b.Range())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
 // Leaf is one that the fixture mints.
 func (b *Bed) Leaf(t testing.TB, q identity.LeafRequest) *attacker.KeyPair {
 	t.Helper()
-	p, err := b.Mesh.Authority(b.Range()).Leaf(b.limit(t), q)
+	p, err := b.Authority(t).Leaf(b.limit(t), q)
 	if err != nil {
 		t.Fatal(err)
 	}

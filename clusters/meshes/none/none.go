@@ -113,12 +113,12 @@ func (in *installed) Evidence(context.Context, clusters.Range, signals.Query) ([
 }
 
 // Authority is the range's, or nil where none was installed.
-func (in *installed) Authority(r clusters.Range) identity.Authority {
+func (in *installed) Authority(r clusters.Range) (identity.Authority, error) {
 	ids, ok := in.ranges[r.Name]
 	if !ok {
-		return nil
+		return nil, fmt.Errorf("no range %s in this mesh", r.Name)
 	}
-	return ids
+	return ids, nil
 }
 
 // identities is a range's authority. What it delivers lies ready to be copied

@@ -34,13 +34,22 @@ func install(t *testing.T) (*clusters.Cluster, meshes.Installed) {
 	return c, in
 }
 
+func authority(t *testing.T, in meshes.Installed, r clusters.Range) identity.Authority {
+	t.Helper()
+	a, err := in.Authority(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
 func delivered(t *testing.T, in meshes.Installed, r clusters.Range, name string) identity.KeyPair {
 	t.Helper()
 	w, err := r.Workload(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	pair, err := in.Authority(r).Delivered(t.Context(), w)
+	pair, err := authority(t, in, r).Delivered(t.Context(), w)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,12 +111,15 @@ func TestAPolicyIsTakenAndSettledAtOnceAndLeavesNoTrace(t *testing.T) {
 	if _, err := in.Apply(t.Context(), stage("r9"), policy.Policy{}); err == nil {
 		t.Error("a range that it was not installed in took a policy")
 	}
+	if a, err := in.Authority(stage("r9")); a != nil || err == nil {
+		t.Errorf("a range that it was not installed in has an authority: %v, %v", a, err)
+	}
 }
 
 func TestMeshedWorkloadsHaveLeavesToCopyAndOthersHaveNone(t *testing.T) {
 	c, in := install(t)
 	for _, w := range c.Ranges[0].Workloads {
-		_, err := in.Authority(c.Ranges[0]).Delivered(t.Context(), w)
+		_, err := authority(t, in, c.Ranges[0]).Delivered(t.Context(), w)
 		if (err == nil) != w.Meshed {
 			t.Errorf("%s, meshed %t: %v", w.Name, w.Meshed, err)
 		}
@@ -118,13 +130,13 @@ func TestLeavesFollowRotationsAndThePolicysLifetime(t *testing.T) {
 	c, in := install(t)
 	r := c.Ranges[0]
 	old := delivered(t, in, r, "web")
-	if _, err := in.Authority(r).Rotate(t.Context(), identity.RotateLeaf); err != nil {
+	if _, err := authority(t, in, r).Rotate(t.Context(), identity.RotateLeaf); err != nil {
 		t.Fatal(err)
 	}
 	if bytes.Equal(old.Chain, delivered(t, in, r, "web").Chain) {
 		t.Error("a rotation left the old leaf")
 	}
-	if _, err := in.Authority(r).Rotate(t.Context(), identity.DropRoot); err == nil {
+	if _, err := authority(t, in, r).Rotate(t.Context(), identity.DropRoot); err == nil {
 		t.Error("the only root was dropped")
 	}
 	if got := lifetime(t, delivered(t, in, r, "web")); got < 50*time.Minute {
@@ -142,13 +154,13 @@ func TestAStoppedAuthorityLeavesLeavesAsTheyAre(t *testing.T) {
 	c, in := install(t)
 	r := c.Ranges[0]
 	old := delivered(t, in, r, "web")
-	if _, err := in.Authority(r).Rotate(t.Context(), identity.StopRenewal); err != nil {
+	if _, err := authority(t, in, r).Rotate(t.Context(), identity.StopRenewal); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := in.Apply(t.Context(), r, policy.Policy{Identity: policy.Lifetimes{Leaf: time.Minute}}); err != nil {
 		t.Error(err)
 	}
-	if _, err := in.Authority(r).Rotate(t.Context(), identity.RotateLeaf); err == nil {
+	if _, err := authority(t, in, r).Rotate(t.Context(), identity.RotateLeaf); err == nil {
 		t.Error("a stopped authority gave out leaves")
 	}
 	if !bytes.Equal(old.Chain, delivered(t, in, r, "web").Chain) {
