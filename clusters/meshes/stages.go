@@ -96,13 +96,22 @@ type Turn chan struct{}
 // NewTurn is a turn that anybody may have.
 func NewTurn() Turn { return make(Turn, 1) }
 
-// Take waits until nobody else has the turn.
+// Take waits until nobody else has the turn. A turn that is free is given even
+// where the context has ended, for whoever has it can say what is missing; so
+// an error is always somebody else's turn.
 func (t Turn) Take(ctx context.Context) (done func(), err error) {
+	done = func() { <-t }
 	select {
 	case t <- struct{}{}:
-		return func() { <-t }, nil
+		return done, nil
 	case <-ctx.Done():
-		return nil, fmt.Errorf("another settling is under way: %w", ctx.Err())
+	}
+	// The select chooses by chance where the turn is free and time is up.
+	select {
+	case t <- struct{}{}:
+		return done, nil
+	default:
+		return nil, fmt.Errorf("another settling is under way: %w", context.Cause(ctx))
 	}
 }
 

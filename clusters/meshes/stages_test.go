@@ -92,6 +92,21 @@ func TestATurnIsHadByOneAtATime(t *testing.T) {
 	}
 }
 
+// The next one had the turn by chance, or was told of a settling that had ended
+// long ago, when its own time was up by the time it asked.
+func TestAFreeTurnIsNeverSomebodyElses(t *testing.T) {
+	turn := meshes.NewTurn()
+	late, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 {
+		done, err := turn.Take(late)
+		if err != nil {
+			t.Fatal(err)
+		}
+		done()
+	}
+}
+
 func TestAllAreWaitedForAndNoErrorHidesAnother(t *testing.T) {
 	started := make(chan struct{})
 	err := meshes.Each([]string{"web", "bank", "thief"}, func(name string) error {
