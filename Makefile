@@ -15,7 +15,7 @@ ENVOY  = envoy=$$(go run ./hack/program envoy) && MESHBREACH_ENVOY=$$envoy
 HAS_CC = printf '\043include <pthread.h>\n' | $$(go env CC) -fsyntax-only -x c - 2>/dev/null
 RACE   = $(shell $(HAS_CC) && echo -race)
 
-.PHONY: help build e2e test lint unit suite meshes kind bench fuzz generate clean
+.PHONY: help build e2e test lint unit suite meshes sweep kind bench fuzz generate clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,22 +27,27 @@ build: ## build bin/meshbreach and bin/probe
 e2e: build ## make a mesh, attack it under load, print verdicts, write reports/
 	bin/meshbreach run $(if $(MESH),--mesh $(MESH)) $(if $(PROVIDER),--provider $(PROVIDER)) --report-dir reports $(ARGS)
 
-test: lint unit suite ## lint, unit and command-line tests, and the suite against real Envoy
+test: lint unit suite ## what a change needs: lint, unit and command-line tests, and the suite against real Envoy
 
-lint: ## run the linters, which also hold the arrows between packages
-	$(LINT) run ./...
+lint: ## run the linters, which also hold the arrows between packages, and check the commits' messages
+	go run ./hack/commits
+	$(LINT) run --allow-parallel-runners ./...
 
 unit: build ## unit tests and command-line tests, with the race detector where there is a C compiler
 	@echo '$(if $(RACE),race detector: on,race detector: off, for it needs a C compiler with its headers)'
-	packages=$$(go list ./... | grep -v '/scenarios/runner$$') && $(ENVOY) go test $(RACE) -p $(P) $$packages
+	packages=$$(go list ./... | grep -v '/scenarios/runner$$') && $(ENVOY) go test -short $(RACE) -p $(P) $$packages
 
 suite: build ## the catalogue on no mesh at all, where every attack must win, and on Envoy
-	go test -count=1 -run TestScenarios ./scenarios/runner -args -mesh none
-	$(ENVOY) go test -count=1 -timeout 20m ./scenarios/runner -args -mesh envoy
+	go test -short -count=1 -run TestScenarios ./scenarios/runner -args -mesh none
+	$(ENVOY) go test -short -count=1 -timeout 20m ./scenarios/runner -args -mesh envoy
 
 meshes: build ## tests that need the programs of Consul and Istio, which make e2e MESH=... gets
-	$(ENVOY) go test -count=1 -p 1 -timeout 20m ./clusters/meshes/consul ./clusters/meshes/istio
+	$(ENVOY) go test $(RACE) -count=1 -p 1 -timeout 30m ./clusters/meshes/consul ./clusters/meshes/istio ./clusters/platform/kubeapi
 	$(ENVOY) go test -count=1 -timeout 20m -run 'RealMesh|ItsControlPlane|OwnRules' ./scenarios/runner
+
+# With meshes and kind, all that make test leaves out by -short.
+sweep: build ## what takes long: which misconfiguration opens what, on MESH or envoy, and runs side by side
+	$(ENVOY) go test -count=1 -timeout 60m -run 'TestAMisconfigurationOpens|TestTwoRunsSideBySide' ./scenarios/runner -args -mesh $(or $(MESH),envoy)
 
 kind: build ## tests that make clusters of kind: an engine, and the images that hack/offline makes
 	go test -count=1 -p 1 -timeout 20m -run 'IsMadeUsedAndTakenAway|AKilledRun|FromARegistry|IsCancelled|CannotBeMade|LeavesAReceipt' ./clusters/providers/kind ./cmd/meshbreach

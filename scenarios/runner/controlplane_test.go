@@ -15,7 +15,7 @@ import (
 func on(t *testing.T, mesh string) {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("makes a mesh of its own")
+		t.Skip("makes a mesh of its own: make meshes")
 	}
 	if _, err := builtin.Release(t.Context(), mesh); err != nil {
 		t.Skipf("NOT TESTED against a real %s: %v", mesh, err)

@@ -13,12 +13,12 @@ import (
 	"github.com/meshbreach/meshbreach/scenarios/runner"
 )
 
-// Every known mistake opens exactly the attempts that depend on what it takes
+// Every known misconfiguration opens exactly the attempts that depend on what it takes
 // away. The table is a golden file for every mesh: -mesh names another one than
 // envoy, and -update writes it anew.
-func TestAWeakeningOpensExactlyWhatDependsOnIt(t *testing.T) {
+func TestAMisconfigurationOpensExactlyWhatDependsOnIt(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes minutes")
+		t.Skip("takes minutes: make sweep")
 	}
 	mesh := *meshName
 	if mesh == "none" { // where everything is open already

@@ -14,6 +14,9 @@ import (
 // Two runs in one process share what two runs of the command line do not: its
 // namespaces, its scratch, its memory.
 func TestTwoRunsSideBySideDoNotSeeEachOther(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes two meshes of its own: make sweep")
+	}
 	var (
 		wg      sync.WaitGroup
 		planned [2]runner.Options

@@ -52,9 +52,13 @@ func probe() error {
 	})
 }
 
-// Programs are where a mesh's programs are, by name, or the end of the test.
+// Programs are where a mesh's programs are, by name, or the end of the test:
+// with -short too, since a control plane takes long.
 func Programs(t testing.TB, mesh string, names ...string) map[string]string {
 	t.Helper()
+	if testing.Short() {
+		t.Skipf("needs the programs of %s: make meshes", mesh)
+	}
 	paths := map[string]string{}
 	for _, name := range names {
 		found, err := programs.Find(t.Context(), name, programs.Options{})

@@ -37,6 +37,9 @@ var theAPI = struct {
 
 func shared(t *testing.T) *kubeapi.API {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("starts a Kubernetes API: make meshes")
+	}
 	theAPI.Lock()
 	defer theAPI.Unlock()
 	if theAPI.made != nil {
