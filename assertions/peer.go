@@ -7,12 +7,11 @@ import (
 	"github.com/meshbreach/meshbreach/attacker"
 )
 
-// SidePeer is the side of whoever is at the address that was asked, where
-// nobody writes down what is refused there: a port that nothing listens on,
-// or an interface that answers "not found". What the attacker was told is the
-// only word there is, so more than a word is asked of it: it begins with
-// what the scenario names, no proxy said it, and the twin, which asks at the same
-// address, was served before and after: so the address was there, and reached.
+// SidePeer is the side that refuses when the only evidence is the peer's own answer,
+// because nothing logs the refusal: a port without a listener, or an interface that
+// answers "not found". Such a refusal counts only if the answer begins as the scenario
+// says, no proxy sent it, and the twin was served at the same address before and
+// after, which shows that the address exists and is reachable.
 const SidePeer = "peer"
 
 // byPeer judges a try by what the peer itself answered.

@@ -45,8 +45,7 @@ type Release struct {
 	Hub    string `json:"-"` // registry and folder of its images; the charts' own when empty
 	Tag    string `json:"-"` // of its images; the charts' own when empty
 	Charts string `json:"-"` // a folder, or the address of a chart repository; those that come with meshbreach when empty
-	// Note, which may be nil, is told what was not as it should be while the mesh
-	// was installed, and did not keep it from being installed.
+	// Note, which may be nil, receives non-fatal installation warnings.
 	Note func(string) `json:"-"`
 }
 

@@ -14,16 +14,16 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// All that a run makes has its name, or is there for all (kinds), so that two
-// runs on one cluster share nothing. A run is known to live by a Lease of its
-// name, which it makes before all else and renews.
+// Everything that a run creates carries its name, except definitions of kinds, which
+// are shared. So two runs on one cluster do not interfere. A run shows that it is
+// active by a Lease with its name: it creates the Lease first and keeps renewing it.
 const (
-	leaseNamespace = metav1.NamespaceSystem // the one that every cluster has
-	leaseTime      = 15 * time.Second       // without renewal, after which its run is dead
-	leaseRenew     = 3 * time.Second        // between renewals
+	leaseNamespace = metav1.NamespaceSystem // exists in every cluster
+	leaseTime      = 15 * time.Second       // a run is dead after this time without a renewal
+	leaseRenew     = 3 * time.Second        // time between renewals
 )
 
-// lease is the one of a run.
+// lease is the run's Lease.
 func (h *Host) lease() *coordinationv1.Lease {
 	return &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{Namespace: leaseNamespace, Name: manager + "-" + h.run, Labels: map[string]string{LabelRun: h.run}},
@@ -31,17 +31,17 @@ func (h *Host) lease() *coordinationv1.Lease {
 	}
 }
 
-// live takes the run's name, which is an error where another has it, and says
-// that the run lives until end is called. The Lease goes with the run's objects.
+// live claims the run's name and renews the Lease until end is called. A name that
+// is in use is an error. The Lease is removed with the run's objects.
 func (h *Host) live(ctx context.Context) (end func(), err error) {
 	leases := h.kube.CoordinationV1().Leases(leaseNamespace)
 	l := h.lease()
 	_, err = leases.Create(ctx, l, metav1.CreateOptions{FieldManager: manager})
 	if apierrors.IsAlreadyExists(err) {
-		err = errors.New("it lives there, or has left something")
+		err = errors.New("the name is in use by an active run, or by what an earlier run left: see meshbreach down")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("be run %s on this cluster: %w", h.run, err)
+		return nil, fmt.Errorf("claim run name %s on this cluster: %w", h.run, err)
 	}
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan struct{})
@@ -56,8 +56,8 @@ func (h *Host) live(ctx context.Context) (end func(), err error) {
 			case now := <-tick.C:
 				patch := fmt.Sprintf(`{"spec": {"renewTime": %q}}`, now.UTC().Format(metav1.RFC3339Micro))
 				one, done := context.WithTimeout(life, leaseRenew)
-				// What does not arrive is said again; whose Lease was taken
-				// away is dead for others, as they wanted.
+				// A lost renewal is repeated at the next tick. If somebody
+				// deleted the Lease, they declared this run dead.
 				_, _ = leases.Patch(one, l.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: manager})
 				done()
 			}
@@ -69,8 +69,8 @@ func (h *Host) live(ctx context.Context) (end func(), err error) {
 	}, nil
 }
 
-// living are the runs whose Lease is renewed while it is looked at. What a Lease
-// says of the time is not believed: it is of another machine's clock.
+// living returns the runs whose Lease is renewed while this function watches. It
+// ignores the time in a Lease, which comes from another machine's clock.
 func living(ctx context.Context, kube kubernetes.Interface) (map[string]bool, error) {
 	within, cancel := context.WithTimeout(ctx, leaseTime)
 	defer cancel()
@@ -95,7 +95,7 @@ func living(ctx context.Context, kube kubernetes.Interface) (map[string]bool, er
 		return state{done: silent == 0}
 	}, leases)
 	if err != nil && (ctx.Err() != nil || within.Err() == nil) {
-		return nil, fmt.Errorf("see which runs live: %w", err)
+		return nil, fmt.Errorf("find active runs: %w", err)
 	}
 	return alive, nil
 }
