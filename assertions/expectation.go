@@ -34,6 +34,7 @@ type Outcome string
 const (
 	Pass           Outcome = "pass"
 	Fail           Outcome = "fail"
+	KnownCVE       Outcome = "known-cve"      // succeeds by a published vulnerability of this release
 	Gap            Outcome = "gap"            // succeeds by design, and was detected
 	GapUndetected  Outcome = "gap-undetected" // succeeds by design, and nobody saw it
 	Changed        Outcome = "changed"        // was expected to win and did not
@@ -58,6 +59,9 @@ type Expectation struct {
 	Within  attacker.Duration `json:"within,omitempty"` // of the alert; 2 s when zero
 	Silent  bool              `json:"silent,omitempty"` // no detector can see this gap; Because says why
 	Because string            `json:"because,omitempty"`
+	// CVE is the vulnerability by which the attempt succeeds on the releases
+	// that it affects. By, Layer, Reason and Code are the refusal of the others.
+	CVE *CVE `json:"cve,omitempty"`
 }
 
 // String is the short form for tables.
@@ -65,6 +69,8 @@ func (e Expectation) String() string {
 	switch {
 	case e.Gap:
 		return "gap"
+	case e.CVE != nil:
+		return string(KnownCVE)
 	case e.Verdict == Blocked:
 		return fmt.Sprintf("blocked by %s (%s %s)", e.By, e.Layer, e.Reason)
 	}

@@ -19,6 +19,8 @@ func outcome(r Record, f Finding) (Outcome, string) {
 	switch {
 	case r.Expect.Gap && f.Verdict == Breached:
 		return gap(r, f)
+	case r.Expect.CVE != nil && f.Verdict == Breached:
+		return vulnerable(r, f)
 	case r.Expect.Verdict == f.Verdict:
 		return Pass, f.Why
 	case r.Expect.Verdict == Breached:
@@ -43,11 +45,13 @@ func gap(r Record, f Finding) (Outcome, string) {
 }
 
 // Opened says whether a mutant did what it is for: it let the attempt win,
-// blinded the detector of a gap, or disrupted what was undisturbed.
+// blinded the detector of a gap or of a known CVE, or disrupted what was undisturbed.
 func Opened(r Record, f Finding) bool {
 	switch {
 	case r.Expect.Gap:
 		return f.Outcome == GapUndetected
+	case r.Expect.CVE != nil:
+		return f.Verdict == Breached && f.Alert == ""
 	case r.Expect.Verdict == Undisturbed:
 		return f.Verdict == Disrupted
 	default:
@@ -58,7 +62,7 @@ func Opened(r Record, f Finding) bool {
 // Worst orders outcomes; the worst one of its attempts is a scenario's. None at
 // all, and words that are no outcome, are inconclusive.
 func Worst(all ...Outcome) Outcome {
-	order := []Outcome{Fail, Invalid, Changed, GapUndetected, Unjudged, Gap, Pass, OutcomeSkipped, NotApplicable}
+	order := []Outcome{Fail, Invalid, Changed, GapUndetected, Unjudged, KnownCVE, Gap, Pass, OutcomeSkipped, NotApplicable}
 	worst := len(order)
 	for _, o := range all {
 		i := slices.Index(order, o)
@@ -74,13 +78,13 @@ func Worst(all ...Outcome) Outcome {
 }
 
 // Exit is the exit code for the outcomes of a run's scenarios: 0 all pass or
-// gap, 1 something failed, 3 nothing worse than inconclusive, or nothing
+// gap, 1 something failed or has a known CVE, 3 nothing worse than inconclusive, or nothing
 // judged.
 func Exit(all []Outcome) int {
 	code, judged := 0, false
 	for _, o := range all {
 		switch o {
-		case Fail, Invalid, Changed, GapUndetected:
+		case Fail, KnownCVE, Invalid, Changed, GapUndetected:
 			return 1
 		case Pass, Gap:
 			judged = true

@@ -138,6 +138,8 @@ func TestAMutantOpensWhatItIsFor(t *testing.T) {
 		{"a gap that is not detected", open(theft, func(r *assertions.Record) { r.Alerts = nil }), true},
 		{"a gap that is detected", open(theft, nil), false},
 		{"a gap that is detected without controls", open(theft, func(r *assertions.Record) { r.Before, r.After = nil, nil }), false},
+		{"a known CVE that is not detected", open(cached, func(r *assertions.Record) { r.Alerts = nil }), true},
+		{"a known CVE that is detected", open(cached, nil), false},
 		{"a change that disrupts", open(rotation, func(r *assertions.Record) { r.Load.Lost = 1 }), true},
 		{"a change that does not disrupt", open(rotation, nil), false},
 	} {
@@ -150,7 +152,7 @@ func TestAMutantOpensWhatItIsFor(t *testing.T) {
 func TestTheWorstOutcomeIsTheScenarios(t *testing.T) {
 	order := []assertions.Outcome{
 		assertions.Fail, assertions.Invalid, assertions.Changed, assertions.GapUndetected, assertions.Unjudged,
-		assertions.Gap, assertions.Pass, assertions.OutcomeSkipped, assertions.NotApplicable,
+		assertions.KnownCVE, assertions.Gap, assertions.Pass, assertions.OutcomeSkipped, assertions.NotApplicable,
 	}
 	for i, worse := range order {
 		for _, better := range order[i:] {
@@ -177,6 +179,7 @@ func TestTheExitCodeSaysWhatTheRunProved(t *testing.T) {
 		{[]assertions.Outcome{assertions.Pass, assertions.Fail}, 1},
 		{[]assertions.Outcome{assertions.Unjudged, assertions.Invalid}, 1},
 		{[]assertions.Outcome{assertions.Changed}, 1},
+		{[]assertions.Outcome{assertions.Unjudged, assertions.KnownCVE, assertions.Pass}, 1},
 		{[]assertions.Outcome{assertions.GapUndetected, assertions.Pass}, 1},
 		{[]assertions.Outcome{assertions.Pass, assertions.Unjudged}, 3},
 		{[]assertions.Outcome{assertions.Unjudged, assertions.Pass}, 3},

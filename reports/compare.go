@@ -130,7 +130,7 @@ func worded(a *Attempt) cell {
 	if a == nil {
 		return cell{word(a), "skipped"}
 	}
-	return cell{word(a), a.Outcome}
+	return cell{word(a), a.look()}
 }
 
 // halves gives the attempts what they need, and each run half of the rest.

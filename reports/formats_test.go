@@ -14,7 +14,7 @@ import (
 )
 
 func TestEveryFormatOfEveryRunIsAsItWas(t *testing.T) {
-	for runName, run := range map[string]Run{"sample": sample(), "set-up-failed": setUpFailed(), "interrupted": interrupted()} {
+	for runName, run := range map[string]Run{"sample": sample(), "set-up-failed": setUpFailed(), "interrupted": interrupted(), "known-cve": vulnerableRun(false), "accepted": vulnerableRun(true)} {
 		for _, f := range formats() {
 			t.Run(runName+"/"+f.name, func(t *testing.T) {
 				var b bytes.Buffer
@@ -23,6 +23,24 @@ func TestEveryFormatOfEveryRunIsAsItWas(t *testing.T) {
 				}
 				golden(t, runName+"."+f.file, b.Bytes())
 			})
+		}
+	}
+}
+
+func TestAKnownCVEIsShownFirst(t *testing.T) {
+	for _, accepted := range []bool{false, true} {
+		for _, f := range formats() {
+			var b bytes.Buffer
+			if err := Render(&b, f.name, vulnerableRun(accepted)); err != nil {
+				t.Fatal(err)
+			}
+			cve, other := strings.Index(b.String(), "CVE-2026-105765"), strings.Index(b.String(), "certs/expired-leaf")
+			if cve < 0 || other < 0 || cve > other {
+				t.Errorf("%s, accepted %t: the CVE is at %d, a scenario at %d", f.name, accepted, cve, other)
+			}
+			if got := strings.Contains(b.String(), "not accepted") || strings.Contains(b.String(), `"accepted": false`) || strings.Contains(b.String(), "<failure"); got == accepted {
+				t.Errorf("%s does not say whether it is accepted", f.name)
+			}
 		}
 	}
 }
@@ -106,7 +124,7 @@ func TestJSONIsValidAgainstTheSchema(t *testing.T) {
 	}
 	golden(t, "schema.json", b)
 	schema := compile(t, b)
-	for name, run := range map[string]Run{"sample": sample(), "set-up-failed": setUpFailed(), "interrupted": interrupted(), "empty": {}} {
+	for name, run := range map[string]Run{"sample": sample(), "set-up-failed": setUpFailed(), "interrupted": interrupted(), "known-cve": vulnerableRun(false), "empty": {}} {
 		if err := validate(t, schema, run); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

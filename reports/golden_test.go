@@ -169,3 +169,26 @@ func interrupted() Run {
 	s.Error, s.Interrupted, s.Exit = "interrupted: interrupt signal received", true, 2
 	return s
 }
+
+// vulnerableRun is a run on a release with a known CVE.
+func vulnerableRun(accepted bool) Run {
+	const why = "the agent serves a leaf and its key from its cache without a look at the caller's token"
+	r := sample()
+	r.Mesh, r.Release, r.Exit = "consul", "1.22.3", 1
+	r.KnownCVEs = []KnownCVE{{ID: "CVE-2026-105765", Affected: ">=1.17.0 <=2.0.4", Why: why, Attempts: []string{"token/csr-cross-identity another-in-request"}, Accepted: accepted}}
+	r.Scenarios = []Scenario{passing(), {
+		ID: "token/csr-cross-identity", Title: "A workload asks the authority for another's identity", Pillar: "policy", Severity: "critical",
+		Outcome: "known-cve", Why: "another-in-request: receipt 9 at bank", Accepted: accepted, Took: 1.5,
+		Attempts: []Attempt{
+			{ID: "another-in-request", Attack: "ask-authority", Expected: "known-cve", Verdict: "breached", Outcome: "known-cve", CVE: "CVE-2026-105765", Accepted: accepted,
+				Why: "receipt 9 at bank: POST /v1/charge; CVE-2026-105765 affects releases >=1.17.0 <=2.0.4: " + why, Proof: "receipt", Took: 0.2},
+			{ID: "another-not-kept", Attack: "ask-authority", Expected: "blocked by authority (ca Permission denied)", Verdict: "blocked", Outcome: "pass",
+				Why: "refused by authority", By: "authority", Layer: "ca", Reason: "Permission denied", Took: 0.3},
+		},
+	}}
+	r.Totals = Totals{Outcomes: map[string]int{"pass": 1, "known-cve": 1}, Verdicts: map[string]int{"blocked": 2, "breached": 1}, HonestRequests: 46}
+	if accepted {
+		r.Accepted, r.Exit = []string{"CVE-2026-105765"}, 0
+	}
+	return r
+}

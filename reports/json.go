@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 )
 
 // JSON writes the record itself: two blanks of indent, map keys sorted, so
@@ -24,6 +25,10 @@ func filled(run Run) Run {
 	}
 	if run.Totals.Verdicts == nil {
 		run.Totals.Verdicts = map[string]int{}
+	}
+	run.KnownCVEs = slices.Clone(run.KnownCVEs)
+	for i := range run.KnownCVEs {
+		run.KnownCVEs[i].Attempts = append([]string{}, run.KnownCVEs[i].Attempts...)
 	}
 	run.Scenarios = append([]Scenario{}, run.Scenarios...)
 	for i := range run.Scenarios {

@@ -13,6 +13,7 @@ func Markdown(w io.Writer, run Run) error {
 	if run.Error != "" {
 		fmt.Fprintf(&b, "%s: %s\n\n", mark(run.mishap()), mark(run.Error))
 	}
+	markKnownCVEs(&b, run)
 	fmt.Fprintf(&b, "| | |\n|---|---|\n")
 	fmt.Fprintf(&b, "| scenarios | %d: %s |\n", len(run.Scenarios), mark(counts(run.Totals.Outcomes, outcomes())))
 	fmt.Fprintf(&b, "| attempts | %d: %s |\n", sum(run.Totals.Verdicts), mark(counts(run.Totals.Verdicts, verdicts())))
@@ -108,7 +109,7 @@ func markTable(b *strings.Builder, run Run) {
 	for _, s := range run.Scenarios {
 		for _, a := range s.Attempts {
 			fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s |\n", code(s.ID), code(a.ID),
-				mark(a.verdictAndOutcome()), code(a.refused()), a.Window.short(), span(a.Took))
+				mark(a.shown()), code(a.refused()), a.Window.short(), span(a.Took))
 		}
 		if len(s.Attempts) == 0 {
 			fmt.Fprintf(b, "| %s | | %s | | | %s |\n", code(s.ID), mark(s.Outcome), span(s.Took))

@@ -49,6 +49,8 @@ func (p Page) style(outcome string) lipgloss.Style {
 	switch concernOf(outcome) {
 	case fine:
 		return s.Foreground(lipgloss.Green)
+	case vulnerable:
+		return s.Foreground(lipgloss.Red).Bold(true)
 	case known:
 		return s.Foreground(lipgloss.Yellow)
 	case untried:

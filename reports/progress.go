@@ -100,7 +100,7 @@ func (p *Progress) Finished(s Scenario) {
 	p.done++
 	c := concernOf(s.Outcome)
 	p.counts[c]++
-	outcome := p.page.style(s.Outcome).Render(fmt.Sprintf("%-4s", clean(s.Outcome)))
+	outcome := p.page.style(s.look()).Render(fmt.Sprintf("%-4s", clean(s.Outcome)))
 	switch {
 	case !p.page.Terminal:
 		digits := len(fmt.Sprint(p.total))
@@ -108,7 +108,7 @@ func (p *Progress) Finished(s Scenario) {
 	case c != fine:
 		p.line(fmt.Sprintf("%s  %s  %s", outcome, clean(s.ID), span(s.Took)))
 	}
-	if c >= unknown && s.Why != "" {
+	if c >= vulnerable && !s.Accepted && s.Why != "" {
 		p.line("      " + clean(s.Why))
 	}
 	p.status()
@@ -133,6 +133,9 @@ func (p *Progress) Close() error {
 // there is some.
 func (p *Progress) tally() string {
 	s := fmt.Sprintf("pass %d fail %d gap %d", p.counts[fine], p.counts[broken], p.counts[known])
+	if n := p.counts[vulnerable]; n > 0 {
+		s += fmt.Sprintf(" known-cve %d", n)
+	}
 	if n := p.counts[unknown]; n > 0 {
 		s += fmt.Sprintf(" inconclusive %d", n)
 	}

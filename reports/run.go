@@ -14,7 +14,11 @@ const Schema = "meshbreach/report/v1"
 // A Run is the record of one run: what was tried, what was seen, and the
 // verdicts. It holds no secret.
 type Run struct {
-	Schema        string    `json:"schema"`
+	Schema string `json:"schema"`
+	// KnownCVEs are the published vulnerabilities by which attempts won.
+	KnownCVEs []KnownCVE `json:"knownCVEs,omitempty"`
+	Accepted  []string   `json:"accepted,omitempty"` // ids of CVEs that do not fail the run
+
 	ID            string    `json:"id"`
 	Tool          string    `json:"tool"` // version of meshbreach
 	Mesh          string    `json:"mesh"`
@@ -61,6 +65,7 @@ type Scenario struct {
 	Pillar   string              `json:"pillar"`   // policy, rotation or detection
 	Severity string              `json:"severity"` // low, medium, high or critical
 	Outcome  string              `json:"outcome"`
+	Accepted bool                `json:"accepted,omitempty"` // outcome known-cve: all of its CVEs were accepted
 	Why      string              `json:"why,omitempty"`
 	Maps     map[string][]string `json:"maps,omitempty"` // framework to ids
 	Range    string              `json:"range,omitempty"`
@@ -76,6 +81,8 @@ type Attempt struct {
 	Expected string  `json:"expected"` // what the scenario says this mesh does
 	Verdict  string  `json:"verdict"`
 	Outcome  string  `json:"outcome"`
+	CVE      string  `json:"cve,omitempty"`      // id of the vulnerability by which it won
+	Accepted bool    `json:"accepted,omitempty"` // the vulnerability was accepted
 	Why      string  `json:"why"`
 	By       string  `json:"by,omitempty"`     // whose proxy or application refused
 	Layer    string  `json:"layer,omitempty"`  // of the refusal

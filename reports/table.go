@@ -18,10 +18,10 @@ func (p Page) table(run Run) string {
 	head := []string{"SCENARIO", "VERDICT", "REFUSAL", "BY", "WINDOW", "TIME"}
 	var rows [][]cell
 	for _, s := range run.Scenarios {
-		rows = append(rows, []cell{{clean(s.ID), "title"}, {clean(s.Outcome), s.Outcome}, {}, {}, {}, {took(s.Took), ""}})
+		rows = append(rows, []cell{{clean(s.ID), "title"}, {clean(s.Outcome), s.look()}, {}, {}, {}, {took(s.Took), ""}})
 		for _, a := range s.Attempts {
 			rows = append(rows, []cell{
-				{"  " + clean(a.ID), ""}, {a.verdictAndOutcome(), a.Outcome}, {a.refusal(), ""},
+				{"  " + clean(a.ID), ""}, {a.shown(), a.look()}, {a.refusal(), ""},
 				{clean(a.By), ""}, {a.Window.short(), ""}, {took(a.Took), ""},
 			})
 		}

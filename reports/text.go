@@ -18,6 +18,7 @@ func Text(w io.Writer, run Run, page Page) error {
 		page.paragraph(&b, 2, run.Error)
 		b.WriteString("\n")
 	}
+	page.knownCVEs(&b, run)
 	if len(run.Scenarios) > 0 {
 		b.WriteString(page.table(run) + "\n\n")
 	}

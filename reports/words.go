@@ -9,9 +9,10 @@ import (
 	"unicode"
 )
 
-// outcomes in the order they are printed: the good ones, then by concern.
+// outcomes in the order they are printed: known CVEs, the good ones, then by
+// concern.
 func outcomes() []string {
-	return []string{"pass", "gap", "fail", "gap-undetected", "changed", "invalid", "inconclusive", "unsupported", "skipped"}
+	return []string{"known-cve", "pass", "gap", "fail", "gap-undetected", "changed", "invalid", "inconclusive", "unsupported", "skipped"}
 }
 
 // verdicts of attempts and of changes, in the order they are printed.
@@ -23,11 +24,12 @@ func verdicts() []string {
 type concern int
 
 const (
-	fine    concern = iota // as it should be
-	known                  // a documented gap, detected
-	untried                // nothing was judged, on purpose
-	unknown                // nothing was judged, against our will
-	broken                 // somebody has to act
+	fine       concern = iota // as it should be
+	known                     // a documented gap, detected
+	untried                   // nothing was judged, on purpose
+	vulnerable                // a published vulnerability; shown first, and not among the troubles
+	unknown                   // nothing was judged, against our will
+	broken                    // somebody has to act
 )
 
 // concernOf takes a word it does not know for broken: a report must not
@@ -40,6 +42,8 @@ func concernOf(outcome string) concern {
 		return known
 	case "unsupported", "skipped":
 		return untried
+	case "known-cve":
+		return vulnerable
 	case "inconclusive":
 		return unknown
 	default:
@@ -140,6 +144,34 @@ func (a Attempt) verdictAndOutcome() string {
 		return clean(a.Verdict)
 	}
 	return clean(a.Verdict + ", " + a.Outcome)
+}
+
+// shown is verdictAndOutcome, and whether the outcome was accepted.
+func (a Attempt) shown() string {
+	if a.pardoned() {
+		return a.verdictAndOutcome() + ", accepted"
+	}
+	return a.verdictAndOutcome()
+}
+
+// pardoned says whether nothing but an accepted CVE is wrong with an attempt.
+func (a Attempt) pardoned() bool { return a.Accepted && concernOf(a.Outcome) == vulnerable }
+
+// look is the outcome that colours an attempt: what was accepted is as good as
+// a known gap.
+func (a Attempt) look() string {
+	if a.pardoned() {
+		return "gap"
+	}
+	return a.Outcome
+}
+
+// look is the outcome that colours a scenario.
+func (s Scenario) look() string {
+	if s.Accepted {
+		return "gap"
+	}
+	return s.Outcome
 }
 
 // short is a window in a table cell: how many were served, for how long, and

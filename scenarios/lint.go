@@ -150,15 +150,14 @@ func (l *linter) mesh(at trail, name string) {
 func (l *linter) expectation(at trail, e assertions.Expectation) {
 	switch e.Verdict {
 	case assertions.Blocked:
-		l.known(at.at("blocked", "by"), "side", e.By, "target", "source", signals.FromAuthority, signals.FromPlatform, assertions.SidePeer)
-		l.known(at.at("blocked", "layer"), "layer", e.Layer, "tls", "tcp", "http", "grpc", signals.LayerCA)
-		if e.Reason == "" {
-			l.say(at.at("blocked"), "blocked names no reason: a refusal for any other reason proves nothing")
-		}
+		l.refusal(at.at("blocked"), e)
 		if e.After && (e.By != signals.FromAuthority || e.Code != 0) {
 			l.say(at.at("blocked"), "after is for what the authority refuses when the attacker was answered already, who therefore sees no code of it")
 		}
 	case assertions.Breached:
+		if e.CVE != nil {
+			l.cve(at.at("known-cve"), e)
+		}
 		if e.Gap && !e.Silent {
 			l.known(at.at("gap", "alert"), "alert", e.Alert, detectors.Names(detectors.All())...)
 		}
@@ -167,11 +166,34 @@ func (l *linter) expectation(at trail, e assertions.Expectation) {
 		}
 	case assertions.Undisturbed, assertions.Unsupported:
 	case "":
-		l.say(at, "an expectation names one of blocked, gap, breached, unsupported")
+		l.say(at, "an expectation names one of blocked, gap, known-cve, breached, unsupported")
 	default:
-		l.say(at, "an expectation is breached, undisturbed, {blocked: ...}, {gap: ...} or {unsupported: why}, not %q%s",
+		l.say(at, "an expectation is breached, undisturbed, {blocked: ...}, {gap: ...}, {known-cve: ...} or {unsupported: why}, not %q%s",
 			e.Verdict, Suggestion(string(e.Verdict), []string{"breached", "undisturbed"}))
 	}
+}
+
+// refusal checks whose refusal is expected, and why.
+func (l *linter) refusal(at trail, e assertions.Expectation) {
+	l.known(at.at("by"), "side", e.By, "target", "source", signals.FromAuthority, signals.FromPlatform, assertions.SidePeer)
+	l.known(at.at("layer"), "layer", e.Layer, "tls", "tcp", "http", "grpc", signals.LayerCA)
+	if e.Reason == "" {
+		l.say(at, "%s names no reason: a refusal for any other reason proves nothing", at[len(at)-1])
+	}
+}
+
+// cve checks a known vulnerability and what fixed releases do.
+func (l *linter) cve(at trail, e assertions.Expectation) {
+	if err := e.CVE.Check(); err != nil {
+		l.say(at, "%s", err)
+	}
+	if e.Because == "" {
+		l.say(at, "a known CVE says because of what the attempt wins")
+	}
+	if e.Alert != "" {
+		l.known(at.at("alert"), "alert", e.Alert, detectors.Names(detectors.All())...)
+	}
+	l.refusal(at.at("fixed"), e)
 }
 
 func (l *linter) policy(at trail, p policy.Policy) {

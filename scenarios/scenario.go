@@ -102,6 +102,21 @@ type expectForms struct {
 		Silent  bool              `json:"silent"`
 		Because string            `json:"because"`
 	} `json:"gap"`
+	KnownCVE *struct {
+		ID       string            `json:"id"`
+		Affected string            `json:"affected"`
+		Patched  []string          `json:"patched"`
+		Alert    string            `json:"alert"`
+		Within   attacker.Duration `json:"within"`
+		Because  string            `json:"because"`
+		// Fixed is the refusal by releases that the CVE does not affect.
+		Fixed struct {
+			By     string `json:"by"`
+			Layer  string `json:"layer"`
+			Reason string `json:"reason"`
+			Code   int    `json:"code"`
+		} `json:"fixed"`
+	} `json:"known-cve"`
 	Breached    string `json:"breached"`
 	Unsupported string `json:"unsupported"`
 }
@@ -123,6 +138,12 @@ func (e *Expect) UnmarshalYAML(read func(any) error) error {
 		e.Expectation = assertions.Expectation{Verdict: assertions.Blocked, By: f.Blocked.By, Layer: f.Blocked.Layer, Reason: f.Blocked.Reason, Code: f.Blocked.Code, After: f.Blocked.After}
 	case f.Gap != nil:
 		e.Expectation = assertions.Expectation{Verdict: assertions.Breached, Gap: true, Alert: f.Gap.Alert, Within: f.Gap.Within, Silent: f.Gap.Silent, Because: f.Gap.Because}
+	case f.KnownCVE != nil:
+		k := f.KnownCVE
+		e.Expectation = assertions.Expectation{
+			Verdict: assertions.Breached, CVE: &assertions.CVE{ID: k.ID, Affected: k.Affected, Patched: k.Patched},
+			Alert: k.Alert, Within: k.Within, Because: k.Because, By: k.Fixed.By, Layer: k.Fixed.Layer, Reason: k.Fixed.Reason, Code: k.Fixed.Code,
+		}
 	case f.Breached != "":
 		e.Expectation = assertions.Expectation{Verdict: assertions.Breached, Because: f.Breached}
 	case f.Unsupported != "":

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshbreach/meshbreach/reports"
+	"github.com/meshbreach/meshbreach/scenarios"
 	"github.com/meshbreach/meshbreach/scenarios/runner"
 )
 
@@ -29,12 +30,15 @@ func newReport() *cobra.Command {
 }
 
 func newRejudge() *cobra.Command {
-	return &cobra.Command{
+	var accept []string
+	cmd := &cobra.Command{
 		Use:   "rejudge FILE",
 		Short: "Judge the records of a stored run again",
 		Long: `Judges the records of a stored run again, prints the verdicts, and lists those that
-differ from the stored ones. The exit code is that of the new verdicts.`,
-		Example:           "  meshbreach report rejudge reports/report.json",
+differ from the stored ones. The exit code is that of the new verdicts. CVEs that the
+run accepted stay accepted; --accept adds more.`,
+		Example: `  meshbreach report rejudge reports/report.json
+  meshbreach report rejudge --accept CVE-2026-105765 reports/report.json`,
 		Args:              takes(1, "one report.json"),
 		ValidArgsFunction: completeFiles("json"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -42,7 +46,14 @@ differ from the stored ones. The exit code is that of the new verdicts.`,
 			if err != nil {
 				return err
 			}
-			judged, differ, err := runner.RejudgeAndCompare(stored)
+			known := knownCVEs()
+			for _, c := range stored.KnownCVEs {
+				known = append(known, c.ID)
+			}
+			if err := scenarios.CheckAccepted(accept, known); err != nil {
+				return err
+			}
+			judged, differ, err := runner.RejudgeAndCompare(stored, accept...)
 			if err != nil {
 				return fmt.Errorf("judge %s again: %w", args[0], err)
 			}
@@ -59,6 +70,18 @@ differ from the stored ones. The exit code is that of the new verdicts.`,
 			return ended(judged.Exit)
 		},
 	}
+	cmd.Flags().StringSliceVar(&accept, "accept", nil, "id of a known CVE that does not fail the run; may be repeated")
+	completeWith(cmd, "accept", knownCVEs)
+	return cmd
+}
+
+// knownCVEs are those that the catalogue names.
+func knownCVEs() []string {
+	all, err := scenarios.Catalog()
+	if err != nil {
+		return nil // every verb that needs the catalogue says why
+	}
+	return scenarios.CVEs(all)
 }
 
 func newCompare() *cobra.Command {

@@ -26,6 +26,7 @@ type runFlags struct {
 	reportDir    string
 	formats      []string
 	misconfigure []string
+	accept       []string
 	failFast     bool
 	dryRun       bool
 }
@@ -59,10 +60,12 @@ reports what was judged so far.`,
 	flags.StringVar(&f.reportDir, "report-dir", "reports", `folder for reports; "" writes none`)
 	flags.StringSliceVar(&f.formats, "format", []string{"json", "junit", "markdown"}, "report formats, comma-separated: json, junit, markdown, text")
 	flags.StringSliceVar(&f.misconfigure, "misconfigure", nil, "apply a known misconfiguration to the whole run; may be repeated (see meshbreach explain NAME)")
+	flags.StringSliceVar(&f.accept, "accept", nil, "id of a known CVE that does not fail the run; may be repeated")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "existing: check consent and rights, print what would be created, and stop")
 	flags.BoolVar(&f.failFast, "fail-fast", false, "start no further scenario after a failure")
 	completeWith(cmd, "format", reports.Formats)
 	completeWith(cmd, "misconfigure", misconfigurations)
+	completeWith(cmd, "accept", knownCVEs)
 	return cmd
 }
 
@@ -131,8 +134,11 @@ func (f *runFlags) options(cmd *cobra.Command, args []string) (o runner.Options,
 	if err := builtin.CheckWeakenings(f.misconfigure); err != nil {
 		return o, c, err
 	}
-	o.Rate, o.Timeout, o.Misconfigure, o.FailFast = f.rate, f.timeout, f.misconfigure, f.failFast
+	o.Rate, o.Timeout, o.Misconfigure, o.Accept, o.FailFast = f.rate, f.timeout, f.misconfigure, f.accept, f.failFast
 	if o.Scenarios, err = scenarios.Pick(args); err != nil {
+		return o, c, err
+	}
+	if err := scenarios.CheckAccepted(f.accept, append(knownCVEs(), scenarios.CVEs(o.Scenarios)...)); err != nil {
 		return o, c, err
 	}
 	if c.Of(builtin.Existing) {

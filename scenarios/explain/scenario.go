@@ -149,6 +149,9 @@ func expectation(e assertions.Expectation) string {
 			out += " within " + time.Duration(e.Within).String()
 		}
 		return because(out, e.Because)
+	case e.CVE != nil:
+		return fmt.Sprintf("a known vulnerability, %s, in releases %s: %s; releases that are not affected: %s, code %d",
+			e.CVE.ID, e.CVE.Affected, e.Because, assertions.Expectation{Verdict: assertions.Blocked, By: e.By, Layer: e.Layer, Reason: e.Reason}, e.Code)
 	case e.After:
 		return e.String() + ", after the attempt was answered"
 	case e.Verdict == assertions.Blocked && e.Code != 0:

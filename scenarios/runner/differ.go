@@ -8,8 +8,8 @@ import (
 
 // RejudgeAndCompare is Rejudge, and a line for every attempt whose verdict or
 // outcome is another one now.
-func RejudgeAndCompare(r reports.Run) (reports.Run, []string, error) {
-	now, err := Rejudge(r)
+func RejudgeAndCompare(r reports.Run, accept ...string) (reports.Run, []string, error) {
+	now, err := Rejudge(r, accept...)
 	if err != nil {
 		return now, nil, err
 	}

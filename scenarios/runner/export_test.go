@@ -79,7 +79,7 @@ func (p *player) openings(ctx context.Context, w policy.Misconfiguration) []stri
 			rec := p.attempt(ctx, s, a, []string{w.Name}, false)
 			cancel()
 			f := assertions.Judge(rec)
-			expected := rec.Expect.Verdict == assertions.Breached && !rec.Expect.Gap
+			expected := rec.Expect.Verdict == assertions.Breached && !rec.Expect.Detected()
 			if assertions.Opened(rec, f) && !expected {
 				out = append(out, s.ID+" "+a.ID)
 			}

@@ -145,7 +145,7 @@ func (p *player) attempt(ctx context.Context, s scenarios.Scenario, a scenarios.
 	e, told := a.Expect[mesh]
 	rec := assertions.Record{
 		Scenario: s.ID, Attempt: a.ID, Mesh: mesh, Target: s.Cast.Target, Misconfigured: misconfigure,
-		Expect: e.Expectation, Breach: a.BreachOf(), Runs: p.runs(), Tries: assertions.Call{Role: assertions.RoleAttempt, From: s.From(a), Attack: a.Attack},
+		Expect: e.For(p.opts.Release.Version), Breach: a.BreachOf(), Runs: p.runs(), Tries: assertions.Call{Role: assertions.RoleAttempt, From: s.From(a), Attack: a.Attack},
 	}
 	if !told {
 		rec.Expect = assertions.Expectation{Verdict: assertions.Unsupported, Because: "the scenario says nothing of mesh " + mesh}
@@ -194,7 +194,7 @@ func (p *player) attempt(ctx context.Context, s scenarios.Scenario, a scenarios.
 	}
 	// Without honest calls around it nothing can be called blocked, so only
 	// what a detector makes of it is worth waiting for.
-	p.gather(ctx, policy, &rec, sandwiched || rec.Expect.Gap)
+	p.gather(ctx, policy, &rec, sandwiched || rec.Expect.Detected())
 	if ctx.Err() != nil {
 		rec.Fault = fmt.Sprintf("out of time: %v", context.Cause(ctx))
 	}
@@ -266,11 +266,11 @@ func (p *player) gather(ctx context.Context, policy policy.Policy, rec *assertio
 	if !evidence || !p.can(meshes.CanSignal) || rec.Expect.Verdict == assertions.Undisturbed {
 		return
 	}
-	if f := assertions.Judge(*rec); f.Verdict == assertions.Breached && !rec.Expect.Gap {
+	if f := assertions.Judge(*rec); f.Verdict == assertions.Breached && !rec.Expect.Detected() {
 		return
 	}
 	q := signals.Query{Since: since(*rec), Want: wanted(*rec)}
-	if !rec.Expect.Gap {
+	if !rec.Expect.Detected() {
 		all = rec.Tries.Observations
 	}
 	for _, o := range all {

@@ -18,7 +18,7 @@ func skipped(s scenarios.Scenario, o Options) *played {
 	out := &played{scenario: s, skip: "not played: the run was ended before"}
 	for _, a := range s.Attempts {
 		out.attempts = append(out.attempts, tried{attempt: a, record: assertions.Record{
-			Scenario: s.ID, Attempt: a.ID, Mesh: o.Mesh.Describe().Name, Target: s.Cast.Target, Expect: a.Expect[o.Mesh.Describe().Name].Expectation, Fault: out.skip,
+			Scenario: s.ID, Attempt: a.ID, Mesh: o.Mesh.Describe().Name, Target: s.Cast.Target, Expect: a.Expect[o.Mesh.Describe().Name].For(o.Release.Version), Fault: out.skip,
 		}})
 	}
 	return out
@@ -51,8 +51,6 @@ func (pl *played) late() {
 	}
 }
 
-func (pl *played) outcome() assertions.Outcome { return assertions.Outcome(pl.report().Outcome) }
-
 // report judges what was played and puts it into the report's types.
 func (pl *played) report() reports.Scenario {
 	s := pl.scenario
@@ -60,8 +58,9 @@ func (pl *played) report() reports.Scenario {
 		ID: s.ID, Title: s.Title, Pillar: s.Pillar, Severity: s.Severity, Maps: s.Maps,
 		Took: reports.Seconds(pl.took.Seconds()), Attempts: []reports.Attempt{},
 	}
+	var accepted []string
 	if pl.player != nil {
-		out.Range = pl.player.rg.Name
+		out.Range, accepted = pl.player.rg.Name, pl.player.opts.Accept
 	}
 	for _, t := range pl.attempts {
 		a := t.report()
@@ -79,19 +78,25 @@ func (pl *played) report() reports.Scenario {
 			out.Load.FirstLoss = pl.load.Losses[0].Why
 		}
 	}
-	conclude(&out)
+	conclude(&out, accepted)
 	return out
 }
 
 // conclude makes a scenario's outcome from those of its attempts and from the
-// honest load that ran beside them.
-func conclude(s *reports.Scenario) {
+// honest load that ran beside them. The accepted CVEs are those that do not
+// fail a run.
+func conclude(s *reports.Scenario, accepted []string) {
 	var outcomes []assertions.Outcome
-	for _, a := range s.Attempts {
+	all := true
+	for i, a := range s.Attempts {
 		outcomes = append(outcomes, assertions.Outcome(a.Outcome))
+		s.Attempts[i].Accepted = a.CVE != "" && slices.Contains(accepted, a.CVE)
+		all = all && (a.CVE == "" || s.Attempts[i].Accepted)
 	}
 	worst := assertions.Worst(outcomes...)
-	if p := s.Load; p != nil && p.Lost > 0 && (worst == assertions.Pass || worst == assertions.Gap) {
+	s.Accepted = all && worst == assertions.KnownCVE
+	if p := s.Load; p != nil && p.Lost > 0 && (worst == assertions.Pass || worst == assertions.Gap || s.Accepted) {
+		s.Accepted = false
 		s.Outcome = string(assertions.Fail)
 		s.Why = fmt.Sprintf("%d of %d honest requests were lost while it was attacked, the first: %s", p.Lost, p.Requests, p.FirstLoss)
 		return
@@ -115,6 +120,9 @@ func (t tried) report() reports.Attempt {
 		ID: t.attempt.ID, Attack: t.attempt.Attack, Expected: t.record.Expect.String(), Verdict: string(f.Verdict), Outcome: string(f.Outcome),
 		Why: f.Why, By: f.By, Layer: f.Layer, Reason: f.Reason, Proof: f.Proof, Alert: f.Alert,
 		Took: reports.Seconds(t.took.Seconds()), Record: encode(t.record),
+	}
+	if f.Outcome == assertions.KnownCVE {
+		out.CVE = t.record.Expect.CVE.ID
 	}
 	if c := t.record.Change; c != nil && c.Error == "" {
 		out.Window = window(*c)
@@ -163,8 +171,14 @@ func encode(r assertions.Record) json.RawMessage {
 }
 
 // Rejudge judges the stored records of a report again and returns the report
-// with the verdicts that they give now.
-func Rejudge(r reports.Run) (reports.Run, error) {
+// with the verdicts that they give now. CVEs are accepted beside those that the
+// report has as accepted.
+func Rejudge(r reports.Run, accept ...string) (reports.Run, error) {
+	for _, id := range accept {
+		if !slices.Contains(r.Accepted, id) {
+			r.Accepted = append(slices.Clip(r.Accepted), id)
+		}
+	}
 	r.Scenarios = slices.Clone(r.Scenarios) // the lists of the caller stay as they are
 	for i := range r.Scenarios {
 		s := &r.Scenarios[i]
@@ -176,7 +190,7 @@ func Rejudge(r reports.Run) (reports.Run, error) {
 			}
 			s.Attempts[j] = a
 		}
-		conclude(s)
+		conclude(s, r.Accepted)
 	}
 	exit := r.Exit
 	total(&r)

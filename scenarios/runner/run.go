@@ -12,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/meshbreach/meshbreach/assertions"
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/meshes"
 	"github.com/meshbreach/meshbreach/clusters/policy"
@@ -33,6 +32,7 @@ type Options struct {
 	Rate         int           // honest requests a second in each range; 50 when zero
 	Timeout      time.Duration // for one scenario; when zero, DefaultTimeout or PatientTimeout
 	Misconfigure []string      // misconfigurations that the whole run is made with; no mutants then
+	Accept       []string      // ids of known CVEs that do not fail the run
 	FailFast     bool          // no new scenario after one failed
 	Progress     Progress      // may be nil
 	// Meddle, for tests of the harness, is called at named moments of every
@@ -78,7 +78,7 @@ func Run(ctx context.Context, o Options) (reports.Run, error) {
 	o = o.withDefaults()
 	report := reports.Run{
 		Schema: reports.Schema, ID: o.ID, Tool: o.Tool, Mesh: o.Mesh.Describe().Name, Release: o.Release.Version, Proxy: o.Release.Proxy,
-		Provider: o.Provider.Name(), Misconfigured: o.Misconfigure, Started: time.Now().UTC(),
+		Provider: o.Provider.Name(), Misconfigured: o.Misconfigure, Accepted: o.Accept, Started: time.Now().UTC(),
 	}
 	if _, err := policy.Misconfigure(policy.Policy{}, o.Misconfigure...); err != nil {
 		return failed(report, err), err
@@ -145,7 +145,7 @@ func playAll(ctx context.Context, o Options, st *stage) []*played {
 				}
 				mu.Lock()
 				out = append(out, r)
-				stop = stop || o.FailFast && assertions.Exit([]assertions.Outcome{r.outcome()}) == 1
+				stop = stop || o.FailFast && exit([]reports.Scenario{r.report()}) == 1
 				tell(func(p Progress) { p.Finished(r.report()) })
 				mu.Unlock()
 			}

@@ -13,8 +13,13 @@ import (
 // cell: what was expected was seen when the two are the same.
 func Seen(s scenarios.Scenario, a scenarios.Attempt, mesh string, got reports.Attempt) string {
 	if got.Verdict != string(assertions.Blocked) {
-		if got.Outcome == string(assertions.Gap) {
+		switch {
+		case got.Outcome == string(assertions.Gap):
 			return assertions.Expectation{Gap: true}.String()
+		case got.Outcome == string(assertions.KnownCVE) && got.Alert == "" && a.Expect[mesh].Alert != "":
+			return got.Outcome + ", undetected"
+		case got.Outcome == string(assertions.KnownCVE):
+			return got.Outcome
 		}
 		return got.Verdict
 	}

@@ -10,10 +10,10 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/signals"
 )
 
-// wanted ends the wait for evidence: the record shows a hold or, where a gap is
+// wanted ends the wait for evidence: the record shows a hold or, where an alert is
 // expected, every try and every honest call was seen at the target.
 func wanted(r assertions.Record) func([]signals.Signal) bool {
-	if !r.Expect.Gap {
+	if !r.Expect.Detected() {
 		return func(found []signals.Signal) bool {
 			r.Signals = found
 			return assertions.Judge(r).Verdict == assertions.Blocked
