@@ -3,6 +3,7 @@ package istio
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/meshbreach/meshbreach/clusters"
@@ -11,114 +12,123 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/policy"
 )
 
-// gate is what a range's API was last made to let in.
-type gate struct {
-	run    string
-	now    policy.Admission
-	tenant bool // it lets a tenant name issuers
-}
-
-// admit makes the API let in what the policy says. It returns when the API
+// admit makes the API admit what the policy says. It returns when the API
 // decides so. st.mu is held.
 func (st *stage) admit(ctx context.Context) error {
-	want := st.policy.Admission
-	if st.gate.now == want {
-		return nil
-	}
+	return st.applied.change(aspectAdmission, st.policy.Admission, func() error { return st.changeAdmission(ctx, st.policy.Admission) })
+}
+
+func (st *stage) changeAdmission(ctx context.Context, to policy.Admission) error {
 	w, err := st.r.Workload(minter)
 	if err != nil {
 		return err
 	}
 	objects, err := admission.Objects(admission.Binding{
-		Suffix: st.name, Namespaces: map[string]string{labelRange: st.name}, Labels: map[string]string{labelRun: st.gate.run},
-		AuditOnly: want.AuditOnly,
+		Suffix: st.name, Namespaces: map[string]string{labelRange: st.name}, Labels: map[string]string{labelRun: st.run},
+		AuditOnly: to.AuditOnly,
 	})
 	if err != nil {
 		return err
 	}
-	if err := st.give(ctx, want.Pipeline, append(objects, pipeline(w)...)...); err != nil {
+	if err := st.api.Keep(ctx, to.Pipeline, append(objects, pipeline(w)...)...); err != nil {
 		return err
 	}
-	if want.Pipeline {
-		// Whatever runs no controllers has no account of this name to be refused.
+	if to.Pipeline {
+		// Without controllers nothing creates the account "default", and a pod of
+		// an account that is missing is refused for that reason.
 		if err := st.api.Apply(ctx, kubeapi.Account(w.Namespace, "default", nil)); err != nil {
 			return err
 		}
 	}
-	if err := st.renewInjector(ctx, w, want); err != nil {
+	if err := st.renewInjector(ctx, w, to); err != nil {
 		return err
 	}
-	if err := st.give(ctx, want.Debug, debugging(w)...); err != nil {
+	if err := st.api.Keep(ctx, to.Debug, debugging(w)...); err != nil {
 		return err
 	}
-	if err := st.give(ctx, want.Injector, injecting(st.r, w, st.gate.run)...); err != nil {
+	if err := st.api.Keep(ctx, to.Injector, injecting(st.r, w, st.run)...); err != nil {
 		return err
 	}
-	if err := st.admits(ctx, w, want); err != nil {
-		return err
-	}
-	st.gate.now = want
-	return nil
+	return st.admits(ctx, w, to)
 }
 
-// pipeline is what lets a workload's account make pods of its own account.
+// pipeline lets a workload's account create pods of its own account.
 func pipeline(w clusters.Workload) []kubeapi.Object {
-	return roled(w, "pipeline",
-		map[string]any{"apiGroups": []string{""}, "resources": []string{"pods"}, "verbs": []string{"create", "get", "delete"}},
-		map[string]any{"apiGroups": []string{""}, "resources": []string{"serviceaccounts"}, "resourceNames": []string{w.Account}, "verbs": []string{"use"}},
-	)
+	return kubeapi.Role(w.Namespace, w.Account, "pipeline",
+		kubeapi.Rule("", []string{"pods"}, "create", "get", "delete"),
+		kubeapi.Named(kubeapi.Rule("", []string{"serviceaccounts"}, "use"), w.Account))
 }
 
-// debugging is what lets a workload's account into pods.
+// debugging lets a workload's account run commands in pods.
 func debugging(w clusters.Workload) []kubeapi.Object {
-	return roled(w, "debugging",
-		map[string]any{"apiGroups": []string{""}, "resources": []string{"pods/exec"}, "verbs": []string{"create", "get"}},
-		map[string]any{"apiGroups": []string{""}, "resources": []string{"pods/ephemeralcontainers"}, "verbs": []string{"patch", "update"}},
-	)
+	return kubeapi.Role(w.Namespace, w.Account, "debugging",
+		kubeapi.Rule("", []string{"pods/exec"}, "create", "get"),
+		kubeapi.Rule("", []string{"pods/ephemeralcontainers"}, "patch", "update"))
 }
 
-// admits returns when the API decides as is wanted: about rights, and about one
-// pod that is against each policy.
-func (st *stage) admits(ctx context.Context, w clusters.Workload, want policy.Admission) error {
-	facts := []func() error{
-		st.permitted(ctx, w, want.Pipeline, map[string]any{"namespace": w.Namespace, "verb": "create", "resource": "pods"}),
-		st.permitted(ctx, w, want.Debug, map[string]any{"namespace": w.Namespace, "verb": "patch", "resource": "pods", "subresource": "ephemeralcontainers"}),
-		st.permitted(ctx, w, want.Injector, map[string]any{"namespace": w.Namespace, "verb": "patch", "resource": "namespaces", "name": w.Namespace}),
+// injecting lets a workload's account change what injects proxies into pods.
+func injecting(r clusters.Range, w clusters.Workload, run string) []kubeapi.Object {
+	return kubeapi.ClusterRole(w.Namespace, w.Account, rootNamespace(r)+"-injector", map[string]string{labelRun: run},
+		kubeapi.Named(kubeapi.Rule("admissionregistration.k8s.io", []string{"mutatingwebhookconfigurations"}, "get", "patch"), injectorName(w)),
+		kubeapi.Named(kubeapi.Rule("", []string{"namespaces"}, "get", "patch"), w.Namespace))
+}
+
+// admits returns when the API decides as expected: about rights, and about one
+// pod that violates each policy.
+func (st *stage) admits(ctx context.Context, w clusters.Workload, to policy.Admission) error {
+	for _, right := range []struct {
+		allowed    bool
+		attributes map[string]any
+	}{
+		{to.Pipeline, map[string]any{"namespace": w.Namespace, "verb": "create", "resource": "pods"}},
+		{to.Debug, map[string]any{"namespace": w.Namespace, "verb": "patch", "resource": "pods", "subresource": "ephemeralcontainers"}},
+		{to.Injector, map[string]any{"namespace": w.Namespace, "verb": "patch", "resource": "namespaces", "name": w.Namespace}},
+	} {
+		if err := st.api.Decides(ctx, w.Namespace, w.Account, right.allowed, right.attributes); err != nil {
+			return err
+		}
 	}
-	if want.Pipeline {
-		out := trial(w, w.Account, map[string]string{"sidecar.istio.io/inject": "false"})
-		asks := trial(w, w.Account, nil)
-		asks["metadata"].(map[string]any)["labels"] = map[string]string{labelProxy: proxyWanted}
-		facts = append(facts,
-			func() error { return st.held(ctx, w, asks, awayInjector, want.FailOpen) },
-			func() error { return st.held(ctx, w, out, admission.NoOptOut, want.AuditOnly) },
-			func() error { return st.held(ctx, w, trial(w, "default", nil), admission.OwnAccount, want.AuditOnly) },
-		)
+	if !to.Pipeline {
+		return nil
 	}
-	for _, fact := range facts {
-		if err := st.until(ctx, "the API lets "+w.Name+" in as it should", fact); err != nil {
+	out := trial(w, w.Account, map[string]string{"sidecar.istio.io/inject": "false"})
+	injected := trial(w, w.Account, nil)
+	injected["metadata"].(map[string]any)["labels"] = map[string]string{labelProxy: proxyWanted}
+	for _, try := range []struct {
+		pod      kubeapi.Object
+		by       string
+		admitted bool
+	}{
+		{injected, unavailableInjector, to.FailOpen},
+		{out, admission.NoOptOut, to.AuditOnly},
+		{trial(w, "default", nil), admission.OwnAccount, to.AuditOnly},
+	} {
+		err := kubeapi.Until(ctx, fmt.Sprintf("the API admits a pod of %s in spite of %q: %t", w.Name, try.by, try.admitted), func(ctx context.Context) error {
+			return st.tried(ctx, w, try.pod, try.by, try.admitted)
+		})
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// held says why a pod of the account is not refused by what is named in the
-// refusal, or why it is when it should be let in.
-func (st *stage) held(ctx context.Context, w clusters.Workload, pod kubeapi.Object, by string, in bool) error {
+// tried says why the API refuses a pod of the account that it should admit, or
+// does not refuse, with "by" in its answer, a pod that it should not admit.
+func (st *stage) tried(ctx context.Context, w clusters.Workload, pod kubeapi.Object, by string, admitted bool) error {
 	err := st.api.TryPod(ctx, w.Account, pod)
 	var no *kubeapi.StatusError
 	refused := errors.As(err, &no) && strings.Contains(no.Message, by)
 	switch {
-	case refused && !in:
+	case refused && !admitted:
 		return nil
-	case err == nil && !in:
+	case err == nil && !admitted:
 		return errors.New(by + " refuses nothing")
 	}
 	return err
 }
 
-// trial is a pod that is not made.
+// trial is a pod for a dry run.
 func trial(w clusters.Workload, account string, annotations map[string]string) kubeapi.Object {
 	return kubeapi.Object{
 		"apiVersion": "v1", "kind": "Pod",
@@ -130,35 +140,15 @@ func trial(w clusters.Workload, account string, annotations map[string]string) k
 	}
 }
 
-// injecting is what lets a workload's account change what puts proxies into pods.
-func injecting(r clusters.Range, w clusters.Workload, run string) []kubeapi.Object {
-	const group = "rbac.authorization.k8s.io"
-	meta := map[string]any{"name": rootNamespace(r) + "-injector", "labels": map[string]string{labelRun: run}}
-	return []kubeapi.Object{{
-		"apiVersion": group + "/v1", "kind": "ClusterRole", "metadata": meta,
-		"rules": []any{
-			map[string]any{
-				"apiGroups": []string{"admissionregistration.k8s.io"}, "resources": []string{"mutatingwebhookconfigurations"},
-				"resourceNames": []string{injectorName(w)}, "verbs": []string{"get", "patch"},
-			},
-			map[string]any{"apiGroups": []string{""}, "resources": []string{"namespaces"}, "resourceNames": []string{w.Namespace}, "verbs": []string{"get", "patch"}},
-		},
-	}, {
-		"apiVersion": group + "/v1", "kind": "ClusterRoleBinding", "metadata": meta,
-		"roleRef":  map[string]any{"apiGroup": group, "kind": "ClusterRole", "name": meta["name"]},
-		"subjects": []any{map[string]any{"kind": "ServiceAccount", "name": w.Account, "namespace": w.Namespace}},
-	}}
-}
-
 func injectorName(w clusters.Workload) string { return w.Namespace + "-injector" }
 
-// The pods that ask the injector below for a proxy, and what the API says where
-// it cannot be asked.
+// The label of pods that request a proxy from the injector below, and the API's
+// words where it cannot reach that injector.
 const (
-	labelProxy   = "meshbreach.test/proxy"
-	proxyWanted  = "wanted"
-	nameInjector = "injector.meshbreach.test"
-	awayInjector = "failed calling webhook \"" + nameInjector + "\""
+	labelProxy          = "meshbreach.test/proxy"
+	proxyWanted         = "wanted"
+	nameInjector        = "injector.meshbreach.test"
+	unavailableInjector = "failed calling webhook \"" + nameInjector + "\""
 )
 
 func failurePolicy(open bool) string {
@@ -168,24 +158,24 @@ func failurePolicy(open bool) string {
 	return "Fail"
 }
 
-// renewInjector makes the stand-in's configuration anew: an account that may
-// has set what no applying takes back.
-func (st *stage) renewInjector(ctx context.Context, w clusters.Workload, want policy.Admission) error {
-	// First the range's own: the API sees changes of one kind in their order, so
-	// that what it decides of the stand-in says that it knows both.
-	if err := st.platform.injectors(ctx, want.FailOpen); err != nil {
+// renewInjector creates the stand-in's configuration again. Applying is not
+// enough: it does not take back what an account with the right has added.
+func (st *stage) renewInjector(ctx context.Context, w clusters.Workload, to policy.Admission) error {
+	// The range's own injector comes first. The API sees changes of one kind in
+	// order, so its decision about the stand-in shows that it knows both.
+	if err := st.platform.injectors(ctx, to.FailOpen); err != nil {
 		return err
 	}
-	o := injector(w, st.gate.run, st.name, want.FailOpen)
-	if err := st.api.Delete(ctx, o); err != nil || !want.Pipeline {
+	o := injector(w, st.run, st.name, to.FailOpen)
+	if err := st.api.Delete(ctx, o); err != nil || !to.Pipeline {
 		return err
 	}
 	return st.api.Apply(ctx, o)
 }
 
-// injector is a webhook's configuration that stands for the mesh's own, which
-// others on this cluster may need. It looks at pods of the range that ask for it
-// by label, and its service is not there: the injector is away for good.
+// injector is a webhook configuration that stands in for the mesh's own, which
+// others on this cluster may need. It selects pods of the range by label, and
+// its service does not exist: this injector is never available.
 func injector(w clusters.Workload, run, in string, failOpen bool) kubeapi.Object {
 	return kubeapi.Object{
 		"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",

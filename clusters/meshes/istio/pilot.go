@@ -3,6 +3,7 @@ package istio
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/identity"
 	"github.com/meshbreach/meshbreach/clusters/policy"
 	"github.com/meshbreach/meshbreach/clusters/proxy"
+	"github.com/meshbreach/meshbreach/clusters/signals"
 )
 
 // clusterID is how workloads say which cluster they are of.
@@ -80,26 +82,49 @@ func (st *stage) plan() (plan, error) {
 	return plan{keys, st.policy.Issuance, st.policy.Exposure, blocked}, err
 }
 
-// restartPilot replaces istiod. The sidecars keep what they have, and their
-// agents come back to the new one. st.mu is held.
+// settings are the parts of a policy that istiod reads when it starts.
+type settings struct {
+	issuance policy.Issuance
+	exposure policy.Exposure
+	fetching policy.Fetching
+}
+
+func settingsOf(p policy.Policy) settings {
+	return settings{started(p.Issuance), startedWith(p.Exposure), fetches(p.Fetching)}
+}
+
+// configurePilot restarts istiod where the policy needs other settings, and
+// waits for the proxies to reconnect. st.mu is held.
+func (st *stage) configurePilot(ctx context.Context) error {
+	if st.running && st.applied[aspectSettings] != settingsOf(st.policy) {
+		st.awaited = time.Now()
+		if err := st.restartPilot(ctx); err != nil {
+			return err
+		}
+	}
+	return st.reconnected(ctx)
+}
+
+// restartPilot replaces istiod by one with the policy's settings. The sidecars
+// keep their configuration, and their agents connect to the new istiod.
+// st.mu is held.
 func (st *stage) restartPilot(ctx context.Context) error {
 	p, err := st.plan()
 	if err != nil {
 		return err
 	}
-	return st.pilot.start(ctx, p)
+	delete(st.applied, aspectSettings)
+	if err := st.pilot.start(ctx, p); err != nil {
+		return fmt.Errorf("start istiod: %w", err)
+	}
+	st.applied[aspectSettings] = settingsOf(st.policy)
+	st.applied[aspectAvailable] = true
+	return nil
 }
 
-// hang makes istiod be away or back. st.mu is held.
+// hang makes istiod unavailable, or available again. st.mu is held.
 func (st *stage) hang(ctx context.Context, yes bool) error {
-	if st.hung == yes {
-		return nil
-	}
-	if err := st.pilot.hang(ctx, yes); err != nil {
-		return err
-	}
-	st.hung = yes
-	return nil
+	return st.applied.change(aspectAvailable, !yes, func() error { return st.pilot.hang(ctx, yes) })
 }
 
 // env is what an istiod of the plan is told in its environment, wherever it
@@ -193,3 +218,56 @@ const (
 
 // reloaded is what istiod writes when it has taken over new keys and roots.
 const reloaded = "Istiod has detected the newly added intermediate CA"
+
+// startedWith are the parts of an Exposure that istiod reads when it starts.
+func startedWith(e policy.Exposure) policy.Exposure {
+	e.ViewServices, e.ProxyAdmin = false, false
+	return e
+}
+
+// saidNew is in what istiod writes when a proxy has come to it; the proxy's id
+// and a number follow. Proxies take changes alone, and so it says "delta".
+const saidNew = "connection for node:"
+
+// nodeLogKey is what such a line is found by.
+func nodeLogKey(proxy string) string { return "node " + proxy }
+
+// reconnected returns when all proxies have come to the istiod that was started
+// last: what it is asked about a proxy that has not is "not found". An Envoy
+// whose calls failed waits for longer each time, so this takes seconds, and who
+// ran out of them waits on with the next policy. st.mu is held.
+func (st *stage) reconnected(ctx context.Context) error {
+	if st.awaited.IsZero() {
+		return nil
+	}
+	missing := map[string]bool{}
+	q := signals.Query{Since: st.awaited, Want: func(found []signals.Signal) bool {
+		for _, s := range found {
+			delete(missing, s.Nonce)
+		}
+		return len(missing) == 0
+	}}
+	for _, s := range st.sidecars {
+		mark := nodeLogKey(proxyID(s.workload))
+		missing[mark] = true
+		q.Nonces = append(q.Nonces, mark)
+	}
+	st.store.Query(ctx, q)
+	if len(missing) > 0 {
+		return fmt.Errorf("wait until all proxies have come to the new istiod: %d have not: %w", len(missing), context.Cause(ctx))
+	}
+	st.awaited = time.Time{}
+	return nil
+}
+
+// fetches are the parts of a Fetching that istiod reads when it starts.
+func fetches(f policy.Fetching) policy.Fetching {
+	f.Tenant = false
+	return f
+}
+
+// started are the parts of an Issuance that istiod reads when it starts.
+func started(p policy.Issuance) policy.Issuance {
+	p.Unbound, p.Extended, p.KeepAccounts, p.AnyService, p.MintTokens = false, false, false, false, false
+	return p
+}

@@ -70,7 +70,7 @@ func (d *podPilot) plugIn(ctx context.Context, pl plan) error {
 	}
 	for {
 		for _, name := range running {
-			if err := d.runtime.refresh(ctx, d.namespace(), name); err != nil {
+			if err := d.runtime.host.RefreshVolumes(ctx, d.namespace(), name); err != nil {
 				return err
 			}
 		}

@@ -2,7 +2,6 @@ package istio
 
 import (
 	"context"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	apitypes "k8s.io/apimachinery/pkg/types"
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/identity"
@@ -160,35 +158,19 @@ func (p *podProxy) trusts(ctx context.Context) (bool, error) {
 	case done || !due:
 		return done, nil
 	case early:
-		return false, p.runtime.refresh(ctx, p.workload.Namespace, p.pod())
+		return false, p.runtime.host.RefreshVolumes(ctx, p.workload.Namespace, p.pod())
 	}
 	roots, err := p.exec(ctx, "cat", fileTrust)
 	if err != nil {
 		return false, err
 	}
 	if !equalSets(roots, want) {
-		return false, p.runtime.refresh(ctx, p.workload.Namespace, p.pod())
+		return false, p.runtime.host.RefreshVolumes(ctx, p.workload.Namespace, p.pod())
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.trusted, p.asked = roots, time.Time{}
 	return true, nil
-}
-
-// refresh makes the kubelet bring a pod's volumes up to date, by a change of
-// the pod that nobody else looks at.
-func (c *cluster) refresh(ctx context.Context, namespace, pod string) error {
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{
-		"meshbreach.test/refreshed": time.Now().UTC().Format(time.RFC3339Nano),
-	}}})
-	if err != nil {
-		return err
-	}
-	_, err = c.kube.CoreV1().Pods(namespace).Patch(ctx, pod, apitypes.MergePatchType, patch, metav1.PatchOptions{})
-	if err != nil {
-		return fmt.Errorf("refresh the volumes of %s/%s: %w", namespace, pod, err)
-	}
-	return nil
 }
 
 // gone says why the proxy does not run; what was seen holds for a second.

@@ -80,5 +80,5 @@ const renewableTemplate = `spec:
   - name: istio-token
     projected: null
     secret:
-      secretName: "{{ .ObjectMeta.Name }}-token"
+      secretName: "{{ .ObjectMeta.Name }}-istio-token"
 `

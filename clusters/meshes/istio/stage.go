@@ -27,7 +27,7 @@ type stage struct {
 	sidecars []*sidecar
 	spent    *spent
 	store    *signals.Store
-	gate     gate
+	run      string
 	settling meshes.Turn
 	ended    sync.WaitGroup
 
@@ -41,7 +41,7 @@ type stage struct {
 	known    map[string]kind // of the revisions
 	latest   string          // revision of the policy that was asked for last
 	running  bool            // istiod was started
-	hung     bool            // istiod is away
+	applied  aspects         // what of the policy is known to be applied, beside the objects
 	awaited  time.Time       // when an istiod was started that not all proxies are known to have come to; zero: they have
 }
 
@@ -60,8 +60,8 @@ const (
 func (in *installed) newStage(r clusters.Range, ca *identity.CA, at runtime, on platform, by pilot) *stage {
 	st := &stage{
 		name: r.Name, ca: ca, api: in.api, runtime: at, platform: on, pilot: by, r: r, spent: &in.spent,
-		store:    signals.NewStore(),
-		gate:     gate{run: in.run},
+		store: signals.NewStore(),
+		run:   in.run, applied: untouched(),
 		settling: meshes.NewTurn(),
 		objects:  map[string]written{}, known: map[string]kind{}, calm: true,
 	}
