@@ -47,12 +47,12 @@ func checkTinyDisk(dir string) error {
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=32k"); err != nil {
 		return fmt.Errorf("mount: %w", err)
 	}
-	if _, err := Write(dir, []string{"json"}, setUpFailed()); err != nil {
+	if _, err := All().Write(dir, []string{"json"}, setUpFailed()); err != nil {
 		return fmt.Errorf("a small report: %w", err)
 	}
 	big := sample()
 	big.Error = strings.Repeat("long ", 20_000)
-	if _, err := Write(dir, []string{"text", "json"}, big); !errors.Is(err, syscall.ENOSPC) {
+	if _, err := All().Write(dir, []string{"text", "json"}, big); !errors.Is(err, syscall.ENOSPC) {
 		return fmt.Errorf("a report greater than the disk: %w", err)
 	}
 	run, err := Read(filepath.Join(dir, "report.json"))

@@ -15,13 +15,13 @@ import (
 
 func TestEveryFormatOfEveryRunIsAsItWas(t *testing.T) {
 	for runName, run := range map[string]Run{"sample": sample(), "set-up-failed": setUpFailed(), "interrupted": interrupted(), "known-cve": vulnerableRun(false), "accepted": vulnerableRun(true)} {
-		for _, f := range formats() {
-			t.Run(runName+"/"+f.name, func(t *testing.T) {
+		for _, f := range All() {
+			t.Run(runName+"/"+f.Name, func(t *testing.T) {
 				var b bytes.Buffer
-				if err := Render(&b, f.name, run); err != nil {
+				if err := All().Render(&b, f.Name, run); err != nil {
 					t.Fatal(err)
 				}
-				golden(t, runName+"."+f.file, b.Bytes())
+				golden(t, runName+"."+f.File, b.Bytes())
 			})
 		}
 	}
@@ -29,17 +29,17 @@ func TestEveryFormatOfEveryRunIsAsItWas(t *testing.T) {
 
 func TestAKnownCVEIsShownFirst(t *testing.T) {
 	for _, accepted := range []bool{false, true} {
-		for _, f := range formats() {
+		for _, f := range All() {
 			var b bytes.Buffer
-			if err := Render(&b, f.name, vulnerableRun(accepted)); err != nil {
+			if err := All().Render(&b, f.Name, vulnerableRun(accepted)); err != nil {
 				t.Fatal(err)
 			}
 			cve, other := strings.Index(b.String(), "CVE-2026-105765"), strings.Index(b.String(), "certs/expired-leaf")
 			if cve < 0 || other < 0 || cve > other {
-				t.Errorf("%s, accepted %t: the CVE is at %d, a scenario at %d", f.name, accepted, cve, other)
+				t.Errorf("%s, accepted %t: the CVE is at %d, a scenario at %d", f.Name, accepted, cve, other)
 			}
 			if got := strings.Contains(b.String(), "not accepted") || strings.Contains(b.String(), `"accepted": false`) || strings.Contains(b.String(), "<failure"); got == accepted {
-				t.Errorf("%s does not say whether it is accepted", f.name)
+				t.Errorf("%s does not say whether it is accepted", f.Name)
 			}
 		}
 	}
@@ -56,13 +56,13 @@ func TestARunThatWentWrongSaysHow(t *testing.T) {
 		"Interrupted: the verdicts are of what was judged until then": interrupted(),
 		"The run did not end as it should":                            said,
 	} {
-		for _, f := range formats() {
+		for _, f := range All() {
 			var b bytes.Buffer
-			if err := Render(&b, f.name, run); err != nil {
+			if err := All().Render(&b, f.Name, run); err != nil {
 				t.Fatal(err)
 			}
-			if f.name != "json" && !strings.Contains(b.String(), want) {
-				t.Errorf("%s does not say %q", f.name, want)
+			if f.Name != "json" && !strings.Contains(b.String(), want) {
+				t.Errorf("%s does not say %q", f.Name, want)
 			}
 		}
 	}
@@ -86,16 +86,16 @@ func TestTextFitsItsPage(t *testing.T) {
 }
 
 func TestForeignEscapeSequencesReachNoReport(t *testing.T) {
-	for _, f := range formats() {
-		if f.name == "json" { // JSON escapes them itself
+	for _, f := range All() {
+		if f.Name == "json" { // JSON escapes them itself
 			continue
 		}
 		var b bytes.Buffer
-		if err := Render(&b, f.name, sample()); err != nil {
+		if err := All().Render(&b, f.Name, sample()); err != nil {
 			t.Fatal(err)
 		}
 		if bytes.ContainsRune(b.Bytes(), '\x1b') {
-			t.Errorf("%s holds an escape character", f.name)
+			t.Errorf("%s holds an escape character", f.Name)
 		}
 	}
 }
@@ -230,16 +230,16 @@ func (f *full) Write(b []byte) (int, error) {
 }
 
 func TestAFormatThatCannotBeWrittenSaysSo(t *testing.T) {
-	for _, f := range formats() {
-		if err := Render(&full{room: 100}, f.name, sample()); !errors.Is(err, errFull) {
-			t.Errorf("%s: %v", f.name, err)
+	for _, f := range All() {
+		if err := All().Render(&full{room: 100}, f.Name, sample()); !errors.Is(err, errFull) {
+			t.Errorf("%s: %v", f.Name, err)
 		}
 	}
 }
 
 func TestAnUnknownFormatIsAnErrorWithASuggestion(t *testing.T) {
 	for typed, want := range map[string]string{"jsno": "did you mean json?", "md": "did you mean markdown?", "XML": "did you mean junit?", "pdf": "the formats are json, junit, markdown, text"} {
-		err := Render(io.Discard, typed, Run{})
+		err := All().Render(io.Discard, typed, Run{})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", typed, err)
 		}

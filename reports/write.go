@@ -10,15 +10,20 @@ import (
 	"strings"
 )
 
-// A format is a way to write a run, and the file it is written to.
-type format struct {
-	name, file string
-	render     func(io.Writer, Run) error
+// A Format is a way to write a run.
+type Format struct {
+	Name   string // as people type it
+	File   string // name of the file in the folder of reports
+	Render func(io.Writer, Run) error
 }
 
-// formats is the list of formats, by name: a new one is one file and one line.
-func formats() []format {
-	return []format{
+// Formats is a list of formats.
+type Formats []Format
+
+// All are the formats of meshbreach, by name. To add one, add a file and a
+// line; from outside of this package, append to the list.
+func All() Formats {
+	return Formats{
 		{"json", "report.json", JSON},
 		{"junit", "junit.xml", JUnit},
 		{"markdown", "report.md", Markdown},
@@ -26,22 +31,32 @@ func formats() []format {
 	}
 }
 
-// Formats are the names of all formats, sorted.
-func Formats() []string {
+// Names are the names of the formats, in the order of the list.
+func (l Formats) Names() []string {
 	var names []string
-	for _, f := range formats() {
-		names = append(names, f.name)
+	for _, f := range l {
+		names = append(names, f.Name)
 	}
 	return names
 }
 
+// Check says what is wrong with names of formats.
+func (l Formats) Check(names []string) error {
+	for _, n := range names {
+		if _, err := l.find(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Render writes a run in one format. Text takes the look of w.
-func Render(w io.Writer, name string, run Run) error {
-	f, err := formatOf(name)
+func (l Formats) Render(w io.Writer, name string, run Run) error {
+	f, err := l.find(name)
 	if err != nil {
 		return err
 	}
-	if err := f.render(w, run); err != nil {
+	if err := f.Render(w, run); err != nil {
 		return fmt.Errorf("write %s report: %w", name, err)
 	}
 	return nil
@@ -51,14 +66,14 @@ func Render(w io.Writer, name string, run Run) error {
 // asked for, and returns the paths in that order. All are written before the
 // first replaces an earlier report, so a full disk costs none of those; nothing
 // is left behind.
-func Write(dir string, names []string, run Run) ([]string, error) {
-	var list []format
+func (l Formats) Write(dir string, names []string, run Run) ([]string, error) {
+	var list Formats
 	for _, n := range names {
-		f, err := formatOf(n)
+		f, err := l.find(n)
 		if err != nil {
 			return nil, err
 		}
-		if !slices.ContainsFunc(list, func(g format) bool { return g.name == f.name }) {
+		if !slices.ContainsFunc(list, func(g Format) bool { return g.Name == f.Name }) {
 			list = append(list, f)
 		}
 	}
@@ -74,15 +89,15 @@ func Write(dir string, names []string, run Run) ([]string, error) {
 	for _, f := range list {
 		d, err := draft(dir, f, run)
 		if err != nil {
-			return nil, fmt.Errorf("write %s report in %s: %w", f.name, dir, err)
+			return nil, fmt.Errorf("write %s report in %s: %w", f.Name, dir, err)
 		}
 		drafts = append(drafts, d)
 	}
 	var paths []string
 	for i, f := range list {
-		path := filepath.Join(dir, f.file)
+		path := filepath.Join(dir, f.File)
 		if err := os.Rename(drafts[i], path); err != nil {
-			return paths, fmt.Errorf("put %s report in place: %w", f.name, err)
+			return paths, fmt.Errorf("put %s report in place: %w", f.Name, err)
 		}
 		paths = append(paths, path)
 	}
@@ -90,8 +105,8 @@ func Write(dir string, names []string, run Run) ([]string, error) {
 }
 
 // draft writes a format to a temporary file in dir. On an error none remains.
-func draft(dir string, f format, run Run) (path string, err error) {
-	file, err := os.CreateTemp(dir, "."+f.file+".*")
+func draft(dir string, f Format, run Run) (path string, err error) {
+	file, err := os.CreateTemp(dir, "."+f.File+".*")
 	if err != nil {
 		return "", err
 	}
@@ -101,7 +116,7 @@ func draft(dir string, f format, run Run) (path string, err error) {
 			err = errors.Join(err, os.Remove(file.Name()))
 		}
 	}()
-	if err := f.render(file, run); err != nil {
+	if err := f.Render(file, run); err != nil {
 		return "", err
 	}
 	// A temporary file is private; a report is for everybody on the machine.
@@ -128,21 +143,21 @@ func aliases() map[string]string {
 	return map[string]string{"xml": "junit", "md": "markdown", "txt": "text"}
 }
 
-func formatOf(name string) (format, error) {
+func (l Formats) find(name string) (Format, error) {
 	near := aliases()[strings.ToLower(name)]
-	for _, f := range formats() {
-		if f.name == name {
+	for _, f := range l {
+		if f.Name == name {
 			return f, nil
 		}
-		if near == "" && distance(strings.ToLower(name), f.name) <= 2 {
-			near = f.name
+		if near == "" && distance(strings.ToLower(name), f.Name) <= 2 {
+			near = f.Name
 		}
 	}
-	err := fmt.Errorf("unknown format %q: the formats are %s", clean(name), strings.Join(Formats(), ", "))
+	err := fmt.Errorf("unknown format %q: the formats are %s", clean(name), strings.Join(l.Names(), ", "))
 	if near != "" {
 		err = fmt.Errorf("%w; did you mean %s?", err, near)
 	}
-	return format{}, err
+	return Format{}, err
 }
 
 // distance is how many letters have to be changed, added or dropped to make b

@@ -15,11 +15,11 @@ import (
 
 func TestAReportThatWasWrittenReadsTheSame(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "reports")
-	paths, err := Write(dir, Formats(), sample())
+	paths, err := All().Write(dir, All().Names(), sample())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(paths) != len(Formats()) {
+	if len(paths) != len(All().Names()) {
 		t.Errorf("wrote %v", paths)
 	}
 	got, err := Read(filepath.Join(dir, "report.json"))
@@ -63,7 +63,7 @@ func TestAFailureInTheMiddleKeepsTheEarlierReportAndLeavesNothing(t *testing.T) 
 	}
 	broken := sample()
 	broken.Scenarios[0].Attempts[0].Record = json.RawMessage(`{"cut off`)
-	if _, err := Write(dir, []string{"text", "json"}, broken); err == nil {
+	if _, err := All().Write(dir, []string{"text", "json"}, broken); err == nil {
 		t.Fatal("a record that is no JSON was written")
 	}
 	if b, _ := os.ReadFile(filepath.Join(dir, "report.json")); string(b) != "earlier" {
@@ -76,7 +76,7 @@ func TestAFailureInTheMiddleKeepsTheEarlierReportAndLeavesNothing(t *testing.T) 
 
 func TestADraftThatFailsHalfwayIsRemoved(t *testing.T) {
 	dir := t.TempDir()
-	half := format{"half", "half.txt", func(w io.Writer, _ Run) error {
+	half := Format{"half", "half.txt", func(w io.Writer, _ Run) error {
 		if _, err := io.WriteString(w, "half a"); err != nil {
 			return err
 		}
@@ -95,7 +95,7 @@ func TestAPlaceThatIsTakenIsAnErrorAndLeavesNoDraft(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "report.json", "occupied"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Write(dir, []string{"json"}, sample()); err == nil {
+	if _, err := All().Write(dir, []string{"json"}, sample()); err == nil {
 		t.Fatal("a folder was replaced by a report")
 	}
 	if files := listed(t, dir); len(files) != 1 {
@@ -108,7 +108,7 @@ func TestAFolderThatCannotBeMadeIsAnError(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Write(filepath.Join(file, "reports"), Formats(), sample())
+	_, err := All().Write(filepath.Join(file, "reports"), All().Names(), sample())
 	if err == nil || !strings.Contains(err.Error(), "make report folder") {
 		t.Errorf("got %v", err)
 	}
@@ -116,7 +116,7 @@ func TestAFolderThatCannotBeMadeIsAnError(t *testing.T) {
 
 func TestAnUnknownFormatWritesNothing(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "reports")
-	if _, err := Write(dir, []string{"json", "jsno"}, sample()); err == nil {
+	if _, err := All().Write(dir, []string{"json", "jsno"}, sample()); err == nil {
 		t.Error("no error")
 	}
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {
@@ -129,7 +129,7 @@ func TestTwoRunsThatWriteAtOnceLeaveOneWholeReport(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			if _, err := Write(dir, []string{"json"}, sample()); err != nil {
+			if _, err := All().Write(dir, []string{"json"}, sample()); err != nil {
 				t.Error(err)
 			}
 		})

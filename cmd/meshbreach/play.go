@@ -39,7 +39,7 @@ func (f *runFlags) play(cmd *cobra.Command, o runner.Options, dir string) error 
 	}
 	page := reports.PageOf(out)
 	if dir != "" {
-		paths, failed := reports.Write(dir, f.formats, report)
+		paths, failed := reports.All().Write(dir, f.formats, report)
 		err = errors.Join(err, failed)
 		for _, p := range paths {
 			page.Reports = append(page.Reports, filepath.Join(f.reportDir, filepath.Base(p)))

@@ -131,11 +131,11 @@ func newConvert() *cobra.Command {
 				return err
 			}
 			if output == "" {
-				return reports.Render(cmd.OutOrStdout(), format, stored)
+				return reports.All().Render(cmd.OutOrStdout(), format, stored)
 			}
 			// Render everything before an earlier file is replaced.
 			var b bytes.Buffer
-			if err := reports.Render(&b, format, stored); err != nil {
+			if err := reports.All().Render(&b, format, stored); err != nil {
 				return err
 			}
 			if err := os.WriteFile(output, b.Bytes(), 0o644); err != nil {
@@ -146,7 +146,7 @@ func newConvert() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&format, "format", "text", "json, junit, markdown or text")
 	cmd.Flags().StringVarP(&output, "output", "o", "", "file to write (default: standard output)")
-	completeWith(cmd, "format", reports.Formats)
+	completeWith(cmd, "format", reports.All().Names)
 	return cmd
 }
 

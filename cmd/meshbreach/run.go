@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -63,7 +62,7 @@ reports what was judged so far.`,
 	flags.StringSliceVar(&f.accept, "accept", nil, "id of a known CVE that does not fail the run; may be repeated")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "existing: check consent and rights, print what would be created, and stop")
 	flags.BoolVar(&f.failFast, "fail-fast", false, "start no further scenario after a failure")
-	completeWith(cmd, "format", reports.Formats)
+	completeWith(cmd, "format", reports.All().Names)
 	completeWith(cmd, "misconfigure", misconfigurations)
 	completeWith(cmd, "accept", knownCVEs)
 	return cmd
@@ -126,10 +125,8 @@ func (f *runFlags) options(cmd *cobra.Command, args []string) (o runner.Options,
 	if f.timeout < 0 {
 		return o, c, fmt.Errorf("--timeout %s: must not be negative", f.timeout)
 	}
-	for _, format := range f.formats {
-		if err := reports.Render(io.Discard, format, reports.Run{}); err != nil {
-			return o, c, err
-		}
+	if err := reports.All().Check(f.formats); err != nil {
+		return o, c, err
 	}
 	if err := builtin.CheckWeakenings(f.misconfigure); err != nil {
 		return o, c, err

@@ -108,9 +108,9 @@ func isKey(raw []byte) bool {
 // leaks are the secrets in a run's reports and in what it wrote, by place.
 func (k *keeper) leaks(run reports.Run) ([]string, error) {
 	all := maps.Clone(k.written)
-	for _, name := range reports.Formats() {
+	for _, name := range reports.All().Names() {
 		var b bytes.Buffer
-		if err := reports.Render(&b, name, run); err != nil {
+		if err := reports.All().Render(&b, name, run); err != nil {
 			return nil, err
 		}
 		all["report in "+name] = b.Bytes()
