@@ -122,6 +122,11 @@ func enclosures() []trial {
 		unjudged("a twin from elsewhere", "not the same as http-request from thief", func(r *assertions.Record) { r.Before[1].From = "web" }),
 		unjudged("a twin by another attack", "not the same as http-request from thief", func(r *assertions.Record) { r.Before[1].Attack = "plain-text" }),
 
+		{"a twin by the other attack that the scenario names", hold, func(r *assertions.Record) {
+			r.TwinAttack, r.Before[1].Attack, r.After[1].Attack = "plain-text", "plain-text", "plain-text"
+		}, assertions.Blocked, assertions.Pass, ""},
+		unjudged("the attempt's own attack where the twin is another", "not the same as plain-text from thief", func(r *assertions.Record) { r.TwinAttack = "plain-text" }),
+
 		invalid("a twin that policy refused", "twin was refused, so a refusal of the attempt proves nothing", twin(attacker.LayerHTTP, 403)),
 		invalid("a twin that TLS refused", "tls 48", twin(attacker.LayerTLS, 48)),
 		invalid("a twin whose token was refused", "token no", twin(attacker.LayerToken, 0)),

@@ -22,8 +22,10 @@ type Record struct {
 	Missing       []string    `json:"missing,omitempty"` // capabilities that the mesh lacks
 	Loot          []Loot      `json:"loot,omitempty"`
 
-	Before []Call `json:"before,omitempty"` // control and twin, right before
-	Tries  Call   `json:"tries"`
+	// TwinAttack is the attack of the twin, where it is not the attempt's own.
+	TwinAttack string `json:"twinAttack,omitempty"`
+	Before     []Call `json:"before,omitempty"` // control and twin, right before
+	Tries      Call   `json:"tries"`
 	// The fence is the friend's next honest call: its receipt shows that the
 	// target that could have received the attempt was there until then.
 	After []Call `json:"after,omitempty"` // fence and twin, right after

@@ -1,6 +1,7 @@
 package assertions
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/meshbreach/meshbreach/attacker"
@@ -55,8 +56,8 @@ func served(r Record, e evidence, c Call) (got []attacker.Receipt, why string, b
 		return nil, c.Error, nil
 	case len(c.Observations) == 0:
 		return nil, "nothing was sent", nil
-	case c.Role == RoleTwin && (c.From != r.Tries.From || c.Attack != r.Tries.Attack):
-		return nil, fmt.Sprintf("%s from %s is not the same as %s from %s", c.Attack, c.From, r.Tries.Attack, r.Tries.From), nil
+	case c.Role == RoleTwin && (c.From != r.Tries.From || c.Attack != cmp.Or(r.TwinAttack, r.Tries.Attack)):
+		return nil, fmt.Sprintf("%s from %s is not the same as %s from %s", c.Attack, c.From, cmp.Or(r.TwinAttack, r.Tries.Attack), r.Tries.From), nil
 	}
 	for _, o := range c.Observations {
 		if o.Refusal != nil {

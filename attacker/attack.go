@@ -68,6 +68,25 @@ type Lasting interface {
 	Lasts() bool
 }
 
+// A Searcher parameter struct belongs to an attack that searches what it is
+// answered, so that a reply can prove a breach; see Reply.Holds.
+type Searcher interface {
+	Searches() bool
+}
+
+// A Submitter parameter struct belongs to an attack that submits something to
+// the platform's API. The twin of such an attempt may be another submission: who
+// asks whom, and how, is the same, and only what is asked for is not.
+type Submitter interface {
+	Submits() bool
+}
+
+// An InjectorUser parameter struct may belong to an attempt that shows something
+// only where pods get their proxies from an injector.
+type InjectorUser interface {
+	NeedsInjector() bool
+}
+
 type attack[P any] struct {
 	name, title, doc string
 	try              func(context.Context, Foothold, Target, func() string, P, func(Observation)) error

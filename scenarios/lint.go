@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/meshbreach/meshbreach/assertions"
+	"github.com/meshbreach/meshbreach/attacker"
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/detectors"
 	"github.com/meshbreach/meshbreach/clusters/identity"
@@ -111,6 +112,9 @@ func (l *linter) attempt(at trail, s Scenario, a Attempt) {
 		l.say(at.at("id"), "attempt %q has no twin", a.ID)
 		l.call(at, a.Attack, a.With)
 	default:
+		if a.TwinAttack != "" && a.Twin == nil {
+			l.say(at.at("twinAttack"), "twinAttack goes with a twin, which holds all parameters of that attack")
+		}
 		twin := at.at("twin")
 		if a.Twin == nil {
 			twin = trail{"twin"}
@@ -299,7 +303,7 @@ func (l *linter) told(at trail, a Attempt) {
 	case b.Reply.Unrun && a.With["request"] == nil:
 		l.say(at.at("unrun"), "it leaves no receipt anywhere without a request")
 	}
-	if a.Attack != "" && !slices.Contains(searching(), a.Attack) {
+	if a.Attack != "" && !searches(a.Attack) {
 		l.say(at, "%s does not search what it is answered, so no reply of it holds anything", a.Attack)
 	}
 }
@@ -313,5 +317,12 @@ func accounts() []string {
 	return out
 }
 
-// searching are the attacks that look for canaries.
-func searching() []string { return []string{"act-as-proxy", "read-interface", "submit-object"} }
+// searches says whether an attack looks for canaries in what it is answered.
+func searches(name string) bool {
+	a, ok := FindAttack(name)
+	if !ok {
+		return true // which is said of it elsewhere
+	}
+	s, ok := a.Example().(attacker.Searcher)
+	return ok && s.Searches()
+}

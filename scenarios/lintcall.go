@@ -31,24 +31,54 @@ func (l *linter) pair(at, twin trail, s Scenario, a Attempt) {
 	if !ok {
 		return
 	}
-	patch := a.Twin
-	if patch == nil {
-		patch = s.Twin
-	}
 	with := at.at("with")
 	fine := l.parameters(with, attack, a.With)
-	if !l.parameters(twin, attack, patch) || !fine {
+	own := contradictions(attack, a.With)
+	call := s.TwinOf(a)
+	if call.Attack != a.Attack {
+		l.otherTwin(twin, attack, *call)
+	} else if patch, _ := s.patchOf(a); !l.parameters(twin, attack, patch) {
+		fine = false
+	}
+	if !fine {
 		return
 	}
-	own := contradictions(attack, a.With)
 	for _, wrong := range own {
 		l.say(with, "%s: %s", a.Attack, wrong)
 	}
-	for _, wrong := range contradictions(attack, s.TwinOf(a)) {
+	if call.Attack != a.Attack {
+		return
+	}
+	for _, wrong := range contradictions(attack, call.With) {
 		if !slices.Contains(own, wrong) {
 			l.say(twin, "the twin, %s with what the attempt has: %s", a.Attack, wrong)
 		}
 	}
+}
+
+// otherTwin checks a twin that is another attack: only where both ask the same
+// server in the same way does it show that the way was open.
+func (l *linter) otherTwin(twin trail, attack attacker.Attack, call Call) {
+	at := append(slices.Clone(twin[:len(twin)-1]), "twinAttack")
+	other, ok := l.attack(at, call.Attack)
+	if !ok {
+		return
+	}
+	if !submits(attack) || !submits(other) {
+		l.say(at, "%s is no twin of %s: only attacks that submit something to the platform may be each other's", call.Attack, attack.Name())
+		return
+	}
+	if !l.parameters(twin, other, call.With) {
+		return
+	}
+	for _, wrong := range contradictions(other, call.With) {
+		l.say(twin, "the twin, %s: %s", call.Attack, wrong)
+	}
+}
+
+func submits(a attacker.Attack) bool {
+	s, ok := a.Example().(attacker.Submitter)
+	return ok && s.Submits()
 }
 
 func (l *linter) attack(at trail, name string) (attacker.Attack, bool) {

@@ -14,16 +14,19 @@ import (
 
 // A Scenario is a property of a mesh and the attempts that would break it.
 type Scenario struct {
-	ID       string              `json:"id" jsonschema:"description=Family and name; the file is catalog/<id>.yaml"`
-	Title    string              `json:"title"`
-	Aliases  []string            `json:"aliases,omitempty" jsonschema:"description=Older names"`
-	Pillar   string              `json:"pillar" jsonschema:"enum=policy,enum=rotation,enum=detection"`
-	Severity string              `json:"severity" jsonschema:"enum=low,enum=medium,enum=high,enum=critical"`
-	Why      string              `json:"why"`
-	Cast     Parts               `json:"cast"`
-	Policy   policy.Policy       `json:"policy"`
-	Control  *Call               `json:"control,omitempty" jsonschema:"description=The friend's honest call; POST /v1/charge when left out"`
-	Twin     map[string]any      `json:"twin,omitempty" jsonschema:"description=Twin of every attempt that names none"`
+	ID       string         `json:"id" jsonschema:"description=Family and name; the file is catalog/<id>.yaml"`
+	Title    string         `json:"title"`
+	Aliases  []string       `json:"aliases,omitempty" jsonschema:"description=Older names"`
+	Pillar   string         `json:"pillar" jsonschema:"enum=policy,enum=rotation,enum=detection"`
+	Severity string         `json:"severity" jsonschema:"enum=low,enum=medium,enum=high,enum=critical"`
+	Why      string         `json:"why"`
+	Cast     Parts          `json:"cast"`
+	Policy   policy.Policy  `json:"policy"`
+	Control  *Call          `json:"control,omitempty" jsonschema:"description=The friend's honest call; POST /v1/charge when left out"`
+	Twin     map[string]any `json:"twin,omitempty" jsonschema:"description=Twin of every attempt that names none"`
+	// TwinAttack goes with Twin.
+	TwinAttack string `json:"twinAttack,omitempty" jsonschema:"description=The attack of those twins where the attempts' own has no benign form; twin then holds all of its parameters"`
+
 	Attempts []Attempt           `json:"attempts"`
 	Mutants  []Mutant            `json:"mutants,omitempty"`
 	Window   Window              `json:"window,omitzero"`
@@ -51,6 +54,7 @@ type Attempt struct {
 	Attack     string             `json:"attack,omitempty" jsonschema:"description=Left out where only a change is judged"`
 	With       map[string]any     `json:"with,omitempty"`
 	Twin       map[string]any     `json:"twin,omitempty" jsonschema:"description=Merged over with; null takes a field away"`
+	TwinAttack string             `json:"twinAttack,omitempty" jsonschema:"description=The attack of the twin where the attempt's own has no benign form; twin then holds all of its parameters"`
 	Policy     *policy.Policy     `json:"policy,omitempty" jsonschema:"description=In place of the scenario's"`
 	Steps      []Step             `json:"steps,omitempty" jsonschema:"description=Changes made while the attempt runs"`
 	Restore    []Step             `json:"restore,omitempty"`
@@ -184,16 +188,26 @@ func (a Attempt) BreachOf() assertions.Breach {
 	return assertions.Breach{}
 }
 
-// twin is the attempt with the hostile part made benign; nil where it has none.
-func (s Scenario) TwinOf(a Attempt) map[string]any {
-	patch := a.Twin
-	if patch == nil {
-		patch = s.Twin
-	}
-	if patch == nil {
+// TwinOf is the attempt with the hostile part made benign; nil where it has
+// none. It is the same attack with a few parameters changed, or another one that
+// asks the same server in the same way.
+func (s Scenario) TwinOf(a Attempt) *Call {
+	patch, attack := s.patchOf(a)
+	switch {
+	case patch == nil:
 		return nil
+	case attack != "" && attack != a.Attack:
+		return &Call{attack, patch}
 	}
-	return MergePatch(a.With, patch)
+	return &Call{a.Attack, MergePatch(a.With, patch)}
+}
+
+// patchOf is what a file says of an attempt's twin.
+func (s Scenario) patchOf(a Attempt) (patch map[string]any, attack string) {
+	if a.Twin == nil {
+		return s.Twin, s.TwinAttack
+	}
+	return a.Twin, a.TwinAttack
 }
 
 // merge is a JSON merge patch (RFC 7396).

@@ -131,27 +131,40 @@ func takes(s *jsonschema.Schema, r *jsonschema.Reflector, a attacker.Attack) {
 		s.Definitions[name] = d
 	}
 	s.Definitions[path.Base(p.Ref)].Description = a.Title() + ". " + a.Doc()
+	if other, ok := s.Properties.Get("twinAttack"); ok {
+		other.Enum = append(other.Enum, a.Name())
+		s.AllOf = append(s.AllOf, where("twinAttack", a.Name(), "", "twin", p.Ref))
+	}
 	for _, user := range []string{"Attempt", "Call"} {
 		attack := property(s, user, "attack")
 		attack.Enum = append(attack.Enum, a.Name())
-		then := jsonschema.NewProperties()
-		then.Set("with", &jsonschema.Schema{Ref: p.Ref})
-		if user == "Attempt" {
-			then.Set("twin", &jsonschema.Schema{Ref: p.Ref + patch})
-		}
-		when := jsonschema.NewProperties()
-		when.Set("attack", &jsonschema.Schema{Const: a.Name()})
 		d := s.Definitions[user]
-		d.AllOf = append(d.AllOf, &jsonschema.Schema{
-			If: &jsonschema.Schema{Properties: when, Required: []string{"attack"}}, Then: &jsonschema.Schema{Properties: then},
-		})
+		d.AllOf = append(d.AllOf, where("attack", a.Name(), "", "with", p.Ref))
+		if user == "Attempt" {
+			other := property(s, user, "twinAttack")
+			other.Enum = append(other.Enum, a.Name())
+			d.AllOf = append(d.AllOf, where("attack", a.Name(), "twinAttack", "twin", p.Ref+patch), where("twinAttack", a.Name(), "", "twin", p.Ref))
+		}
 	}
+}
+
+// where says what a field is like when another one has this value and a third,
+// if there is one, is left out.
+func where(field, value, without, is, ref string) *jsonschema.Schema {
+	when, then := jsonschema.NewProperties(), jsonschema.NewProperties()
+	when.Set(field, &jsonschema.Schema{Const: value})
+	then.Set(is, &jsonschema.Schema{Ref: ref})
+	out := &jsonschema.Schema{If: &jsonschema.Schema{Properties: when, Required: []string{field}}, Then: &jsonschema.Schema{Properties: then}}
+	if without != "" {
+		out.If.Not = &jsonschema.Schema{Required: []string{without}}
+	}
+	return out
 }
 
 // patched is a definition of which any part may be null.
 func patched(d *jsonschema.Schema) *jsonschema.Schema {
 	out := *d
-	out.Properties = jsonschema.NewProperties()
+	out.Properties, out.Required = jsonschema.NewProperties(), nil
 	for p := d.Properties.Oldest(); p != nil; p = p.Next() {
 		value := *p.Value
 		if value.Ref != "" {

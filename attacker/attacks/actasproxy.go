@@ -40,6 +40,9 @@ func (p *ActAsProxy) Holds() ([]*attacker.Leaf, []*attacker.Token) {
 	return leaves(p.Leaf), tokens(p.Token)
 }
 
+// Searches says that the answer is searched for canaries.
+func (p *ActAsProxy) Searches() bool { return true }
+
 // Check refuses parameters that contradict each other.
 func (p *ActAsProxy) Check() error {
 	return errors.Join(

@@ -8,13 +8,18 @@ import "github.com/meshbreach/meshbreach/attacker"
 func Catalog() []attacker.Attack {
 	return []attacker.Attack{
 		actAsProxy(),
+		addEphemeralContainer(),
 		askAuthority(),
+		changeWebhook(),
+		execInPod(),
 		forgeJWT(),
 		holdConnection(),
 		httpRequest(),
+		labelNamespace(),
 		plainText(),
 		presentLeaf(),
 		readInterface(),
-		submitObject(),
+		submitIssuer(),
+		submitPod(),
 	}
 }

@@ -28,7 +28,8 @@ func TestTheCatalogueIsSortedAndSaysWhatItHolds(t *testing.T) {
 			t.Errorf("%q: a name that is there twice, or no title or prose", a.Name())
 		}
 		seen[a.Name()] = true
-		if _, err := a.Decode(nil); err != nil {
+		// What cannot be without a parameter says which.
+		if _, err := a.Decode(nil); err != nil && !strings.Contains(err.Error(), "has to be named") {
 			t.Errorf("%s without parameters: %v", a.Name(), err)
 		}
 	}

@@ -38,6 +38,9 @@ func leaves(l *attacker.Leaf) []*attacker.Leaf {
 	return []*attacker.Leaf{l}
 }
 
+// Searches says that the answer is searched for canaries.
+func (p *ReadInterface) Searches() bool { return true }
+
 // Check refuses what cannot be sent.
 func (p *ReadInterface) Check() error {
 	_, path := p.Request.Split()

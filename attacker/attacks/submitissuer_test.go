@@ -12,10 +12,10 @@ import (
 
 // issuer is a submission that says where keys are: at the target, by way of the
 // workload web where it is to be led there.
-func issuer(by string) attacks.SubmitObject {
-	return attacks.SubmitObject{
-		Token: &attacker.Token{Of: "web", Held: "held"}, Object: attacks.SubmitIssuer,
-		Keys: "http://[::ffff:{bank.address}]:8080/keys", By: by,
+func issuer(by string) attacks.SubmitIssuer {
+	return attacks.SubmitIssuer{
+		Submission: attacks.Submission{Token: &attacker.Token{Of: "web", Held: "held"}},
+		Keys:       "http://[::ffff:{bank.address}]:8080/keys", By: by,
 	}
 }
 
@@ -57,7 +57,7 @@ func TestAnIssuerStaysUntilTheAttemptIsStoppedAndNotLonger(t *testing.T) {
 		p := &platform{alter: func(o map[string]any) { sent = o }}
 		target := p.target(t)
 		target.Address = "10.0.0.9"
-		r := attackertest.Start(t, attack(t, "submit-object"), tenant(t), target, issuer(by))
+		r := attackertest.Start(t, attack(t, "submit-issuer"), tenant(t), target, issuer(by))
 		r.Until("it was answered", func(seen []attacker.Observation) bool { return len(seen) == 1 })
 		p.mu.Lock()
 		if len(p.pods) != 1 || len(p.seen) != 1 {
@@ -90,7 +90,7 @@ func TestAnIssuerThatIsRefusedEndsByItself(t *testing.T) {
 	p := &platform{refuse: true}
 	target := p.target(t)
 	target.Address = "10.0.0.9"
-	o := only(t, attackertest.Run(t, attack(t, "submit-object"), tenant(t), target, issuer("")))
+	o := only(t, attackertest.Run(t, attack(t, "submit-issuer"), tenant(t), target, issuer("")))
 	mustRefuse(t, o, refusal(attacker.LayerHTTP, 403, "not yours"))
 	if len(p.seen) != 1 {
 		t.Errorf("asked %q", p.seen)

@@ -62,7 +62,10 @@ func (p *prose) attempt(s scenarios.Scenario, a scenarios.Attempt) {
 		p.sub("%s: %s from %s", a.ID, a.Attack, s.From(a))
 		p.code(4, wide, "with", flow(a.With))
 		if twin := s.TwinOf(a); twin != nil {
-			p.code(4, wide, "twin", flow(twin))
+			if twin.Attack != a.Attack {
+				p.code(4, wide, "twin by", twin.Attack)
+			}
+			p.code(4, wide, "twin", flow(twin.With))
 		}
 		p.item(4, wide, "breach", breach(a.BreachOf()))
 	}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/meshbreach/meshbreach/assertions"
 	"github.com/meshbreach/meshbreach/attacker"
-	"github.com/meshbreach/meshbreach/attacker/attacks"
 	"github.com/meshbreach/meshbreach/clusters/meshes"
 	"github.com/meshbreach/meshbreach/clusters/policy"
 	"github.com/meshbreach/meshbreach/clusters/signals"
@@ -36,7 +35,7 @@ func (p *player) lacking(policy policy.Policy, a scenarios.Attempt) []string {
 	if a.Expect[p.opts.Mesh.Describe().Name].By == signals.FromPlatform && !slices.Contains(able, meshes.CanAudit) {
 		out = append(out, string(meshes.CanAudit)+": the platform's log is not ours, and its refusals are seen there alone")
 	}
-	if pod, ok := scenarios.DecodedParameters(a.Attack, a.With).(*attacks.SubmitObject); ok && pod.Proxied && !p.runs() {
+	if pod, ok := scenarios.DecodedParameters(a.Attack, a.With).(attacker.InjectorUser); ok && pod.NeedsInjector() && !p.runs() {
 		out = append(out, "injector: no node runs pods here, and nothing puts proxies into them")
 	}
 	return out

@@ -128,12 +128,12 @@ func TestAPodThatAsksForAProxyTakesAPlaceThatInjectsThem(t *testing.T) {
 		image string
 		want  bool
 	}{
-		{map[string]any{"proxied": true}, "", true},
-		{map[string]any{"proxied": true}, "probe:1", false},
-		{map[string]any{"bare": true}, "", false},
+		{map[string]any{"token": map[string]any{"of": "web"}, "proxied": true}, "", true},
+		{map[string]any{"token": map[string]any{"of": "web"}, "proxied": true}, "probe:1", false},
+		{map[string]any{"token": map[string]any{"of": "web"}, "bare": true}, "", false},
 	} {
 		p := &player{stage: &stage{mesh: running{image: c.image}}, opts: Options{Mesh: named{}}}
-		lacks := p.lacking(policy.Policy{}, scenarios.Attempt{Attack: "submit-object", With: c.with})
+		lacks := p.lacking(policy.Policy{}, scenarios.Attempt{Attack: "submit-pod", With: c.with})
 		if got := len(lacks) == 1 && strings.HasPrefix(lacks[0], "injector: "); got != c.want || len(lacks) > 1 {
 			t.Errorf("%v, image %v: lacking %q", c.with, c.image, lacks)
 		}

@@ -173,7 +173,13 @@ func (p *player) attempt(ctx context.Context, s scenarios.Scenario, a scenarios.
 	control := use{role: assertions.RoleControl, from: s.Cast.Friend, attack: honest.Attack, with: honest.With}
 	fence := control
 	fence.role = assertions.RoleFence
-	twin := use{role: assertions.RoleTwin, from: s.From(a), attack: a.Attack, with: s.TwinOf(a)}
+	twin := use{role: assertions.RoleTwin, from: s.From(a), attack: a.Attack}
+	if call := s.TwinOf(a); call != nil {
+		twin.attack, twin.with = call.Attack, call.With
+	}
+	if twin.attack != a.Attack {
+		rec.TwinAttack = twin.attack
+	}
 	if sandwiched {
 		p.ensureLoad(ctx, s, a, policy)
 		rec.Before = p.calls(ctx, s, control, twin)

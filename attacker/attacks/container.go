@@ -5,37 +5,33 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
+	"net/http"
 	"strings"
 	"time"
 
 	"github.com/meshbreach/meshbreach/attacker"
 )
 
-// containerApp is the one container of a pod that is submitted.
-const containerApp = "app"
+const (
+	// injectLimit is how long the platform may wait for the webhook that puts
+	// proxies into pods, which is 10 s, and then answer.
+	injectLimit = 15 * time.Second
+	// runLimit is how long a container may take to start, behind a proxy that
+	// starts before it, and to make its call.
+	runLimit  = 45 * time.Second
+	lookEvery = 100 * time.Millisecond
+)
 
-// runs says whether somebody runs what is submitted.
-func (p SubmitObject) runs(t attacker.Target) bool { return p.Request != "" && podsRun(t) }
-
-// podsRun says whether somebody runs pods.
+// podsRun says whether somebody runs the pods of this platform.
 func podsRun(t attacker.Target) bool { return t.Authority != nil && t.Authority.PodImage != "" }
 
-// asks are a pod's labels: its own, and where it asks for a proxy those of the
-// mesh's own pods.
-func (p SubmitObject) asks(t attacker.Target) map[string]string {
-	if !podsRun(t) || p.Request == "" && !p.Proxied {
-		return p.Labels
-	}
-	labels := map[string]string{}
-	maps.Copy(labels, t.Authority.PodLabels)
-	maps.Copy(labels, p.Labels)
-	return labels
-}
+// runs says whether somebody runs a container that is to make a request.
+func runs(r Request, t attacker.Target) bool { return r != "" && podsRun(t) }
 
-// container is the probe, which makes one call and ends, as level "restricted"
-// of Pod Security wants it. What runs nowhere has an image that nobody has.
-func (p SubmitObject) container(name, nonce string, t attacker.Target) (map[string]any, error) {
+// containerSpec is the probe, which makes one call and ends, as level
+// "restricted" of Pod Security wants it. What nobody runs has an image that
+// nobody has.
+func containerSpec(name string, r Request, nonce string, t attacker.Target) (map[string]any, error) {
 	out := map[string]any{
 		"name": name, "image": "none", "imagePullPolicy": "Never",
 		"securityContext": map[string]any{
@@ -43,10 +39,10 @@ func (p SubmitObject) container(name, nonce string, t attacker.Target) (map[stri
 			"capabilities": map[string]any{"drop": []string{"ALL"}}, "seccompProfile": map[string]any{"type": "RuntimeDefault"},
 		},
 	}
-	if !p.runs(t) {
+	if !runs(r, t) {
 		return out, nil
 	}
-	call, err := json.Marshal(Call{Request: p.Request}.request(nonce, t, HTTP1))
+	call, err := json.Marshal(Call{Request: r}.request(nonce, t, HTTP1))
 	if err != nil {
 		return nil, err
 	}
@@ -56,42 +52,14 @@ func (p SubmitObject) container(name, nonce string, t attacker.Target) (map[stri
 	return out, nil
 }
 
-// schedule lets a pod run, once, where somebody runs pods.
-func (p SubmitObject) schedule(spec map[string]any, t attacker.Target) {
-	if !p.runs(t) {
-		return
-	}
-	delete(spec, "schedulerName")
-	spec["restartPolicy"], spec["enableServiceLinks"] = "Never", false
-	spec["terminationGracePeriodSeconds"] = 1 // with 0 it would be gone from the API before it has ended
-}
+// A container is one that was submitted: the path of its pod, and its name.
+type container struct{ pod, name string }
 
-const (
-	// injectLimit is how long the platform may wait for what puts proxies into
-	// pods, which is 10 s, and then answer.
-	injectLimit = 15 * time.Second
-	// runLimit is how long a container may take to start, behind a proxy that
-	// starts before it, and to make its call.
-	runLimit  = 45 * time.Second
-	lookEvery = 100 * time.Millisecond
-)
-
-// await returns when the container that was submitted has ended, and adds to
-// the reply how. A pod with a proxy does not end by itself. The user agent is
-// that of a program: looking is no part of the attempt.
-func (p SubmitObject) await(ctx context.Context, f attacker.Foothold, t attacker.Target, made attacker.Request, o *attacker.Observation) error {
-	if !p.runs(t) {
-		return nil
-	}
-	k := made
-	k.Method, k.Body, k.Headers = "GET", "", maps.Clone(made.Headers)
-	add(&k, "user-agent", "meshbreach/look")
+// await returns when a container has ended, and adds to the reply how. A pod
+// with a proxy does not end by itself.
+func await(ctx context.Context, f attacker.Foothold, made attacker.Request, c container, o *attacker.Observation) error {
+	k := beside(made, "meshbreach/look", http.MethodGet, c.pod)
 	delete(k.Headers, "content-type")
-	name, container := objectName(made.Nonce), containerApp
-	k.Path += "/" + name
-	if p.Object == SubmitContainer {
-		k.Path, container = strings.TrimSuffix(made.Path, pathContainers), name
-	}
 	ctx, cancel := context.WithTimeoutCause(ctx, runLimit, fmt.Errorf("it has not ended within %s", runLimit))
 	defer cancel()
 	tick := time.NewTicker(lookEvery)
@@ -100,7 +68,7 @@ func (p SubmitObject) await(ctx context.Context, f attacker.Foothold, t attacker
 		answer, seen := f.Fetch(ctx, k)
 		switch r := seen.Refusal; {
 		case r == nil:
-			now = stateOf(answer, container)
+			now = stateOf(answer, c.name)
 		case r.Layer == attacker.LayerHTTP && r.Code < 500:
 			return fmt.Errorf("look at what was submitted at %s: %d %s", k.Path, r.Code, r.Text)
 		}

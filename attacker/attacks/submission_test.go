@@ -80,30 +80,50 @@ func (p *platform) target(t *testing.T) attacker.Target {
 	}
 }
 
-func submissions() map[string]attacks.SubmitObject {
-	token := &attacker.Token{Of: "thief", Held: "held"}
-	return map[string]attacks.SubmitObject{
-		"annotations":  {Token: token, Annotations: map[string]string{"sidecar.istio.io/inject": "false"}},
-		"labels":       {Token: token, Labels: map[string]string{"istio.io/dataplane-mode": "none"}},
-		"account":      {Token: token, Account: "web"},
-		"no one's own": {Token: token, Account: "default"},
-		"bare":         {Token: token, Bare: true},
-		"container":    {Token: token, Object: attacks.SubmitContainer, In: "web"},
-		"webhook":      {Token: token, Object: attacks.SubmitWebhook, Name: "{web.namespace}-injector", Change: map[string]any{"failurePolicy": "Ignore"}},
-		"namespace":    {Token: token, Object: attacks.SubmitNamespace, In: "web", Labels: map[string]string{"istio-injection": "disabled"}},
+// A submission is one use of an attack that asks the platform.
+type submission struct {
+	attack string
+	params any
+	owner  string // of the object
+}
+
+// byThief is what every submission of the thief has.
+func byThief() attacks.Submission {
+	return attacks.Submission{Token: &attacker.Token{Of: "thief", Held: "held"}}
+}
+
+func pod(change func(*attacks.SubmitPod)) submission {
+	p := attacks.SubmitPod{Submission: byThief()}
+	change(&p)
+	return submission{"submit-pod", p, "thief"}
+}
+
+func submissions() map[string]submission {
+	return map[string]submission{
+		"annotations":  pod(func(p *attacks.SubmitPod) { p.Annotations = map[string]string{"sidecar.istio.io/inject": "false"} }),
+		"labels":       pod(func(p *attacks.SubmitPod) { p.Labels = map[string]string{"istio.io/dataplane-mode": "none"} }),
+		"account":      pod(func(p *attacks.SubmitPod) { p.Account = "web" }),
+		"no one's own": pod(func(p *attacks.SubmitPod) { p.Account = "default" }),
+		"bare":         pod(func(p *attacks.SubmitPod) { p.Bare = true }),
+		"container":    {"add-ephemeral-container", attacks.AddEphemeralContainer{Submission: byThief(), In: "web"}, "web"},
+		"webhook": {"change-webhook", attacks.ChangeWebhook{
+			Submission: byThief(), Name: "{web.namespace}-injector", Change: map[string]any{"failurePolicy": "Ignore"},
+		}, "thief"},
+		"namespace": {"label-namespace", attacks.LabelNamespace{Submission: byThief(), In: "web", Labels: map[string]string{"istio-injection": "disabled"}}, "web"},
 	}
 }
 
+func (s submission) run(t *testing.T, target attacker.Target) attacker.Observation {
+	t.Helper()
+	return only(t, attackertest.Run(t, attack(t, s.attack), attackertest.Outside(t), target, s.params))
+}
+
 func TestANaivePlatformTakesWhatIsSubmittedAndNothingOfItStays(t *testing.T) {
-	for name, params := range submissions() {
+	for name, s := range submissions() {
 		t.Run(name, func(t *testing.T) {
 			p := &platform{}
-			o := only(t, attackertest.Run(t, attack(t, "submit-object"), attackertest.Outside(t), p.target(t), params))
-			of := "thief/object"
-			if params.In != "" {
-				of = params.In + "/object"
-			}
-			mustHold(t, o, of)
+			o := s.run(t, p.target(t))
+			mustHold(t, o, s.owner+"/object")
 			if len(p.pods) > 0 {
 				t.Errorf("left: %v", p.pods)
 			}
@@ -120,13 +140,12 @@ func TestANaivePlatformTakesWhatIsSubmittedAndNothingOfItStays(t *testing.T) {
 }
 
 func TestAHardenedPlatformTakesNothing(t *testing.T) {
-	params := submissions()
-	params["command"] = attacks.SubmitObject{Token: &attacker.Token{Of: "thief", Held: "held"}, Object: attacks.SubmitCommand, In: "web"}
-	for _, name := range slices.Sorted(maps.Keys(params)) {
+	all := submissions()
+	all["command"] = submission{"exec-in-pod", attacks.ExecInPod{Submission: byThief(), In: "web"}, "web"}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
 		t.Run(name, func(t *testing.T) {
 			p := &platform{refuse: true}
-			o := only(t, attackertest.Run(t, attack(t, "submit-object"), attackertest.Outside(t), p.target(t), params[name]))
-			mustRefuse(t, o, refusal(attacker.LayerHTTP, 403, "not yours"))
+			mustRefuse(t, all[name].run(t, p.target(t)), refusal(attacker.LayerHTTP, 403, "not yours"))
 			if len(p.seen) != 1 {
 				t.Errorf("asked %q", p.seen)
 			}
@@ -149,34 +168,35 @@ func TestAnObjectThatWasMadeHarmlessOnTheWayIsNoBreach(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := &platform{alter: alter}
-			params := submissions()[name]
-			if params.Token == nil {
-				params = submissions()["annotations"]
+			s, ok := submissions()[name]
+			if !ok {
+				s = submissions()["annotations"]
 			}
-			mustHold(t, only(t, attackertest.Run(t, attack(t, "submit-object"), attackertest.Outside(t), p.target(t), params)))
+			mustHold(t, s.run(t, p.target(t)))
 		})
 	}
 }
 
 func TestSubmissionsThatMakeNoSenseAreRefused(t *testing.T) {
-	for params, want := range map[string]string{
-		`{"object": "crowd"}`:   `object "crowd" is none of`,
-		`{"object": "command"}`: "in names whose pod",
-		`{"in": "web"}`:         "in names whose pod",
-		`{"object": "command", "in": "web", "annotations": {"a": "b"}}`: "annotations are for a pod",
-		`{"object": "command", "in": "web", "labels": {"a": "b"}}`:      "labels are for a pod or a namespace",
-		`{"object": "command", "in": "web", "account": "web"}`:          "account is for a pod",
-		`{"object": "command", "in": "web", "bare": true}`:              "bare and proxied are for a pod",
-		`{"object": "namespace", "in": "web", "proxied": true}`:         "bare and proxied are for a pod",
-		`{"object": "webhook", "name": "a"}`:                            "name and change are for a webhook",
-		`{"object": "request-authentication"}`:                          "keys is for a request-authentication",
-		`{"keys": "http://{bank.address}/"}`:                            "keys is for a request-authentication",
-		`{"by": "http://{bank.address}/"}`:                              "by is for a request-authentication",
-		`{"object": "request-authentication", "keys": "{web.shoe}"}`:    "the word behind the dot",
-		`{"name": "{web.shoe}"}`:                                        "the word behind the dot",
+	const token = `"token": {"of": "thief"}`
+	for _, c := range []struct{ attack, params, want string }{
+		{"submit-pod", `{}`, "token has to be named"},
+		{"submit-pod", `{"token": {"of": "thief", "key": "mine"}}`, `key "mine"`},
+		{"submit-pod", `{` + token + `, "in": "web"}`, `unknown field "in"`},
+		{"add-ephemeral-container", `{` + token + `}`, "in has to be named"},
+		{"exec-in-pod", `{` + token + `}`, "in has to be named"},
+		{"exec-in-pod", `{` + token + `, "in": "web", "request": "GET /"}`, `unknown field "request"`},
+		{"label-namespace", `{` + token + `, "labels": {"a": "b"}}`, "in has to be named"},
+		{"label-namespace", `{` + token + `, "in": "web"}`, "labels have to be named"},
+		{"change-webhook", `{` + token + `, "name": "a"}`, "change has to be named"},
+		{"change-webhook", `{` + token + `, "change": {"a": "b"}}`, "name has to be named"},
+		{"change-webhook", `{` + token + `, "name": "{web.shoe}", "change": {"a": "b"}}`, "the word behind the dot"},
+		{"submit-issuer", `{` + token + `}`, "keys has to be named"},
+		{"submit-issuer", `{` + token + `, "keys": "{web.shoe}"}`, "the word behind the dot"},
+		{"submit-issuer", `{"keys": "http://{bank.address}/"}`, "token has to be named"},
 	} {
-		if _, err := attack(t, "submit-object").Decode(json.RawMessage(params)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: error %v instead of %q", params, err, want)
+		if _, err := attack(t, c.attack).Decode(json.RawMessage(c.params)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s %s: error %v instead of %q", c.attack, c.params, err, c.want)
 		}
 	}
 }
@@ -184,7 +204,6 @@ func TestSubmissionsThatMakeNoSenseAreRefused(t *testing.T) {
 // A pod asks for a proxy with the labels that the platform names, and whether it
 // was given one decides what was won.
 func TestAPodThatAsksForAProxyIsAsItWasAskedForOnlyWithOne(t *testing.T) {
-	token := &attacker.Token{Of: "thief", Held: "held"}
 	for name, c := range map[string]struct {
 		bare, injects bool
 		holds         []string
@@ -204,9 +223,8 @@ func TestAPodThatAsksForAProxyIsAsItWasAskedForOnlyWithOne(t *testing.T) {
 			}}
 			target := p.target(t)
 			target.Authority.PodImage, target.Authority.PodLabels = "probe:1", map[string]string{"istio.io/rev": "r1"}
-			params := attacks.SubmitObject{Token: token, Proxied: true, Bare: c.bare, Labels: map[string]string{"app": "x"}}
-			o := only(t, attackertest.Run(t, attack(t, "submit-object"), attackertest.Outside(t), target, params))
-			mustHold(t, o, c.holds...)
+			s := pod(func(p *attacks.SubmitPod) { p.Proxied, p.Bare, p.Labels = true, c.bare, map[string]string{"app": "x"} })
+			mustHold(t, s.run(t, target), c.holds...)
 			if want := map[string]any{"istio.io/rev": "r1", "app": "x"}; !reflect.DeepEqual(asked, want) {
 				t.Errorf("asked with the labels %v", asked)
 			}

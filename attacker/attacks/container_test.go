@@ -128,23 +128,33 @@ func leading(port int) func(context.Context, string, string) (net.Conn, error) {
 }
 
 // calling are those that make a call of the target where they run.
-func calling() map[string]attacks.SubmitObject {
-	all := submissions()
-	out := map[string]attacks.SubmitObject{}
-	for _, name := range []string{"account", "no one's own", "container", "labels"} {
-		p := all[name]
-		p.Request = charge
-		out[name] = p
+func calling(r attacks.Request) map[string]submission {
+	out := map[string]submission{}
+	for name, s := range submissions() {
+		switch p := s.params.(type) {
+		case attacks.SubmitPod:
+			if p.Bare || len(p.Annotations) > 0 {
+				continue
+			}
+			p.Request = r
+			s.params = p
+		case attacks.AddEphemeralContainer:
+			p.Request = r
+			s.params = p
+		default:
+			continue
+		}
+		out[name] = s
 	}
 	return out
 }
 
 func TestWhatIsSubmittedLeavesAReceiptWhereItRuns(t *testing.T) {
-	for name, params := range calling() {
+	for name, s := range calling(charge) {
 		t.Run(name, func(t *testing.T) {
 			bank := attackertest.NaiveServer(t)
 			n := &node{network: leading(bank.Port)}
-			o := only(t, attackertest.Run(t, attack(t, "submit-object"), attackertest.Outside(t), n.target(t), params))
+			o := s.run(t, n.target(t))
 			mustServe(t, o)
 			if x, ok := bank.Receipt(o.Nonce); !ok || x.Method != "POST" || x.Path != "/v1/charge" || x.Host != "bank.prod" {
 				t.Errorf("receipt %+v, %t", x, ok)
@@ -161,8 +171,8 @@ func TestWhatIsSubmittedLeavesAReceiptWhereItRuns(t *testing.T) {
 					t.Errorf("what follows looks like an attempt: %s", later)
 				}
 			}
-			if params.Object != attacks.SubmitContainer {
-				n.scheduled(t, params)
+			if p, ok := s.params.(attacks.SubmitPod); ok {
+				n.scheduled(t, p)
 			}
 		})
 	}
@@ -180,7 +190,7 @@ func (n *node) ranAs(t *testing.T, image, pull string) {
 }
 
 // scheduled says whether a pod is for a scheduler, with the mesh's labels and its own.
-func (n *node) scheduled(t *testing.T, params attacks.SubmitObject) {
+func (n *node) scheduled(t *testing.T, params attacks.SubmitPod) {
 	t.Helper()
 	spec, _ := n.taken["spec"].(map[string]any)
 	meta, _ := n.taken["metadata"].(map[string]any)
@@ -208,7 +218,7 @@ func TestAContainerWhoseCallIsRefusedSaysSo(t *testing.T) {
 	n.network = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return dial(ctx, network, fmt.Sprintf("127.0.0.1:%d", s.hardened.Port))
 	}
-	o := only(t, attackertest.Run(t, attack(t, "submit-object"), attackertest.Outside(t), n.target(t), calling()["account"]))
+	o := calling(charge)["account"].run(t, n.target(t))
 	if want := "ended with code 1: refused: http 403"; o.Reply == nil || o.Reply.Body != want {
 		t.Errorf("reply %+v, want %q", o.Reply, want)
 	}
@@ -218,28 +228,27 @@ func TestAContainerWhoseCallIsRefusedSaysSo(t *testing.T) {
 func TestNothingRunsWhereNobodyRunsPodsOrNoCallIsAskedFor(t *testing.T) {
 	bank := attackertest.NaiveServer(t)
 	for name, how := range map[string]struct {
-		params  func(*attacks.SubmitObject)
+		request attacks.Request
 		nowhere bool
 	}{
-		"nobody runs pods":     {func(*attacks.SubmitObject) {}, true},
-		"no call is asked for": {func(p *attacks.SubmitObject) { p.Request = "" }, false},
+		"nobody runs pods":     {charge, true},
+		"no call is asked for": {"", false},
 	} {
-		for kind, params := range calling() {
+		for kind, s := range calling(how.request) {
 			t.Run(name+"/"+kind, func(t *testing.T) {
 				n := &node{network: leading(bank.Port)}
 				target := n.target(t)
 				if how.nowhere {
 					target.Authority.PodImage = ""
 				}
-				how.params(&params)
-				o := only(t, attackertest.Run(t, attack(t, "submit-object"), attackertest.Outside(t), target, params))
+				o := s.run(t, target)
 				mustServe(t, o)
 				n.ranAs(t, "none", "Never")
 				if n.looks != 0 || o.Reply.Body != "" || n.ran["args"] != nil {
 					t.Errorf("%d looks, reply %+v, container %v", n.looks, o.Reply, n.ran)
 				}
 				spec, _ := n.taken["spec"].(map[string]any)
-				if params.Object == "" && spec["schedulerName"] != "meshbreach.test/nobody" {
+				if s.attack == "submit-pod" && spec["schedulerName"] != "meshbreach.test/nobody" {
 					t.Errorf("somebody might run it: %v", spec)
 				}
 			})
@@ -268,12 +277,12 @@ func TestWhatIsNotSeenToEndIsAnErrorAndIsDeletedAllTheSame(t *testing.T) {
 				case <-ctx.Done():
 				}
 			}()
-			raw, err := json.Marshal(calling()["account"])
+			raw, err := json.Marshal(calling(charge)["account"].params)
 			if err != nil {
 				t.Fatal(err)
 			}
 			var seen []attacker.Observation
-			err = attack(t, "submit-object").Try(ctx, attackertest.Outside(t), target, func() string { return "n-1" }, raw, func(o attacker.Observation) { seen = append(seen, o) })
+			err = attack(t, "submit-pod").Try(ctx, attackertest.Outside(t), target, func() string { return "n-1" }, raw, func(o attacker.Observation) { seen = append(seen, o) })
 			if err == nil || !strings.Contains(err.Error(), c.want) || errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("error %v instead of %q", err, c.want)
 			}
@@ -284,16 +293,5 @@ func TestWhatIsNotSeenToEndIsAnErrorAndIsDeletedAllTheSame(t *testing.T) {
 				t.Errorf("left %v after %q", c.n.pods, c.n.seen)
 			}
 		})
-	}
-}
-
-func TestARequestIsForWhatHasAProgram(t *testing.T) {
-	for _, params := range []string{
-		`{"object": "command", "in": "web", "request": "GET /"}`,
-		`{"object": "namespace", "in": "web", "labels": {"a": "b"}, "request": "GET /"}`,
-	} {
-		if _, err := attack(t, "submit-object").Decode(json.RawMessage(params)); err == nil || !strings.Contains(err.Error(), "request is for a pod or a container") {
-			t.Errorf("%s: error %v", params, err)
-		}
 	}
 }
