@@ -21,7 +21,7 @@ func afterwards(r Record, e evidence, o attacker.Observation) Finding {
 		}
 	}
 	if len(refusals) == 0 {
-		return inconclusive("taken (%s), and %s is not known to have refused what came of it", ReplyText(o.Reply), r.Expect.By)
+		return inconclusive("accepted (%s), and nothing shows that %s refused it afterwards", ReplyText(o.Reply), r.Expect.By)
 	}
 	// Where one of several was for another reason, that is what stopped it.
 	i := slices.IndexFunc(refusals, func(s signals.Signal) bool { return !matches(r, s) })

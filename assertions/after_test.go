@@ -31,12 +31,12 @@ func afterwards() []trial {
 	says := func(change func(*signals.Signal)) func(*assertions.Record) {
 		return func(r *assertions.Record) { change(&r.Signals[0]) }
 	}
-	const silent = "authority is not known to have refused"
+	const silent = "nothing shows that authority refused it"
 	return []trial{
 		{"the authority's word of what came after an answer", fetched, nil, assertions.Blocked, assertions.Pass, "the attacker saw status 201 before that"},
 		{"a receipt goes before any word", fetched, func(r *assertions.Record) { r.Receipts = append(r.Receipts, receipt("a1", 9, 27)) }, assertions.Breached, assertions.Fail, "receipt 9"},
 		{"a receipt that the last sweep found goes before it too", fetched, func(r *assertions.Record) { r.Late = []attacker.Receipt{receipt("a1", 9, 900)} }, assertions.Breached, assertions.Fail, "last sweep"},
-		unjudged("a receipt there on another route", "yet it arrived", func(r *assertions.Record) {
+		unjudged("a receipt there on another route", "but it arrived", func(r *assertions.Record) {
 			x := receipt("a1", 9, 27)
 			x.Path = "/elsewhere"
 			r.Receipts = append(r.Receipts, x)
@@ -47,8 +47,8 @@ func afterwards() []trial {
 		unjudged("its word of an earlier time", silent, says(func(s *signals.Signal) { s.At = ms(-5000) })),
 		unjudged("its word that it could not", silent, says(func(s *signals.Signal) { s.Refused, s.Reason = false, "connection refused" })),
 		unjudged("the word of a proxy", silent, says(func(s *signals.Signal) { s.Workload = "bank" })),
-		unjudged("its word where a refusal has to be seen", "nobody refused: status 201", func(r *assertions.Record) { r.Expect.After = false }),
-		unjudged("its word where the attacker saw nothing", "nobody refused: no reply", func(r *assertions.Record) { r.Tries.Observations[0].Reply = nil }),
+		unjudged("its word where a refusal has to be seen", "answered (status 201), but neither", func(r *assertions.Record) { r.Expect.After = false }),
+		unjudged("its word where the attacker saw nothing", "answered (no reply), but neither", func(r *assertions.Record) { r.Tries.Observations[0].Reply = nil }),
 		unjudged("the second of two tries in silence", silent, func(r *assertions.Record) {
 			r.Tries.Observations = append(r.Tries.Observations, served("a2", 24))
 		}),

@@ -117,7 +117,7 @@ func falseAlarm(r Record) string {
 		for _, o := range c.Observations {
 			for _, a := range r.Alerts {
 				if a.Kind == r.Expect.Alert && raises(o, a, foes) {
-					return fmt.Sprintf("the honest %s raised %s", c.Role, a.Kind)
+					return fmt.Sprintf("the honest %s raised %s", roleText(c.Role), a.Kind)
 				}
 			}
 		}

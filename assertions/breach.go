@@ -57,7 +57,7 @@ func told(r Record, c Call, o attacker.Observation) (Finding, bool) {
 		return Finding{}, false
 	}
 	return Finding{Verdict: Breached, Proof: "reply", Alert: alert(r, c),
-		Why: fmt.Sprintf("answered with %s, and the answer holds the canary of %s", ReplyText(o.Reply), b.canary(r.Target))}, true
+		Why: fmt.Sprintf("answered with %s, and the answer contains the marker of %s", ReplyText(o.Reply), b.canary(r.Target))}, true
 }
 
 // byReply says whether a reply can prove a breach. What was let in and would be
@@ -104,7 +104,7 @@ func leaked(r Record, e evidence) (Finding, bool) {
 		found := Measure(c.Change.Asked, c.Change.Settled, nil, e.proofs(r, c.Observations))
 		last, served := max(w.LastLeak, found.LastLeak), max(w.Served, found.Served)
 		if last > c.Change.Budget {
-			return Finding{Verdict: Leaked, Proof: "receipt", Why: fmt.Sprintf("%d requests served in the window, the last %s after the change was asked for; the budget is %s",
+			return Finding{Verdict: Leaked, Proof: "receipt", Why: fmt.Sprintf("%d requests were served in the exposure window, the last %s after the change was requested; the budget is %s",
 				served, last.Round(time.Millisecond), c.Change.Budget)}, true
 		}
 	}

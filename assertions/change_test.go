@@ -101,14 +101,14 @@ func changes() []trial {
 		{"served in the window over its budget", revocation, func(r *assertions.Record) {
 			r.Change.Budget = 50 * time.Millisecond
 			during(180)(r)
-		}, assertions.Leaked, assertions.Fail, "1 requests served in the window, the last 81ms after the change was asked for; the budget is 50ms"},
+		}, assertions.Leaked, assertions.Fail, "1 requests were served in the exposure window, the last 81ms after the change was requested; the budget is 50ms"},
 		{"found late, served in the window over its budget", revocation, func(r *assertions.Record) {
 			r.Change.Budget = 40 * time.Millisecond
 			r.Late = []attacker.Receipt{receipt("a0", 30, 151)}
 		}, assertions.Leaked, assertions.Fail, "51ms"},
 		{"a leak that was measured and whose receipts are gone", revocation, func(r *assertions.Record) {
 			r.Change.Window = assertions.Window{Served: 7, LastLeak: 4 * time.Second}
-		}, assertions.Leaked, assertions.Fail, "7 requests served"},
+		}, assertions.Leaked, assertions.Fail, "7 requests were served"},
 		{"a leak without controls", revocation, func(r *assertions.Record) {
 			r.Change.Budget = 50 * time.Millisecond
 			during(180)(r)
@@ -117,14 +117,14 @@ func changes() []trial {
 		{"a leak of a change that never settled", revocation, func(r *assertions.Record) {
 			r.Change.Settled, r.Change.Error = time.Time{}, "out of time"
 			during(3300)(r)
-		}, assertions.Leaked, assertions.Fail, "3.201s after the change was asked for"},
+		}, assertions.Leaked, assertions.Fail, "3.201s after the change was requested"},
 		unjudged("never settled, no leak over the budget", "apply policy never settled: out of time", func(r *assertions.Record) {
 			r.Change.Settled, r.Change.Error = time.Time{}, "out of time"
 			during(300)(r)
 		}),
 		unjudged("nobody saw it settle", "never settled: the mesh did not say when", func(r *assertions.Record) { r.Change.Settled = time.Time{} }),
-		unjudged("nobody was refused", "no try was refused after the change", func(r *assertions.Record) { r.Tries.Observations = r.Tries.Observations[:2] }),
-		unjudged("answered after it settled without a receipt", "nobody refused: status 200", func(r *assertions.Record) {
+		unjudged("nobody was refused", "no attempt was refused after the change", func(r *assertions.Record) { r.Tries.Observations = r.Tries.Observations[:2] }),
+		unjudged("answered after it settled without a receipt", "answered (status 200), but neither", func(r *assertions.Record) {
 			r.Tries.Observations = append(r.Tries.Observations, kept(served("w1", 260)))
 		}),
 		unjudged("refused from the start", "not served before the change", func(r *assertions.Record) { r.Receipts = r.Receipts[:4] }),

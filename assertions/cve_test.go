@@ -76,6 +76,6 @@ func TestAnAttemptThatWinsByAKnownCVEIsSaidToBe(t *testing.T) {
 		{"a false alarm", cached, func(r *assertions.Record) { r.Alerts[0].Nonce = "c1" }, assertions.Breached, assertions.Fail, "the honest control raised"},
 		{"fixed, and it wins", cached, func(r *assertions.Record) { r.Expect = r.Expect.For("2.1.0") }, assertions.Breached, assertions.Fail, ""},
 		{"fixed, and it is refused", hold, func(r *assertions.Record) { r.Expect = cached().Expect.For("2.1.0") }, assertions.Blocked, assertions.Pass, ""},
-		{"affected, and it is refused", hold, func(r *assertions.Record) { r.Expect = cached().Expect }, assertions.Blocked, assertions.Changed, "was expected to win and did not"},
+		{"affected, and it is refused", hold, func(r *assertions.Record) { r.Expect = cached().Expect }, assertions.Blocked, assertions.Changed, "expected to succeed, but did not"},
 	})
 }

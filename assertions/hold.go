@@ -53,11 +53,11 @@ func changed(r Record, e evidence) ([]attacker.Observation, *Finding) {
 	}
 	var f Finding
 	if tried && !inside {
-		f = inconclusive("not served before the change, so that it is refused after it proves nothing")
+		f = inconclusive("the attempt was not served before the change, so its refusal afterwards proves nothing")
 		return nil, &f
 	}
 	if len(refused) == 0 {
-		f = inconclusive("no try was refused after the change")
+		f = inconclusive("no attempt was refused after the change")
 		return nil, &f
 	}
 	ended := func(o attacker.Observation) bool { return e.ended(o) }
@@ -81,13 +81,13 @@ func (e evidence) ended(o attacker.Observation) bool {
 
 func unrefused(r Record, o attacker.Observation) Finding {
 	if b := r.Breach.Reply; b != nil && b.Proves(o, r.Target) { // and still no breach
-		f := inconclusive("taken by the platform (%s), and nothing that it ran was seen to arrive", ReplyText(o.Reply))
+		f := inconclusive("the platform accepted it (%s), and no receipt shows that it ran", ReplyText(o.Reply))
 		if o.Reply.Body != "" {
 			f.Why += ": it " + o.Reply.Body
 		}
 		return f
 	}
-	return inconclusive("answered, but neither a receipt nor the answer meets the breach predicate and nobody refused: %s", ReplyText(o.Reply))
+	return inconclusive("answered (%s), but neither a receipt nor the answer proves a breach, and nobody refused it", ReplyText(o.Reply))
 }
 
 // one judges a single try by the signal that joins it.
@@ -119,7 +119,7 @@ func one(r Record, e evidence, o attacker.Observation) Finding {
 	spoke := slices.ContainsFunc(seen, func(s signals.Signal) bool { return bySide(r, s) })
 	if answered(*o.Refusal) && spoke {
 		f.Verdict, f.Proof = WrongRefusal, "reply"
-		f.Why = fmt.Sprintf("refused (%s), but no proxy says that it did; expected %s", RefusalText(*o.Refusal), r.Expect)
+		f.Why = fmt.Sprintf("refused (%s), but no proxy reported it; expected %s", RefusalText(*o.Refusal), r.Expect)
 	}
 	return f
 }
@@ -143,7 +143,7 @@ func yetArrived(r Record, e evidence, o attacker.Observation, f Finding) Finding
 	for _, x := range e.receipts[o.Nonce] {
 		if x.Workload == r.Breach.Place(r.Target) {
 			f.Verdict, f.Proof = Inconclusive, ""
-			f.Why += fmt.Sprintf("; yet it arrived, receipt %d at %s: %s %s", x.Seq, x.Workload, orRaw(x.Method), x.Path)
+			f.Why += fmt.Sprintf("; but it arrived: receipt %d at %s: %s %s", x.Seq, x.Workload, orRaw(x.Method), x.Path)
 			return f
 		}
 	}

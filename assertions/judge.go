@@ -90,9 +90,9 @@ func untried(r Record) string {
 	case r.Change != nil && r.Change.Unsettled() != "":
 		return r.Change.What + " never settled: " + r.Change.Unsettled()
 	case r.Tries.Error != "":
-		return "could not try: " + r.Tries.Error
+		return "the attempt could not be made: " + r.Tries.Error
 	case len(r.Tries.Observations) == 0 && r.Expect.Verdict != Undisturbed:
-		return "nothing was tried"
+		return "no attempt was made"
 	}
 	return ""
 }
@@ -131,7 +131,7 @@ func disturbed(r Record) Finding {
 
 func firstLoss(p attacker.LoadResult) string {
 	if len(p.Losses) == 0 {
-		return "not kept"
+		return "reason not recorded"
 	}
 	return p.Losses[0].Why
 }

@@ -51,13 +51,13 @@ func breaches() []trial {
 		}, assertions.Breached, assertions.Pass, "receipt 9"},
 
 		{"a receipt on another route is none, and no hold either", hold, arrivesAs(func(x *attacker.Receipt) { x.Path = "/v1/rates" }),
-			assertions.Inconclusive, assertions.Unjudged, "yet it arrived, receipt 9 at bank: POST /v1/rates"},
+			assertions.Inconclusive, assertions.Unjudged, "it arrived: receipt 9 at bank: POST /v1/rates"},
 		{"a receipt with another method is none", hold, func(r *assertions.Record) {
 			r.Breach.Method = "POST"
 			arrivesAs(func(x *attacker.Receipt) { x.Method = "GET" })(r)
-		}, assertions.Inconclusive, assertions.Unjudged, "yet it arrived"},
+		}, assertions.Inconclusive, assertions.Unjudged, "but it arrived"},
 		{"a receipt on another port is none", hold, func(r *assertions.Record) { r.Breach.Port = 9090; arrives(r) },
-			assertions.Inconclusive, assertions.Unjudged, "yet it arrived"},
+			assertions.Inconclusive, assertions.Unjudged, "but it arrived"},
 		{"a receipt elsewhere is none", hold, arrivesAs(func(x *attacker.Receipt) { x.Workload = "sink" }), assertions.Blocked, assertions.Pass, ""},
 		{"a receipt of the twin is none", hold, nil, assertions.Blocked, assertions.Pass, ""},
 		{"a receipt without a nonce is nobody's", hold, func(r *assertions.Record) {
@@ -83,16 +83,16 @@ func enclosures() []trial {
 	}
 	return []trial{
 		unjudged("no control", "no control before the attempt", func(r *assertions.Record) { r.Before = r.Before[1:] }),
-		unjudged("no twin", "no twin before the attempt", func(r *assertions.Record) { r.Before = r.Before[:1] }),
-		unjudged("no fence", "no fence after the attempt", func(r *assertions.Record) { r.After = r.After[1:] }),
-		unjudged("no twin afterwards", "no twin after the attempt", func(r *assertions.Record) { r.After = r.After[:1] }),
+		unjudged("no twin", "no benign twin before the attempt", func(r *assertions.Record) { r.Before = r.Before[:1] }),
+		unjudged("no fence", "no follow-up check after the attempt", func(r *assertions.Record) { r.After = r.After[1:] }),
+		unjudged("no twin afterwards", "no benign twin after the attempt", func(r *assertions.Record) { r.After = r.After[:1] }),
 		unjudged("a control that was refused", "control before the attempt: http 403", func(r *assertions.Record) {
 			r.Before[0] = call(assertions.RoleControl, "web", refused("c1", 0, attacker.LayerHTTP, 403, ""))
 		}),
 		unjudged("a control that could not be made", "control before the attempt: session lost", func(r *assertions.Record) { r.Before[0].Error = "session lost" }),
 		unjudged("a control that sent nothing", "nothing was sent", func(r *assertions.Record) { r.Before[0].Observations = nil }),
 		unjudged("a control that nobody received", "answered, but the target has no receipt", func(r *assertions.Record) { r.Receipts = r.Receipts[1:] }),
-		unjudged("a control that another received", "the receipt lies at sink, not at bank", func(r *assertions.Record) { r.Receipts[0].Workload = "sink" }),
+		unjudged("a control that another received", "the receipt is at sink, not at bank", func(r *assertions.Record) { r.Receipts[0].Workload = "sink" }),
 		unjudged("a control without a nonce", "answered, but the target has no receipt", func(r *assertions.Record) {
 			r.Before[0].Observations[0].Nonce, r.Receipts[0].Nonce = "", ""
 		}),
@@ -102,14 +102,14 @@ func enclosures() []trial {
 		}),
 		unjudged("a target that was restarted meanwhile", "restarted while it was attacked", func(r *assertions.Record) { r.Receipts[2].Epoch, r.Receipts[3].Epoch = "e2", "e2" }),
 		unjudged("a target that was restarted before", "restarted before it was attacked", func(r *assertions.Record) { r.Receipts[0].Epoch = "e0" }),
-		unjudged("receipts that name no process", "of which process", func(r *assertions.Record) {
+		unjudged("receipts that name no process", "do not name their process", func(r *assertions.Record) {
 			for i := range r.Receipts {
 				r.Receipts[i].Epoch = ""
 			}
 		}),
 		unjudged("a fence that arrived before the control", "has receipt 0 at bank", func(r *assertions.Record) { r.Receipts[2].Seq = 0 }),
-		unjudged("a fence that is the control again", "has receipt 1 at bank, the one before has 2", func(r *assertions.Record) { r.After[0].Observations = r.Before[0].Observations }),
-		unjudged("honest calls that do not reach where a breach would lie", "a breach would lie at sink", func(r *assertions.Record) { r.Breach = assertions.Breach{ReceiptAt: "sink"} }),
+		unjudged("a fence that is the control again", "has receipt 1 at bank, but the call before it has 2", func(r *assertions.Record) { r.After[0].Observations = r.Before[0].Observations }),
+		unjudged("honest calls that do not reach where a breach would lie", "a breach would leave a receipt at sink", func(r *assertions.Record) { r.Breach = assertions.Breach{ReceiptAt: "sink"} }),
 		{"a control that a proxy sent twice, of which the first arrival counts", hold, func(r *assertions.Record) {
 			r.Receipts = append(r.Receipts, receipt("c1", 30, 35))
 		}, assertions.Blocked, assertions.Pass, ""},
@@ -127,7 +127,7 @@ func enclosures() []trial {
 		}, assertions.Blocked, assertions.Pass, ""},
 		unjudged("the attempt's own attack where the twin is another", "not the same as plain-text from thief", func(r *assertions.Record) { r.TwinAttack = "plain-text" }),
 
-		invalid("a twin that policy refused", "twin was refused, so a refusal of the attempt proves nothing", twin(attacker.LayerHTTP, 403)),
+		invalid("a twin that policy refused", "twin was refused too, so a refusal of the attempt proves nothing", twin(attacker.LayerHTTP, 403)),
 		invalid("a twin that TLS refused", "tls 48", twin(attacker.LayerTLS, 48)),
 		invalid("a twin whose token was refused", "token no", twin(attacker.LayerToken, 0)),
 		invalid("a twin that gRPC refused", "grpc 7", twin(attacker.LayerGRPC, 7)),
@@ -170,7 +170,7 @@ func refusals() []trial {
 	return []trial{
 		{"the named refusal", hold, nil, assertions.Blocked, assertions.Pass, "refused by bank: http " + denied + "; the attacker saw http 403"},
 		{"the named refusal, whatever was expected", hold, func(r *assertions.Record) { r.Expect.Verdict, r.Expect.Gap = assertions.Breached, true },
-			assertions.Blocked, assertions.Changed, "was expected to win and did not"},
+			assertions.Blocked, assertions.Changed, "expected to succeed, but did not"},
 		{"any code where none is named", hold, func(r *assertions.Record) {
 			r.Expect.Code = 0
 			r.Tries.Observations[0].Refusal.Code = 503
@@ -192,7 +192,7 @@ func refusals() []trial {
 		wrongRefusal("nobody named", "expected blocked by", func(r *assertions.Record) { r.Expect.By = "" }),
 		wrongRefusal("no route, which no proxy calls a refusal", "http 404", sees(attacker.LayerHTTP, 404, "", passed)),
 		wrongRefusal("no upstream, which no proxy calls a refusal", "http 503", sees(attacker.LayerHTTP, 503, "", passed)),
-		wrongRefusal("the named words without a refusal", "no proxy says that it did", says(func(s *signals.Signal) { s.Refused = false })),
+		wrongRefusal("the named words without a refusal", "no proxy reported it", says(func(s *signals.Signal) { s.Refused = false })),
 		wrongRefusal("the first of two tries for another reason", "refused by bank: http jwt", func(r *assertions.Record) {
 			r.Tries.Observations = append(r.Tries.Observations, refused("a2", 24, attacker.LayerHTTP, 403, ""))
 			r.Signals = append(r.Signals, denial("a2", 25))
@@ -214,14 +214,14 @@ func refusals() []trial {
 			r.Signals[0].Workload, r.Signals[0].Inbound = "thief", false
 		}),
 		unjudged("no socket", "socket too many open files", sees(attacker.LayerSocket, 0, "too many open files")),
-		unjudged("an answer without a receipt", "nobody refused: status 200", func(r *assertions.Record) { r.Tries.Observations[0] = served("a1", 20) }),
-		unjudged("neither an answer nor a refusal", "nobody refused: no reply", func(r *assertions.Record) { r.Tries.Observations[0].Refusal = nil }),
+		unjudged("an answer without a receipt", "answered (status 200), but neither", func(r *assertions.Record) { r.Tries.Observations[0] = served("a1", 20) }),
+		unjudged("neither an answer nor a refusal", "answered (no reply), but neither", func(r *assertions.Record) { r.Tries.Observations[0].Refusal = nil }),
 		unjudged("the second of two tries in silence", "drop timeout", func(r *assertions.Record) {
 			r.Tries.Observations = append(r.Tries.Observations, refused("a2", 24, attacker.LayerDrop, 0, "timeout"))
 		}),
 		unjudged("a refusal of another's request", "no proxy reported", says(func(s *signals.Signal) { s.Nonce = "x1" })),
-		unjudged("nothing tried", "nothing was tried", func(r *assertions.Record) { r.Tries.Observations = nil }),
-		unjudged("an attempt that could not be made", "could not try: session lost", func(r *assertions.Record) { r.Tries.Error = "session lost" }),
+		unjudged("nothing tried", "no attempt was made", func(r *assertions.Record) { r.Tries.Observations = nil }),
+		unjudged("an attempt that could not be made", "could not be made: session lost", func(r *assertions.Record) { r.Tries.Error = "session lost" }),
 		unjudged("a fault", "out of time", func(r *assertions.Record) { r.Fault = "out of time" }),
 		unjudged("a policy that did not settle", "the policy never settled: envoy is gone", func(r *assertions.Record) { r.Apply.Error = "envoy is gone" }),
 		unjudged("a policy that nobody saw settle", "the policy never settled: the mesh did not say when", func(r *assertions.Record) { *r.Apply = assertions.Change{What: "apply policy", Asked: ms(-200)} }),

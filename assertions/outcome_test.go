@@ -60,13 +60,13 @@ func gaps() []trial {
 		{"an alert for the control", theft, alert(func(a *detectors.Alert) { a.Nonce = "c1" }), assertions.Breached, assertions.Fail, "the honest control raised " + detectors.AlertForeignAddress},
 		{"alerts for both", theft, func(r *assertions.Record) {
 			r.Alerts = append(r.Alerts, detectors.Alert{At: ms(31), Kind: detectors.AlertForeignAddress, Nonce: "c2"})
-		}, assertions.Breached, assertions.Fail, "the honest fence raised"},
+		}, assertions.Breached, assertions.Fail, "the honest follow-up check raised"},
 		{"an alert for the friend's address", theft, alert(func(a *detectors.Alert) { a.Nonce, a.Source = "", port(webAt, 1) }), assertions.Breached, assertions.Fail, "the honest control raised"},
-		{"an alert while no honest call was served", theft, func(r *assertions.Record) { r.Before, r.After = nil, nil }, assertions.Breached, assertions.Unjudged, "perhaps everybody raises it"},
+		{"an alert while no honest call was served", theft, func(r *assertions.Record) { r.Before, r.After = nil, nil }, assertions.Breached, assertions.Unjudged, "honest traffic may raise it too"},
 		{"a gap that no detector can see", theft, func(r *assertions.Record) {
 			r.Alerts, r.Expect.Alert, r.Expect.Silent, r.Expect.Because = nil, "", true, "it leaves no trace"
 		}, assertions.Breached, assertions.Gap, "no detector can see it: it leaves no trace"},
-		{"a gap that is closed now", hold, func(r *assertions.Record) { r.Expect.Verdict, r.Expect.Gap = assertions.Breached, true }, assertions.Blocked, assertions.Changed, "was expected to win"},
+		{"a gap that is closed now", hold, func(r *assertions.Record) { r.Expect.Verdict, r.Expect.Gap = assertions.Breached, true }, assertions.Blocked, assertions.Changed, "expected to succeed"},
 		{"a gap that could not be told", theft, func(r *assertions.Record) { r.Receipts = nil }, assertions.Inconclusive, assertions.Unjudged, ""},
 	}
 }
@@ -90,7 +90,7 @@ func disturbances() []trial {
 			lose(r)
 			r.Load.Losses = []attacker.Loss{{Why: "status 503"}, {Why: "status 404"}}
 		}),
-		disrupted("requests lost for a reason that is gone", "the first: not kept", lose),
+		disrupted("requests lost for a reason that is gone", "the first: reason not recorded", lose),
 		disrupted("requests lost although all used kept connections", "2 of 240", func(r *assertions.Record) { lose(r); r.Load.FreshSent = 0 }),
 		unjudged("no load", "no honest load ran", func(r *assertions.Record) { r.Load = nil }),
 		unjudged("a load without requests", "no honest load ran", func(r *assertions.Record) { r.Load.Requests = 0 }),
@@ -115,7 +115,7 @@ func others() []trial {
 		}, assertions.Unsupported, assertions.NotApplicable, "nothing here has certificates"},
 		{"a capability is missing", hold, func(r *assertions.Record) { r.Missing = []string{"tokens"} }, assertions.Unsupported, assertions.NotApplicable, "the mesh lacks [tokens]"},
 		{"nothing was expected", hold, func(r *assertions.Record) { r.Expect.Verdict = "" }, assertions.Blocked, assertions.Fail, ""},
-		{"an empty record", func() assertions.Record { return assertions.Record{} }, nil, assertions.Inconclusive, assertions.Unjudged, "nothing was tried"},
+		{"an empty record", func() assertions.Record { return assertions.Record{} }, nil, assertions.Inconclusive, assertions.Unjudged, "no attempt was made"},
 	}
 }
 

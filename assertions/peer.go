@@ -18,7 +18,7 @@ const SidePeer = "peer"
 func byPeer(r Record, o attacker.Observation) Finding {
 	f := Finding{Verdict: Inconclusive, Layer: string(o.Refusal.Layer), Reason: o.Refusal.Text}
 	if o.Refusal.Layer == attacker.LayerDrop || o.Refusal.Layer == attacker.LayerSocket {
-		f.Why = fmt.Sprintf("the attacker saw %s, which is nobody's word", RefusalText(*o.Refusal))
+		f.Why = fmt.Sprintf("the attacker saw %s, which is not an answer", RefusalText(*o.Refusal))
 		return f
 	}
 	if why := sameAddress(r, o); why != "" {
@@ -26,10 +26,10 @@ func byPeer(r Record, o attacker.Observation) Finding {
 		return f
 	}
 	f.By, f.Proof = SidePeer, "reply"
-	f.Why = fmt.Sprintf("refused by who is at %s: %s", o.Remote, RefusalText(*o.Refusal))
+	f.Why = fmt.Sprintf("refused by the peer at %s: %s", o.Remote, RefusalText(*o.Refusal))
 	switch {
 	case strings.Contains(o.Refusal.By, "envoy"):
-		f.Why += fmt.Sprintf(", which a proxy said (%s)", o.Refusal.By)
+		f.Why += fmt.Sprintf(", but a proxy gave this answer (%s)", o.Refusal.By)
 	case string(o.Refusal.Layer) == r.Expect.Layer && strings.HasPrefix(o.Refusal.Text, r.Expect.Reason) && (r.Expect.Code == 0 || r.Expect.Code == o.Refusal.Code):
 		// What follows differs from range to range.
 		f.Verdict, f.Reason = Blocked, r.Expect.Reason
@@ -49,7 +49,7 @@ func sameAddress(r Record, o attacker.Observation) string {
 			}
 			for _, t := range c.Observations {
 				if at := plain(t.Remote).Addr(); !at.IsValid() || at != plain(o.Remote).Addr() {
-					return fmt.Sprintf("the twin was served at %s and the attempt went to %s, so nobody knows who is there", t.Remote, o.Remote)
+					return fmt.Sprintf("the benign twin was served at %s but the attempt went to %s, so it is unknown who answers there", t.Remote, o.Remote)
 				}
 			}
 		}

@@ -73,6 +73,17 @@ const (
 	RoleAttempt = "attempt"
 )
 
+// roleText is a role in the words of reports.
+func roleText(role string) string {
+	switch role {
+	case RoleTwin:
+		return "benign twin"
+	case RoleFence:
+		return "follow-up check"
+	}
+	return role
+}
+
 // Loot says what the attacker held, without the thing itself.
 type Loot struct {
 	Kind   string `json:"kind"` // leaf or token

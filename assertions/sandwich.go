@@ -30,14 +30,14 @@ func sandwich(r Record, e evidence) (Finding, bool) {
 				made++
 				got, why, by := served(r, e, c)
 				if why != "" {
-					f := inconclusive("%s %s the attempt: %s", role, side.name, why)
+					f := inconclusive("%s %s the attempt: %s", roleText(role), side.name, why)
 					f.twinRefused = role == RoleTwin && ruled(by)
 					return f, false
 				}
 				*side.into = append(*side.into, got...)
 			}
 			if made == 0 {
-				return inconclusive("no %s %s the attempt", role, side.name), false
+				return inconclusive("no %s %s the attempt", roleText(role), side.name), false
 			}
 		}
 	}
@@ -72,7 +72,7 @@ func served(r Record, e evidence, c Call) (got []attacker.Receipt, why string, b
 		case !ok:
 			return nil, "answered, but the target has no receipt", nil
 		case c.Role != RoleTwin && x.Workload != r.Target:
-			return nil, fmt.Sprintf("the receipt lies at %s, not at %s", x.Workload, r.Target), nil
+			return nil, fmt.Sprintf("the receipt is at %s, not at %s", x.Workload, r.Target), nil
 		}
 		got = append(got, x)
 	}
@@ -120,16 +120,16 @@ func (r Record) fenced(before, after []attacker.Receipt) string {
 		case !ok:
 			continue
 		case x.Epoch == "":
-			return "the receipts of " + x.Workload + " do not say of which process they are"
+			return "the receipts of " + x.Workload + " do not name their process"
 		case x.Epoch != was.Epoch:
 			return x.Workload + " was restarted while it was attacked"
 		case x.Seq <= was.Seq:
-			return fmt.Sprintf("the call after the attempt has receipt %d at %s, the one before has %d", x.Seq, x.Workload, was.Seq)
+			return fmt.Sprintf("the call after the attempt has receipt %d at %s, but the call before it has %d", x.Seq, x.Workload, was.Seq)
 		}
 		there = there || x.Workload == r.Breach.Place(r.Target)
 	}
 	if !there {
-		return fmt.Sprintf("a breach would lie at %s, and no honest call reached it on both sides of the attempt", r.Breach.Place(r.Target))
+		return fmt.Sprintf("a breach would leave a receipt at %s, but no honest call reached it both before and after the attempt", r.Breach.Place(r.Target))
 	}
 	return ""
 }

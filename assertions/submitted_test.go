@@ -62,22 +62,22 @@ func submitted() []trial {
 			assertions.Inconclusive, assertions.Unjudged, "neither a receipt nor the answer"},
 		{"where it runs the receipt is a breach", ran, nil, assertions.Breached, assertions.Fail, "receipt 9 at bank: POST /v1/charge"},
 		{"where it runs the reply alone is none", ran, unseen,
-			assertions.Inconclusive, assertions.Unjudged, "taken by the platform (status 201), and nothing that it ran was seen to arrive: it ended after its call was served"},
+			assertions.Inconclusive, assertions.Unjudged, "the platform accepted it (status 201), and no receipt shows that it ran: it ended after its call was served"},
 		{"where it runs a reply that says nothing of its end is none either", ran, func(r *assertions.Record) {
 			unseen(r)
 			r.Tries.Observations[0].Reply.Body = ""
-		}, assertions.Inconclusive, assertions.Unjudged, "was seen to arrive"},
+		}, assertions.Inconclusive, assertions.Unjudged, "no receipt shows that it ran"},
 		{"what was not seen to end and arrived is a breach", ran, func(r *assertions.Record) { r.Tries.Error = "it has not ended" }, assertions.Breached, assertions.Fail, "receipt 9"},
 		{"what was not seen to end and did not arrive cannot be told", ran, func(r *assertions.Record) {
 			unseen(r)
 			r.Tries.Error = "it has not ended"
-		}, assertions.Inconclusive, assertions.Unjudged, "could not try: it has not ended"},
+		}, assertions.Inconclusive, assertions.Unjudged, "could not be made: it has not ended"},
 		{"what arrived after the end is a breach", ran, func(r *assertions.Record) {
 			r.Late = []attacker.Receipt{r.Receipts[3]}
 			unseen(r)
 		}, assertions.Breached, assertions.Fail, "found by the last sweep"},
 		{"the receipt of another's account is none", ran, arrived(func(x *attacker.Receipt) { x.Identity = []string{"spiffe://r1.meshbreach.test/ns/prod/sa/thief"} }),
-			assertions.Inconclusive, assertions.Unjudged, "was seen to arrive"},
+			assertions.Inconclusive, assertions.Unjudged, "no receipt shows that it ran"},
 		{"a namespace that is called so is no account", ran, arrived(func(x *attacker.Receipt) { x.Identity = []string{"spiffe://r1.meshbreach.test/ns/web/sa/thief"} }),
 			assertions.Inconclusive, assertions.Unjudged, ""},
 		{"the receipt of nobody is none", ran, arrived(func(x *attacker.Receipt) { x.Identity = nil }), assertions.Inconclusive, assertions.Unjudged, ""},
@@ -97,7 +97,7 @@ func submitted() []trial {
 		{"what is let in there and does not arrive cannot be told", ran, func(r *assertions.Record) {
 			unseen(r)
 			r.Missing, r.Before, r.After = []string{"platform-log"}, nil, nil
-		}, assertions.Inconclusive, assertions.Unjudged, "nothing that it ran was seen to arrive"},
+		}, assertions.Inconclusive, assertions.Unjudged, "no receipt shows that it ran"},
 		{"nor can what is let in there and does not end", ran, func(r *assertions.Record) {
 			unseen(r)
 			r.Missing, r.Tries.Error = []string{"platform-log"}, "it has not ended"

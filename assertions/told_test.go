@@ -55,7 +55,7 @@ func replies() []trial {
 		return func(r *assertions.Record) { r.Tries.Observations[0].Refusal = &f }
 	}
 	return []trial{
-		{"a reply that holds the canary is a breach", told, nil, assertions.Breached, assertions.Pass, "holds the canary of bank"},
+		{"a reply that holds the canary is a breach", told, nil, assertions.Breached, assertions.Pass, "contains the marker of bank"},
 		{"a reply without it is none", told, func(r *assertions.Record) { reply(r).Holds = nil }, assertions.Inconclusive, assertions.Unjudged, "neither a receipt nor the answer"},
 		{"the canary of another is none", told, func(r *assertions.Record) { reply(r).Holds = []string{"web"} }, assertions.Inconclusive, assertions.Unjudged, ""},
 		{"that of a configuration is another", told, func(r *assertions.Record) { r.Breach.Reply.What = "config" }, assertions.Inconclusive, assertions.Unjudged, ""},
@@ -67,7 +67,7 @@ func replies() []trial {
 		{"any success counts where none is named", told, func(r *assertions.Record) { r.Breach.Reply.Status, reply(r).Status = 0, 0 }, assertions.Breached, assertions.Pass, ""},
 		{"a receipt is no breach where a reply is asked for", untold, func(r *assertions.Record) {
 			r.Receipts = append(r.Receipts, receipt("a1", 2, 21))
-		}, assertions.Inconclusive, assertions.Unjudged, "yet it arrived"},
+		}, assertions.Inconclusive, assertions.Unjudged, "but it arrived"},
 		{"a retry hides no reply", untold, func(r *assertions.Record) { r.Earlier = []assertions.Call{told().Tries} }, assertions.Breached, assertions.Fail, ""},
 
 		{"a refusal is found by its mark", untold, nil, assertions.Blocked, assertions.Pass, "refused by authority"},
@@ -76,17 +76,17 @@ func replies() []trial {
 		{"a twin without an answer proves nothing", untold, func(r *assertions.Record) { r.Before[1].Observations[0].Reply = nil }, assertions.Inconclusive, assertions.Unjudged, "no answer was seen"},
 		{"a friend without a receipt proves nothing", untold, func(r *assertions.Record) { r.Receipts = r.Receipts[1:] }, assertions.Inconclusive, assertions.Unjudged, "no receipt"},
 
-		{"a closed endpoint holds", unopened, nil, assertions.Blocked, assertions.Pass, "refused by who is at 10.0.0.2:15014"},
+		{"a closed endpoint holds", unopened, nil, assertions.Blocked, assertions.Pass, "refused by the peer at 10.0.0.2:15014"},
 		{"a twin at another address does not show that anybody is there", unopened, func(r *assertions.Record) {
 			r.After[1].Observations[0].Remote = netip.MustParseAddrPort("10.0.0.3:15012")
-		}, assertions.Inconclusive, assertions.Unjudged, "nobody knows who is there"},
-		{"silence is nobody's word", unopened, refusal(attacker.Refusal{Layer: attacker.LayerDrop, Text: "timeout"}), assertions.Inconclusive, assertions.Unjudged, "nobody's word"},
+		}, assertions.Inconclusive, assertions.Unjudged, "it is unknown who answers there"},
+		{"silence is nobody's word", unopened, refusal(attacker.Refusal{Layer: attacker.LayerDrop, Text: "timeout"}), assertions.Inconclusive, assertions.Unjudged, "is not an answer"},
 		{"no socket is nobody's word", unopened, refusal(attacker.Refusal{Layer: attacker.LayerSocket, Text: "stopped"}), assertions.Inconclusive, assertions.Unjudged, ""},
 		{"a reset is another word", unopened, refusal(attacker.Refusal{Layer: attacker.LayerTCP, Text: "reset"}), assertions.WrongRefusal, assertions.Fail, "expected"},
 		{"an answer by a proxy is not the peer's", unopened, func(r *assertions.Record) {
 			r.Expect = assertions.Expectation{Verdict: assertions.Blocked, By: assertions.SidePeer, Layer: "http", Reason: "not found"}
 			r.Tries.Observations[0].Refusal = &attacker.Refusal{Layer: attacker.LayerHTTP, Code: 404, Text: "not found", By: "istio-envoy"}
-		}, assertions.WrongRefusal, assertions.Fail, "a proxy said"},
+		}, assertions.WrongRefusal, assertions.Fail, "a proxy gave this answer"},
 		{"what a proxy reports goes before what the peer seems to say", unopened, func(r *assertions.Record) {
 			s := denial("a1", 21)
 			r.Signals = []signals.Signal{s}

@@ -11,7 +11,7 @@ import (
 
 // JUnit writes the report for a CI system: a test suite a scenario, a test
 // case an attempt. What could not be judged is an error, what was not tried
-// is skipped, a gap passes with a note.
+// is skipped, a known limitation passes with a note.
 func JUnit(w io.Writer, run Run) error {
 	suites := junit.Testsuites{Name: "meshbreach " + run.heading(), Time: seconds(run.elapsed())}
 	if s, some := knownCVESuite(run); some {
@@ -83,7 +83,7 @@ func testcase(sc Scenario, a Attempt) junit.Testcase {
 	switch concernOf(a.Outcome) {
 	case fine:
 	case known:
-		c.SystemOut = &junit.Output{Data: "gap, succeeds by design: " + printable(a.Why+"\n"+a.details())}
+		c.SystemOut = &junit.Output{Data: "known limitation, succeeds by design: " + printable(a.Why+"\n"+a.details())}
 	case vulnerable:
 		if a.Accepted {
 			c.SystemOut = &junit.Output{Data: "accepted: " + printable(a.Why+"\n"+a.details())}
@@ -119,10 +119,10 @@ func (a Attempt) details() string {
 	line("proof", a.Proof)
 	line("alert", a.Alert)
 	if a.Window != nil {
-		line("window", a.Window.long())
+		line("exposure window", a.Window.long())
 	}
 	for _, t := range a.Mutants {
-		line("mutant "+strings.Join(t.Misconfigure, "+"), fmt.Sprintf("%s, opened %t: %s", t.Verdict, t.Opened, t.Why))
+		line(t.heading(), t.Verdict+", "+t.Why)
 	}
 	return b.String()
 }

@@ -18,13 +18,13 @@ func Markdown(w io.Writer, run Run) error {
 	fmt.Fprintf(&b, "| scenarios | %d: %s |\n", len(run.Scenarios), mark(counts(run.Totals.Outcomes, outcomes())))
 	fmt.Fprintf(&b, "| attempts | %d: %s |\n", sum(run.Totals.Verdicts), mark(counts(run.Totals.Verdicts, verdicts())))
 	fmt.Fprintf(&b, "| honest load | %s |\n", run.Totals.honest())
-	fmt.Fprintf(&b, "| time | %s, of them %s until the mesh was up |\n", span(run.elapsed()), span(run.UpTime))
+	fmt.Fprintf(&b, "| time | %s, including %s until the mesh was up |\n", span(run.elapsed()), span(run.UpTime))
 	if run.Proxy != "" {
 		fmt.Fprintf(&b, "| proxy | %s |\n", mark(run.Proxy))
 	}
 	fmt.Fprintf(&b, "| run | %s, meshbreach %s |\n\n", code(run.ID), mark(run.Tool))
 	markTroubles(&b, run)
-	markGaps(&b, run)
+	markLimitations(&b, run)
 	markUntried(&b, run)
 	markTable(&b, run)
 	_, err := io.WriteString(w, strings.TrimRight(b.String(), "\n")+"\n")
@@ -63,22 +63,22 @@ func markFinding(b *strings.Builder, a Attempt) {
 		fmt.Fprintf(b, "  - refused: %s\n", code(a.refused()))
 	}
 	if a.Window != nil {
-		fmt.Fprintf(b, "  - window: %s\n", a.Window.long())
+		fmt.Fprintf(b, "  - exposure window: %s\n", a.Window.long())
 	}
 	for _, t := range a.Mutants {
 		if !t.Opened {
-			fmt.Fprintf(b, "  - mutant %s: %s: %s\n", code(strings.Join(t.Misconfigure, "+")), mark(t.Verdict), mark(t.Why))
+			fmt.Fprintf(b, "  - %s: %s, %s\n", mark(t.heading()), mark(t.Verdict), mark(t.Why))
 		}
 	}
 }
 
-func markGaps(b *strings.Builder, run Run) {
-	gaps := run.attempts(known)
-	if len(gaps) == 0 {
+func markLimitations(b *strings.Builder, run Run) {
+	found := run.attempts(known)
+	if len(found) == 0 {
 		return
 	}
-	b.WriteString("### Gaps: residual risk\n\nThese succeed by design and were detected.\n\n")
-	for _, g := range gaps {
+	b.WriteString("### Known limitations\n\nThese attempts succeed by design and were detected. The risk remains.\n\n")
+	for _, g := range found {
 		fmt.Fprintf(b, "- %s: %s", code(g.name()), mark(g.Why))
 		if g.Alert != "" {
 			fmt.Fprintf(b, "; detected: %s", mark(g.Alert))
@@ -105,7 +105,7 @@ func markTable(b *strings.Builder, run Run) {
 		return
 	}
 	b.WriteString("<details><summary>All attempts</summary>\n\n")
-	b.WriteString("| scenario | attempt | verdict | refusal | window | time |\n|---|---|---|---|---|---|\n")
+	b.WriteString("| scenario | attempt | verdict | refusal | exposure window | time |\n|---|---|---|---|---|---|\n")
 	for _, s := range run.Scenarios {
 		for _, a := range s.Attempts {
 			fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s |\n", code(s.ID), code(a.ID),

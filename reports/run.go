@@ -28,7 +28,7 @@ type Run struct {
 	Misconfigured []string  `json:"misconfigured,omitempty"` // misconfigurations that the whole run was made with
 	Started       time.Time `json:"started"`
 	Finished      time.Time `json:"finished"`
-	UpTime        Seconds   `json:"upTime"`          // until the ranges were warm
+	UpTime        Seconds   `json:"upTime"`          // until the test environments were ready
 	Error         string    `json:"error,omitempty"` // why nothing could be set up, or the run did not end as it should
 	// Interrupted says that somebody ended the run: what was not judged until
 	// then is skipped or inconclusive.
@@ -54,7 +54,7 @@ type Totals struct {
 	Verdicts       map[string]int `json:"verdicts"`
 	HonestRequests uint64         `json:"honestRequests"`
 	HonestLost     uint64         `json:"honestLost"`
-	// ExpectedLost is the part of HonestLost that mutants caused on purpose.
+	// ExpectedLost is the part of HonestLost that misconfigurations caused on purpose.
 	ExpectedLost uint64 `json:"expectedLost"`
 }
 
@@ -97,7 +97,7 @@ type Attempt struct {
 	Record json.RawMessage `json:"record,omitempty"`
 }
 
-// A Trial is an attempt under a mutant: it has to win.
+// A Trial is an attempt with a misconfiguration that must let it win.
 type Trial struct {
 	Misconfigure []string        `json:"misconfigure"`
 	Verdict      string          `json:"verdict"`
@@ -113,7 +113,7 @@ type Window struct {
 	Settled     Seconds `json:"settled"`     // until the mesh said and showed that the change holds
 	FirstDenial Seconds `json:"firstDenial"` // until the first refusal
 	LastLeak    Seconds `json:"lastLeak"`    // until the last request that was served
-	Served      int     `json:"served"`      // requests served in the window
+	Served      int     `json:"served"`      // requests served in the exposure window
 	Late        int     `json:"late"`        // of them, after the first refusal
 	Budget      Seconds `json:"budget,omitempty"`
 }

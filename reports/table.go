@@ -15,7 +15,10 @@ type cell struct{ text, outcome string }
 
 // table lays out one row a scenario and, below it, one row an attempt.
 func (p Page) table(run Run) string {
-	head := []string{"SCENARIO", "VERDICT", "REFUSAL", "BY", "WINDOW", "TIME"}
+	head := []string{"SCENARIO", "VERDICT", "REFUSAL", "BY", "EXPOSURE WINDOW", "TIME"}
+	if p.columns() < wide {
+		head[4] = "EXPOSURE"
+	}
 	var rows [][]cell
 	for _, s := range run.Scenarios {
 		rows = append(rows, []cell{{clean(s.ID), "title"}, {clean(s.Outcome), s.look()}, {}, {}, {}, {took(s.Took), ""}})
@@ -134,7 +137,7 @@ func (p Page) limit(head string) int {
 			return 14
 		}
 		return 26
-	case "BY", "WINDOW":
+	case "BY", "EXPOSURE", "EXPOSURE WINDOW":
 		return max(p.columns()/6, 14)
 	default:
 		return p.columns()

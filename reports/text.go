@@ -23,7 +23,7 @@ func Text(w io.Writer, run Run, page Page) error {
 		b.WriteString(page.table(run) + "\n\n")
 	}
 	page.troubles(&b, run)
-	page.gaps(&b, run)
+	page.limitations(&b, run)
 	page.untried(&b, run)
 	page.totals(&b, run)
 	// The table pads its cells; nobody wants to select blanks.
@@ -95,11 +95,11 @@ func (p Page) trouble(b *strings.Builder, s Scenario) {
 			p.paragraph(b, 6, "refused: "+a.refused())
 		}
 		if a.Window != nil {
-			p.paragraph(b, 6, "window: "+a.Window.long())
+			p.paragraph(b, 6, "exposure window: "+a.Window.long())
 		}
 		for _, t := range a.Mutants {
 			if !t.Opened {
-				p.paragraph(b, 6, fmt.Sprintf("mutant %s: %s: %s", strings.Join(t.Misconfigure, "+"), t.Verdict, t.Why))
+				p.paragraph(b, 6, t.heading()+": "+t.Verdict+", "+t.Why)
 			}
 		}
 	}
@@ -116,13 +116,13 @@ func (a Attempt) refused() string {
 	return a.refusal() + " by " + clean(a.By)
 }
 
-func (p Page) gaps(b *strings.Builder, run Run) {
-	gaps := run.attempts(known)
-	if len(gaps) == 0 {
+func (p Page) limitations(b *strings.Builder, run Run) {
+	found := run.attempts(known)
+	if len(found) == 0 {
 		return
 	}
-	b.WriteString(p.bold().Render("Gaps: these succeed by design and remain a risk") + "\n\n")
-	for _, g := range gaps {
+	b.WriteString(p.bold().Render("Known limitations: these attempts succeed by design. The risk remains.") + "\n\n")
+	for _, g := range found {
 		p.paragraph(b, 2, g.name())
 		p.paragraph(b, 4, g.Why)
 		if g.Alert != "" {
@@ -168,7 +168,7 @@ func (p Page) totals(b *strings.Builder, run Run) {
 	p.labelled(b, "scenarios", fmt.Sprintf("%d: %s", len(run.Scenarios), counts(run.Totals.Outcomes, outcomes())))
 	p.labelled(b, "attempts", fmt.Sprintf("%d: %s", sum(run.Totals.Verdicts), counts(run.Totals.Verdicts, verdicts())))
 	p.labelled(b, "honest load", run.Totals.honest())
-	p.labelled(b, "time", fmt.Sprintf("%s, of them %s until the mesh was up", span(run.elapsed()), span(run.UpTime)))
+	p.labelled(b, "time", fmt.Sprintf("%s, including %s until the mesh was up", span(run.elapsed()), span(run.UpTime)))
 	if run.Proxy != "" {
 		p.labelled(b, "proxy", run.Proxy)
 	}

@@ -25,7 +25,7 @@ type concern int
 
 const (
 	fine       concern = iota // as it should be
-	known                     // a documented gap, detected
+	known                     // a known limitation, detected
 	untried                   // nothing was judged, on purpose
 	vulnerable                // a published vulnerability; shown first, and not among the troubles
 	unknown                   // nothing was judged, against our will
@@ -158,7 +158,7 @@ func (a Attempt) shown() string {
 func (a Attempt) pardoned() bool { return a.Accepted && concernOf(a.Outcome) == vulnerable }
 
 // look is the outcome that colours an attempt: what was accepted is as good as
-// a known gap.
+// a known limitation.
 func (a Attempt) look() string {
 	if a.pardoned() {
 		return "gap"
@@ -237,9 +237,19 @@ func (r Run) mishap() string {
 func (t Totals) honest() string {
 	s := fmt.Sprintf("%d requests, %d lost", t.HonestRequests, t.HonestLost)
 	if t.ExpectedLost > 0 {
-		s += fmt.Sprintf(", of them %d under mutants that lose them on purpose", t.ExpectedLost)
+		s += fmt.Sprintf(", %d of them under misconfigurations that cause losses on purpose", t.ExpectedLost)
 	}
 	return s
+}
+
+// heading names the trial: whether the attempt is winnable with these
+// misconfigurations.
+func (t Trial) heading() string {
+	s := "winnable when " + strings.Join(t.Misconfigure, " and ")
+	if t.Opened {
+		return s
+	}
+	return "not " + s
 }
 
 // losses says what honest load was lost, empty when none was.

@@ -144,10 +144,10 @@ func withMutants(a reports.Attempt) reports.Attempt {
 		case m.Opened:
 		case m.Verdict == string(assertions.Inconclusive):
 			a.Outcome = string(assertions.Worst(assertions.Outcome(a.Outcome), assertions.Unjudged))
-			a.Why = fmt.Sprintf("under the mutant %s it could not be told: %s", weak, m.Why)
+			a.Why = fmt.Sprintf("with the misconfiguration %s it could not be decided: %s", weak, m.Why)
 		default:
 			a.Outcome = string(assertions.Worst(assertions.Outcome(a.Outcome), assertions.Invalid))
-			a.Why = fmt.Sprintf("the mutant %s did not let it win (%s: %s), so that it held proves nothing", weak, m.Verdict, m.Why)
+			a.Why = fmt.Sprintf("not winnable when %s (%s: %s), so a refusal proves nothing", weak, m.Verdict, m.Why)
 		}
 	}
 	return a
