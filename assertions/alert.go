@@ -10,8 +10,8 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/detectors"
 )
 
-// alert returns the text of the alert that the scenario names, if it was
-// raised for this call in time.
+// alert returns the text of the alert that the scenario names, or "" if none
+// was raised for this call in time.
 func alert(r Record, c Call) string {
 	if r.Expect.Alert == "" || len(c.Observations) == 0 {
 		return ""
@@ -49,8 +49,8 @@ func alert(r Record, c Call) string {
 	return ""
 }
 
-// ofState: an alert that names neither a request nor a caller is about the
-// state of the mesh, and may be older than the attempt.
+// ofState says whether an alert is about the state of the mesh: it names neither
+// a request nor a caller. Such an alert may be older than the attempt.
 func ofState(a detectors.Alert) bool { return a.Nonce == "" && !a.Source.IsValid() }
 
 func orKind(a detectors.Alert) string {
@@ -60,9 +60,9 @@ func orKind(a detectors.Alert) string {
 	return a.Text
 }
 
-// raises says whether a request raised an alert: by nonce or by address and
-// port. A proxy in between has a port of its own, so the address alone is
-// enough where it is not one of the others'.
+// raises says whether a request raised an alert. They match by nonce, or by
+// address and port. A proxy in the path uses its own port, so the address alone
+// is enough if none of the other calls came from it.
 func raises(o attacker.Observation, a detectors.Alert, others map[netip.Addr]bool) bool {
 	if a.Nonce != "" {
 		return a.Nonce == o.Nonce
@@ -71,15 +71,15 @@ func raises(o attacker.Observation, a detectors.Alert, others map[netip.Addr]boo
 	return source.IsValid() && (source == local || source.Addr() == local.Addr() && !others[source.Addr()])
 }
 
-// foreign says whether an alert is about a connection that another call is
-// known to have made, from the same place.
+// foreign says whether an alert is about a connection that another call made
+// from the same address.
 func foreign(o attacker.Observation, a detectors.Alert, ends map[netip.AddrPort]bool) bool {
 	source := plain(a.Source)
 	own := source == plain(o.Local) || slices.ContainsFunc(o.Related, func(e netip.AddrPort) bool { return plain(e) == source })
 	return a.Nonce == "" && ends[source] && !own
 }
 
-// ends are the own ends of all connections that calls are known to have made.
+// ends are the local addresses of all connections that the calls made.
 func ends(calls []Call) map[netip.AddrPort]bool {
 	out := map[netip.AddrPort]bool{}
 	for _, c := range calls {
@@ -92,7 +92,8 @@ func ends(calls []Call) map[netip.AddrPort]bool {
 	return out
 }
 
-// places are the addresses that calls came from; with roles, those of them only.
+// places are the addresses that calls came from. With roles, only calls in these
+// roles count.
 func places(calls []Call, roles ...string) map[netip.Addr]bool {
 	out := map[netip.Addr]bool{}
 	for _, c := range calls {
@@ -107,7 +108,7 @@ func places(calls []Call, roles ...string) map[netip.Addr]bool {
 }
 
 // falseAlarm says which honest call raised the alert that is meant for the
-// attack. The twin of a stolen identity is as foreign as the theft.
+// attack. Twins are left out: a twin of a theft uses the stolen identity too.
 func falseAlarm(r Record) string {
 	foes := places(append([]Call{r.Tries}, r.Earlier...))
 	for _, c := range slices.Concat(r.Before, r.After) {
@@ -125,7 +126,8 @@ func falseAlarm(r Record) string {
 	return ""
 }
 
-// honest says whether the friend was served at least once beside the attempt.
+// honest says whether at least one honest call was served before or after the
+// attempt.
 func honest(r Record) bool {
 	e := gather(r)
 	for _, c := range slices.Concat(r.Before, r.After) {

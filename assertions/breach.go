@@ -7,8 +7,8 @@ import (
 	"github.com/meshbreach/meshbreach/attacker"
 )
 
-// tries are those of the record and the earlier ones, each with the change
-// that was made while it ran.
+// tries are the record's attempt and its earlier ones, each with the change that
+// was made while it ran.
 func (r Record) tries() []Call {
 	now := r.Tries
 	now.Change = r.Change
@@ -22,8 +22,8 @@ func (r Record) tries() []Call {
 	return out
 }
 
-// breached looks for a receipt, or a reply, that meets the breach predicate. While a change
-// was under way, what was served before it settled is the window, not a breach.
+// breached looks for a receipt or a reply that proves a breach. Requests that
+// were served before a change settled are its exposure window, not a breach.
 func breached(r Record, e evidence) (Finding, bool) {
 	for _, c := range r.tries() {
 		for _, o := range c.Observations {
@@ -49,8 +49,8 @@ func breached(r Record, e evidence) (Finding, bool) {
 	return Finding{}, false
 }
 
-// told says whether the reply to a try meets the breach predicate. Of a change
-// that was under way only what was asked for after it had settled counts.
+// told says whether a reply proves a breach. If there was a change, only requests
+// that were sent after it settled count.
 func told(r Record, c Call, o attacker.Observation) (Finding, bool) {
 	b := r.Breach.Reply
 	if !r.byReply() || !b.Proves(o, r.Target) || c.Change != nil && !c.Change.before(o.Start) {
@@ -60,13 +60,13 @@ func told(r Record, c Call, o attacker.Observation) (Finding, bool) {
 		Why: fmt.Sprintf("answered with %s, and the answer contains the marker of %s", ReplyText(o.Reply), b.canary(r.Target))}, true
 }
 
-// byReply says whether a reply can prove a breach. What was let in and would be
-// run proves nothing until it was seen to arrive.
+// byReply says whether a reply can prove a breach. Where accepted objects are
+// run, acceptance alone proves nothing: the breach needs a receipt.
 func (r Record) byReply() bool { return r.Breach.Reply != nil && (!r.Breach.Reply.Unrun || !r.Runs) }
 
-// moment is when a try got what its receipt proves. What an authority issues is
-// good wherever it is shown: who asked for it while a change was under way
-// belongs to the window, even when the request itself came after it.
+// moment is when an attempt got what its receipt proves. A certificate that was
+// issued during a change belongs to the exposure window, even if it was used
+// later.
 func moment(o attacker.Observation, x attacker.Receipt) time.Time {
 	if len(o.Related) > 0 {
 		return o.Start
@@ -93,8 +93,8 @@ func orRaw(method string) string {
 	return method
 }
 
-// leaked holds the window of every change against its budget. What was served
-// too late is proven by its receipt, whether or not the change ever settled.
+// leaked compares the exposure window of every change with its budget. Receipts
+// prove what was served too late, even if the change never settled.
 func leaked(r Record, e evidence) (Finding, bool) {
 	for _, c := range r.tries() {
 		if c.Change == nil || c.Change.Budget <= 0 {
@@ -111,8 +111,7 @@ func leaked(r Record, e evidence) (Finding, bool) {
 	return Finding{}, false
 }
 
-// proofs are the receipts of tries that meet the breach predicate, whenever
-// they were written.
+// proofs are the receipts that prove a breach by one of the tries, at any time.
 func (e evidence) proofs(r Record, tries []attacker.Observation) []attacker.Receipt {
 	var out []attacker.Receipt
 	for _, o := range tries {

@@ -11,12 +11,12 @@ import (
 type CVE struct {
 	ID       string   `json:"id"`                // CVE-YEAR-NUMBER
 	Affected string   `json:"affected"`          // range of releases, such as ">=1.17.0 <=2.0.4"
-	Patched  []string `json:"patched,omitempty"` // releases in that range that have the fix, with those after them in their line: 1.21.19+ent
+	Patched  []string `json:"patched,omitempty"` // releases in that range that have the fix, as later ones of the same minor version have: 1.21.19+ent
 }
 
-// Affects says whether a release is vulnerable. A release that is not a
-// semantic version is not: an attempt must not be excused by a version that
-// nobody can read.
+// Affects says whether a release is vulnerable. The answer is no for a release
+// that is a pre-release or not a semantic version: an unknown version must not
+// excuse a breach.
 func (c CVE) Affects(release string) bool {
 	in, err := semver.NewConstraint(c.Affected)
 	if err != nil {
@@ -52,8 +52,8 @@ func (c CVE) Check() error {
 	return nil
 }
 
-// For is the expectation of a release: where a known CVE does not affect it,
-// the release is expected to refuse as the fixed ones do.
+// For is the expectation of one release. A release that the CVE does not affect
+// must refuse the attempt.
 func (e Expectation) For(release string) Expectation {
 	if e.CVE == nil || e.CVE.Affects(release) {
 		return e
@@ -61,12 +61,12 @@ func (e Expectation) For(release string) Expectation {
 	return Expectation{Verdict: Blocked, By: e.By, Layer: e.Layer, Reason: e.Reason, Code: e.Code}
 }
 
-// Detected says whether the attempt is expected to win, and a detector to
-// raise an alert.
+// Detected says whether the attempt is expected to succeed and alerts about it
+// are judged.
 func (e Expectation) Detected() bool { return e.Gap || e.CVE != nil }
 
-// vulnerable is the outcome of an attempt that won by a known CVE. That no
-// alert was raised makes nothing worse, and is said.
+// vulnerable is the outcome of an attempt that succeeded by a known CVE. A missing
+// alert does not change the outcome, but the reason mentions it.
 func vulnerable(r Record, f Finding) (Outcome, string) {
 	if why := falseAlarm(r); why != "" {
 		return Fail, why

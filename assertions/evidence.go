@@ -10,8 +10,8 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/signals"
 )
 
-// evidence is a record by what joins its parts: a record may hold a thousand
-// tries, and each has to find its own.
+// evidence is an index of a record. A record may hold a thousand tries, and each
+// needs its own receipts and signals.
 type evidence struct {
 	receipts map[string][]attacker.Receipt // by nonce; late ones last
 	named    map[string][]signals.Signal   // by nonce
@@ -34,7 +34,7 @@ func gather(r Record) evidence {
 		unnamed: map[netip.AddrPort][]signals.Signal{}, opened: map[connection]time.Time{},
 	}
 	for _, c := range slices.Concat(r.Receipts, r.Late) {
-		// What carries no nonce joins nothing.
+		// A receipt without a nonce cannot be assigned to a request.
 		if c.Nonce != "" {
 			e.receipts[c.Nonce] = append(e.receipts[c.Nonce], c)
 		}
@@ -63,9 +63,9 @@ func plain(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
 
-// signals are those of one try: by nonce, or by address and port where no
-// nonce could travel. Where the attacker's own proxy passed the connection on,
-// the next hop saw the address that this proxy did it from.
+// signals are those of one try, by nonce, or by address and port where a nonce
+// cannot be sent. If the attacker's own proxy forwarded the connection, the next
+// hop saw the address of that proxy.
 func (e evidence) signals(o attacker.Observation) []signals.Signal {
 	var out []signals.Signal
 	if o.Nonce != "" {
@@ -82,7 +82,7 @@ func (e evidence) signals(o attacker.Observation) []signals.Signal {
 	if first, ok := e.opened[connection{o.Connection, plain(o.Local)}]; ok {
 		began = first
 	}
-	// Ports are used again: what is much older or younger was another's.
+	// Ports are reused, so a much older or newer signal belongs to another request.
 	mine := func(s signals.Signal) bool {
 		return !s.At.Before(began.Add(-skew)) && !s.At.After(o.End.Add(skew))
 	}

@@ -1,5 +1,5 @@
-// Package assertions judges. It reads the record of an attempt and says what
-// it proves; it never looks at a cluster, a clock or a network.
+// Package assertions judges. It reads the record of an attempt and says what the
+// record proves. It never uses a cluster, a clock or a network.
 package assertions
 
 import (
@@ -15,19 +15,19 @@ type Verdict string
 
 // The verdicts.
 const (
-	Blocked      Verdict = "blocked"       // no breach, refused as named, control and twin served
-	Breached     Verdict = "breached"      // a receipt proves it
-	WrongRefusal Verdict = "wrong-refusal" // refused, but not by whom or not for what was named
-	Inconclusive Verdict = "inconclusive"  // it cannot be told
-	Unsupported  Verdict = "unsupported"   // this mesh, here, has nothing to try it on
+	Blocked      Verdict = "blocked"       // no breach, refused as the scenario says, control and twin served
+	Breached     Verdict = "breached"      // proven by a receipt or a reply
+	WrongRefusal Verdict = "wrong-refusal" // refused by another side or for another reason
+	Inconclusive Verdict = "inconclusive"  // it cannot be decided
+	Unsupported  Verdict = "unsupported"   // this mesh or provider cannot show it
 	Skipped      Verdict = "skipped"
-	Leaked       Verdict = "leaked"      // the window of a change was over its budget
+	Leaked       Verdict = "leaked"      // the exposure window of a change exceeded its budget
 	Disrupted    Verdict = "disrupted"   // honest requests were lost
-	Undisturbed  Verdict = "undisturbed" // none was
+	Undisturbed  Verdict = "undisturbed" // no honest request was lost
 )
 
-// Outcome is what became of an attempt, or of a scenario, against what was
-// expected of this mesh.
+// Outcome is the result of comparing a verdict with what is expected of this
+// mesh. An attempt and a scenario have one.
 type Outcome string
 
 // The outcomes.
@@ -36,9 +36,9 @@ const (
 	Fail           Outcome = "fail"
 	KnownCVE       Outcome = "known-cve"      // succeeds by a published vulnerability of this release
 	Gap            Outcome = "gap"            // succeeds by design, and was detected
-	GapUndetected  Outcome = "gap-undetected" // succeeds by design, and nobody saw it
-	Changed        Outcome = "changed"        // was expected to win and did not
-	Invalid        Outcome = "invalid"        // a mutant held, or a twin was refused: the test proves nothing
+	GapUndetected  Outcome = "gap-undetected" // succeeds by design, and no alert was raised
+	Changed        Outcome = "changed"        // was expected to succeed, but did not
+	Invalid        Outcome = "invalid"        // a mutant had no effect, or a twin was refused: the test proves nothing
 	Unjudged       Outcome = "inconclusive"
 	NotApplicable  Outcome = "unsupported"
 	OutcomeSkipped Outcome = "skipped"
@@ -47,12 +47,12 @@ const (
 // An Expectation is what a scenario says a mesh does about an attempt.
 type Expectation struct {
 	Verdict Verdict `json:"verdict"`
-	By      string  `json:"by,omitempty"`     // target or source: whose proxy refuses; authority or platform; peer: whoever is at the address
+	By      string  `json:"by,omitempty"`     // who refuses: target or source (its proxy), authority, platform, or peer (see SidePeer)
 	Layer   string  `json:"layer,omitempty"`  // tls, tcp, http, grpc or ca
 	Reason  string  `json:"reason,omitempty"` // exactly as the signal's
-	Code    int     `json:"code,omitempty"`   // HTTP status that the attacker must have seen; 0 is any
-	// After says that the refusal comes after the attempt was answered, so that
-	// the attacker sees none of it and the authority's own word is the evidence.
+	Code    int     `json:"code,omitempty"`   // HTTP status or gRPC code that the attacker must have seen; 0 is any
+	// After says that the refusal comes after the attempt was answered. The
+	// attacker does not see it, so the authority's log is the evidence.
 	After   bool              `json:"after,omitempty"`
 	Gap     bool              `json:"gap,omitempty"` // breached by design; Alert must say so
 	Alert   string            `json:"alert,omitempty"`
@@ -77,8 +77,8 @@ func (e Expectation) String() string {
 	return string(e.Verdict)
 }
 
-// A Breach says which receipt proves that an attempt won, or which reply.
-// Fields that are empty do not narrow.
+// A Breach says which receipt or reply proves that an attempt succeeded. An empty
+// field matches anything.
 type Breach struct {
 	ReceiptAt string `json:"receiptAt,omitempty"` // cast name, or target (the default)
 	Route     string `json:"route,omitempty"`     // the path that was served
@@ -86,29 +86,29 @@ type Breach struct {
 	Port      int    `json:"port,omitempty"`
 	// As is an account: the last part of an identity that the target believed.
 	As string `json:"as,omitempty"`
-	// Reply is for attempts that win by what they are told. No receipt counts
-	// then, unless the reply counts only where no receipt could be.
+	// Reply is for attempts that succeed by what the answer contains. Receipts do
+	// not count then, unless Reply.Unrun is set.
 	Reply *Told `json:"reply,omitempty"`
 }
 
-// Told says which reply proves that an attempt won: a success that holds what
-// only the protected thing has.
+// Told says which reply proves that an attempt succeeded: one with a success
+// status that contains a canary.
 type Told struct {
 	Status int    `json:"status,omitempty"` // HTTP status; 0 is any success
 	Holds  string `json:"holds"`            // cast name, target, or authority: whose canary
-	What   string `json:"what,omitempty"`   // config: a canary that is in the configuration of its proxy and in no other's; object: an object that the platform has taken
-	// Unrun: it counts only where nobody runs what the platform takes. Elsewhere
-	// it takes a receipt of what was run.
+	What   string `json:"what,omitempty"`   // config: the canary in the configuration of its proxy; object: an object that the platform accepted
+	// Unrun says that the reply counts only where no node runs the object.
+	// Elsewhere a receipt of what was run is needed.
 	Unrun bool `json:"unrun,omitempty"`
 }
 
-// Proves says whether what an attempt saw meets the predicate; target is the
-// cast name that "target" stands for.
+// Proves says whether an observation proves the breach. The target is the cast
+// name that "target" stands for.
 func (t Told) Proves(o attacker.Observation, target string) bool {
 	return o.Refusal == nil && o.Reply != nil && (t.Status == 0 || t.Status == o.Reply.Status) && slices.Contains(o.Reply.Holds, t.canary(target))
 }
 
-// canary is the name that a reply would hold.
+// canary is the name of the canary that the reply must contain.
 func (t Told) canary(target string) string {
 	name := t.Holds
 	if name == "target" {
@@ -120,7 +120,7 @@ func (t Told) canary(target string) string {
 	return name
 }
 
-// Proves says whether a receipt meets the predicate; target is the cast name
+// Proves says whether a receipt proves the breach. The target is the cast name
 // that "target" stands for.
 func (b Breach) Proves(r attacker.Receipt, target string) bool {
 	path, _, _ := strings.Cut(r.Path, "?")
@@ -131,7 +131,7 @@ func (b Breach) Proves(r attacker.Receipt, target string) bool {
 		(b.Port == 0 || b.Port == r.Port)
 }
 
-// Place is the cast name of where the receipt would lie.
+// Place is the cast name of the workload that would have the receipt.
 func (b Breach) Place(target string) string {
 	if b.ReceiptAt == "" || b.ReceiptAt == "target" {
 		return target

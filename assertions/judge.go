@@ -17,8 +17,8 @@ type Finding struct {
 	Proof   string // receipt, proxy-log or reply
 	Alert   string
 
-	// twinRefused: the twin met a clear refusal, so the test, not the mesh, is
-	// wrong. No field that others fill says so: a target words its refusals.
+	// twinRefused says that the twin was clearly refused, so the test is wrong and
+	// not the mesh. It is not exported, because only the judge can tell.
 	twinRefused bool
 }
 
@@ -29,8 +29,8 @@ func Judge(r Record) Finding {
 	return f
 }
 
-// verdict asks the questions in the order of their strength: what was proven
-// to have happened comes before what could not be tried.
+// verdict looks at the strongest evidence first: a proven breach counts even if
+// something else could not be tried.
 func verdict(r Record) Finding {
 	e := gather(r)
 	if r.Expect.Verdict != Undisturbed {
@@ -59,8 +59,8 @@ func verdict(r Record) Finding {
 	return held(r, e)
 }
 
-// lacking judges a record of where not all can be shown. What was tried all the
-// same was refused, or it was let in and cannot be told.
+// lacking judges a record whose mesh lacks a capability, so that a refusal cannot
+// be proven. An attempt that was not refused is inconclusive.
 func lacking(r Record) Finding {
 	f := Finding{Verdict: Unsupported, Why: fmt.Sprintf("the mesh lacks %v", r.Missing)}
 	for _, o := range r.Tries.Observations {
@@ -80,7 +80,7 @@ func inconclusive(format string, args ...any) Finding {
 	return Finding{Verdict: Inconclusive, Why: fmt.Sprintf(format, args...)}
 }
 
-// untried says why the record cannot show a hold.
+// untried says why the record cannot show that the attempt was blocked.
 func untried(r Record) string {
 	switch {
 	case r.Fault != "":

@@ -2,7 +2,7 @@ package assertions
 
 import "slices"
 
-// outcome holds a finding against what was expected of this mesh.
+// outcome compares a finding with what the scenario expects of this mesh.
 func outcome(r Record, f Finding) (Outcome, string) {
 	switch f.Verdict {
 	case Unsupported:
@@ -44,8 +44,8 @@ func gap(r Record, f Finding) (Outcome, string) {
 	return GapUndetected, f.Why + "; no alert " + r.Expect.Alert
 }
 
-// Opened says whether a mutant did what it is for: it let the attempt win,
-// blinded the detector of a gap or of a known CVE, or disrupted what was undisturbed.
+// Opened says whether a mutant had its effect: it let the attempt succeed,
+// blinded the detector of a gap or a known CVE, or disrupted honest load.
 func Opened(r Record, f Finding) bool {
 	switch {
 	case r.Expect.Gap:
@@ -59,8 +59,8 @@ func Opened(r Record, f Finding) bool {
 	}
 }
 
-// Worst orders outcomes; the worst one of its attempts is a scenario's. None at
-// all, and words that are no outcome, are inconclusive.
+// Worst is the worst of the outcomes. A scenario has the worst outcome of its
+// attempts. Without any, and for an unknown word, it is inconclusive.
 func Worst(all ...Outcome) Outcome {
 	order := []Outcome{Fail, Invalid, Changed, GapUndetected, Unjudged, KnownCVE, Gap, Pass, OutcomeSkipped, NotApplicable}
 	worst := len(order)
@@ -77,9 +77,9 @@ func Worst(all ...Outcome) Outcome {
 	return order[worst]
 }
 
-// Exit is the exit code for the outcomes of a run's scenarios: 0 all pass or
-// gap, 1 something failed or has a known CVE, 3 nothing worse than inconclusive, or nothing
-// judged.
+// Exit is the exit code for the outcomes of a run's scenarios: 0 if all are pass
+// or gap, 1 if something failed or has a known CVE, 3 if nothing is worse than
+// inconclusive or nothing was judged.
 func Exit(all []Outcome) int {
 	code, judged := 0, false
 	for _, o := range all {
@@ -91,7 +91,7 @@ func Exit(all []Outcome) int {
 		case NotApplicable, OutcomeSkipped:
 		case Unjudged:
 			code = 3
-		default: // a word that is no outcome judges nothing
+		default: // an unknown word
 			code = 3
 		}
 	}

@@ -18,7 +18,7 @@ type Record struct {
 	Misconfigured []string    `json:"misconfigured,omitempty"`
 	Expect        Expectation `json:"expect"`
 	Breach        Breach      `json:"breach"`
-	Runs          bool        `json:"runs,omitempty"`    // somebody runs what is submitted to the platform
+	Runs          bool        `json:"runs,omitempty"`    // a node runs objects that the platform accepts
 	Missing       []string    `json:"missing,omitempty"` // capabilities that the mesh lacks
 	Loot          []Loot      `json:"loot,omitempty"`
 
@@ -26,13 +26,13 @@ type Record struct {
 	TwinAttack string `json:"twinAttack,omitempty"`
 	Before     []Call `json:"before,omitempty"` // control and twin, right before
 	Tries      Call   `json:"tries"`
-	// The fence is the friend's next honest call: its receipt shows that the
-	// target that could have received the attempt was there until then.
+	// The fence is the friend's next honest call. Its receipt shows that the target
+	// was running until then and could have received the attempt.
 	After []Call `json:"after,omitempty"` // fence and twin, right after
-	// Earlier are tries whose verdict could not be told. A leak in them counts.
+	// Earlier are tries that were inconclusive. A breach in them counts.
 	Earlier []Call `json:"earlier,omitempty"`
 
-	Receipts []attacker.Receipt   `json:"receipts,omitempty"` // of every nonce above, wherever they lie
+	Receipts []attacker.Receipt   `json:"receipts,omitempty"` // of every nonce above, at any workload
 	Late     []attacker.Receipt   `json:"late,omitempty"`     // found by the last sweep
 	Signals  []signals.Signal     `json:"signals,omitempty"`
 	Alerts   []detectors.Alert    `json:"alerts,omitempty"`
@@ -49,12 +49,12 @@ type Call struct {
 	Attack       string                 `json:"attack,omitempty"`
 	Observations []attacker.Observation `json:"observations,omitempty"`
 	Error        string                 `json:"error,omitempty"` // could not be made
-	// Change, of an earlier try, is what was changed while it ran: its window
-	// and what came after it settled count although the try was made again.
+	// Change is what was changed while an earlier try ran. Its exposure window and
+	// later breaches count although the try was repeated.
 	Change *Change `json:"change,omitempty"`
 }
 
-// Nonces are what every try of the attempt carried, the earlier ones included.
+// Nonces are those of all tries, including the earlier ones.
 func (r Record) Nonces() []string {
 	var out []string
 	for _, c := range append([]Call{r.Tries}, r.Earlier...) {
@@ -84,7 +84,7 @@ func roleText(role string) string {
 	return role
 }
 
-// Loot says what the attacker held, without the thing itself.
+// Loot describes a credential that the attacker held. It does not contain it.
 type Loot struct {
 	Kind   string `json:"kind"` // leaf or token
 	Of     string `json:"of"`
@@ -92,7 +92,7 @@ type Loot struct {
 	Serial string `json:"serial,omitempty"` // of a leaf
 }
 
-// A Change is a change of policy or of identities and how it took hold.
+// A Change is a change of policy or of identities, and when it took effect.
 type Change struct {
 	What     string        `json:"what"`
 	Revision string        `json:"revision"`
@@ -105,19 +105,19 @@ type Change struct {
 	Window Window `json:"window,omitzero"`
 }
 
-// A Window is the time in which a change did not hold yet.
+// A Window is the time until a change took effect.
 type Window struct {
 	Tries       int           `json:"tries"`
 	Served      int           `json:"served"`
 	FirstDenial time.Duration `json:"firstDenial"` // after Asked, nanoseconds; negative: none seen
 	LastLeak    time.Duration `json:"lastLeak"`    // after Asked; negative: none
 	// Late is how many of Served came after the first denial: a proxy's workers
-	// take a change at different moments.
+	// apply a change at different times.
 	Late int `json:"late,omitempty"`
 }
 
-// Measure computes a window from what the foe saw and the receipts of it. A
-// change that never settled, settled is zero then, has a window without an end.
+// Measure computes a window from the attacker's observations and their receipts.
+// If the change never settled, settled is zero and the window has no end.
 func Measure(asked, settled time.Time, seen []attacker.Observation, receipts []attacker.Receipt) Window {
 	w := Window{FirstDenial: -1, LastLeak: -1}
 	over := func(t time.Time) bool { return !settled.IsZero() && t.After(settled) }

@@ -7,9 +7,9 @@ import (
 	"github.com/meshbreach/meshbreach/attacker"
 )
 
-// sandwich checks that the friend and the twin were served on both sides of
-// the attempt, and that the process that would have written down a breach was
-// one and the same from one side to the other.
+// sandwich checks that the control and the twin were served before and after the
+// attempt, and that the process that would have recorded a breach was the same
+// all the time.
 func sandwich(r Record, e evidence) (Finding, bool) {
 	var before, after []attacker.Receipt
 	for _, side := range []struct {
@@ -47,9 +47,8 @@ func sandwich(r Record, e evidence) (Finding, bool) {
 	return Finding{}, true
 }
 
-// served returns the receipts of a call if every request of it was answered,
-// and otherwise why not, and the refusal that it met: a twin that was refused
-// once shows that its refusal has nothing to do with the hostile bit.
+// served returns the receipts of a call if all of its requests were answered.
+// Otherwise it returns the reason and, if there was one, the refusal.
 func served(r Record, e evidence, c Call) (got []attacker.Receipt, why string, by *attacker.Refusal) {
 	switch {
 	case c.Error != "":
@@ -68,7 +67,7 @@ func served(r Record, e evidence, c Call) (got []attacker.Receipt, why string, b
 		case o.Reply == nil:
 			return nil, "no answer was seen", nil
 		case !ok && c.Role == RoleTwin && r.byReply():
-			continue // it asked an interface that writes no receipts, as the attempt did
+			continue // like the attempt, it called an interface that writes no receipts
 		case !ok:
 			return nil, "answered, but the target has no receipt", nil
 		case c.Role != RoleTwin && x.Workload != r.Target:
@@ -79,8 +78,7 @@ func served(r Record, e evidence, c Call) (got []attacker.Receipt, why string, b
 	return got, "", nil
 }
 
-// ruled says whether somebody answered "no", rather than nobody answering, or
-// somebody who was overloaded.
+// ruled says whether a refusal is a decision, rather than silence or overload.
 func ruled(f *attacker.Refusal) bool {
 	if f == nil {
 		return false
@@ -99,9 +97,9 @@ func ruled(f *attacker.Refusal) bool {
 	return false
 }
 
-// fenced says why the receipts of honest calls do not enclose the attempt:
-// where a breach would lie there must be some of both sides, of one process,
-// numbered in this order.
+// fenced says why the receipts of honest calls do not enclose the attempt. The
+// workload where a breach would leave its receipt must have receipts from before
+// and after the attempt, from one process, with rising numbers.
 func (r Record) fenced(before, after []attacker.Receipt) string {
 	first := map[string]attacker.Receipt{} // the highest of before, by workload
 	for _, x := range before {

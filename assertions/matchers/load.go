@@ -8,9 +8,9 @@ import (
 	"github.com/meshbreach/meshbreach/attacker"
 )
 
-// LoseNothing matches an attacker.LoadResult, or a pointer to one, all of
-// whose requests were served. It is an error when there were none, and when
-// what was neither served nor lost cannot be told.
+// LoseNothing matches an attacker.LoadResult, or a pointer to one, if all of its
+// requests were served. It is an error when there were no requests, or when some
+// are neither served nor lost.
 func LoseNothing() types.GomegaMatcher { return lossless{} }
 
 type lossless struct{}

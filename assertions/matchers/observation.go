@@ -11,9 +11,9 @@ import (
 	"github.com/meshbreach/meshbreach/attacker"
 )
 
-// HaveReached matches an attacker.Observation, or a pointer to one, that came
-// at least as far as r in the attacker's own belief. It is an error when the
-// attempt could not be made, or does not say how far it came.
+// HaveReached matches an attacker.Observation, or a pointer to one, that got at
+// least as far as r, as far as the attacker can tell. It is an error when the
+// attempt could not be made, or does not say how far it got.
 func HaveReached(r attacker.Reach) types.GomegaMatcher { return reached{r} }
 
 type reached struct{ want attacker.Reach }
@@ -73,9 +73,9 @@ func seen(actual any) string {
 }
 
 // HaveRefusal matches an attacker.Observation, or a pointer to one, that was
-// refused at a layer with a text that contains the given one; an empty text is
-// any. It is an error when the attempt could not be made, unless that is what
-// is asked for, and when it saw neither an answer nor a refusal.
+// refused at a layer with a text that contains the given one. An empty text
+// matches any. It is an error when there was neither an answer nor a refusal, or
+// when the attempt could not be made, unless the layer is LayerSocket.
 func HaveRefusal(at attacker.Layer, text string) types.GomegaMatcher { return refusedAt{at, text, 0} }
 
 // HaveRefusalCode is HaveRefusal by number: an HTTP status, a gRPC code or a

@@ -9,11 +9,10 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/signals"
 )
 
-// HaveSignal matches a []clusters.Signal of which one is like want: Workload,
-// Layer, Nonce, Method, Path, Status, Reason, Serial, Refused and Inbound are
-// compared, and those that are zero in want do not narrow. It is an error when
-// there is no signal at all: a mesh that says nothing proves neither that
-// something happened nor that it did not.
+// HaveSignal matches a []signals.Signal that contains one like want. It compares
+// Workload, Layer, Nonce, Method, Path, Status, Reason, Serial, Refused and
+// Inbound; a zero field in want matches anything. It is an error when there is no
+// signal at all, because that proves nothing.
 func HaveSignal(want signals.Signal) types.GomegaMatcher { return signalled{want} }
 
 type signalled struct{ want signals.Signal }
@@ -66,7 +65,7 @@ func signalTexts(actual any) string {
 	return strings.Join(lines, "\n")
 }
 
-// signalText is a signal in the order in which a reader asks.
+// signalText is a signal in one line.
 func signalText(s signals.Signal) string {
 	var words []string
 	add := func(format string, v any) {

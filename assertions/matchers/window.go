@@ -9,11 +9,11 @@ import (
 	"github.com/meshbreach/meshbreach/assertions"
 )
 
-// HaveWindowWithin matches a Change, or a pointer to one, in whose window
-// nothing was served later than d after it was asked for. It is an error when
-// the change never settled, when nobody asked meanwhile, and when nothing was
-// refused, so that it cannot be told when the window ended. A request that was
-// served too late is no match in any case.
+// HaveWindowWithin matches an assertions.Change, or a pointer to one, if no request
+// was served later than d after the change was asked for. It is an error when the
+// change never settled, when there were no requests, or when none was refused, so
+// that the end of the window is unknown. A request that was served too late is no
+// match in any case.
 func HaveWindowWithin(d time.Duration) types.GomegaMatcher { return within{d} }
 
 type within struct{ most time.Duration }
