@@ -15,8 +15,8 @@ type Pair struct {
 	First, Second     *Attempt // nil where that run does not have it
 }
 
-// Pairs are the attempts of two runs, in the order of the first; what only the
-// second has comes last.
+// Pairs are the attempts of two runs, in the order of the first. Attempts that only
+// the second has come last.
 func Pairs(first, second Run) []Pair {
 	var out []Pair
 	at := map[[2]string]int{}
@@ -38,12 +38,12 @@ func Pairs(first, second Run) []Pair {
 	return out
 }
 
-// Differs says that the runs do not say the same: another verdict, another
-// refusal, or something that one of them could not show or does not have.
+// Differs says whether the runs differ in verdict or refusal, or one of them could
+// not show the attempt or does not have it.
 func (p Pair) Differs() bool { return word(p.First) != word(p.Second) }
 
-// Flips says that both judged it and that their verdicts differ, or that one of
-// them does not have it.
+// Flips says whether both runs judged the attempt and their verdicts differ, or one
+// of them does not have it.
 func (p Pair) Flips() bool {
 	if p.First == nil || p.Second == nil {
 		return true
@@ -60,8 +60,8 @@ func word(a *Attempt) string {
 	return strings.TrimSpace(a.verdictAndOutcome() + " " + a.refusal())
 }
 
-// SideBySide writes the verdicts of two runs beside each other, and then, for
-// each that differs, what either run says about it. It says how many flip.
+// SideBySide writes the verdicts of two runs side by side and then, for each that
+// differs, the reason in each run. It returns how many flip.
 func SideBySide(w io.Writer, first, second Run, page Page) (flips int, err error) {
 	all := Pairs(first, second)
 	var b strings.Builder
@@ -75,7 +75,7 @@ func SideBySide(w io.Writer, first, second Run, page Page) (flips int, err error
 		head := p.Scenario + " " + p.Attempt
 		switch {
 		case p.First == nil || p.Second == nil:
-			head += ": only one run has it"
+			head += ": only one run has this attempt"
 		case p.Flips():
 			head += ": the verdict flips"
 		}
@@ -98,10 +98,10 @@ func told(a *Attempt) string {
 	if a == nil {
 		return word(a)
 	}
-	return word(a) + ": " + cmp.Or(a.Why, "it does not say why")
+	return word(a) + ": " + cmp.Or(a.Why, "no reason given")
 }
 
-// beside is the table: a row an attempt, with a sign before what differs.
+// beside is the table: one row an attempt, with a sign if it differs.
 func (p Page) beside(first, second Run, all []Pair) string {
 	heads := []string{"", "ATTEMPT", strings.ToUpper(first.heading()), strings.ToUpper(second.heading())}
 	if heads[2] == heads[3] {
@@ -133,7 +133,7 @@ func worded(a *Attempt) cell {
 	return cell{word(a), a.look()}
 }
 
-// halves gives the attempts what they need, and each run half of the rest.
+// halves gives the attempts the width they need, and each run half of the rest.
 func (p Page) halves(rows [][]cell) []int {
 	need := 0
 	for _, r := range rows {

@@ -51,10 +51,10 @@ func TestARunThatWentWrongSaysHow(t *testing.T) {
 	early := setUpFailed()
 	early.Interrupted = true
 	for want, run := range map[string]Run{
-		"Nothing could be set up":                                     setUpFailed(),
-		"Interrupted before anything was judged":                      early,
-		"Interrupted: the verdicts are of what was judged until then": interrupted(),
-		"The run did not end as it should":                            said,
+		"The set-up failed":                                      setUpFailed(),
+		"Interrupted before anything was judged":                 early,
+		"Interrupted: the report has what was judged until then": interrupted(),
+		"The run did not end cleanly":                            said,
 	} {
 		for _, f := range All() {
 			var b bytes.Buffer

@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// JSON writes the record itself: two blanks of indent, map keys sorted, so
-// that the same run is the same bytes. Lists are never null.
+// JSON writes the run as indented JSON with sorted map keys, so that the same run
+// gives the same bytes. Lists are never null.
 func JSON(w io.Writer, run Run) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
@@ -17,7 +17,7 @@ func JSON(w io.Writer, run Run) error {
 	return e.Encode(filled(run))
 }
 
-// filled replaces nil lists and maps that the schema wants to be there.
+// filled replaces nil lists and maps that the schema requires.
 func filled(run Run) Run {
 	run.Schema = Schema
 	if run.Totals.Outcomes == nil {
@@ -39,8 +39,8 @@ func filled(run Run) Run {
 	return run
 }
 
-// Read reads a record that JSON wrote. Another version of the schema is an
-// error, and so is anything after the record.
+// Read reads a run that JSON wrote. Another version of the schema is an error,
+// and so is anything after the JSON value.
 func Read(path string) (Run, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {

@@ -9,9 +9,10 @@ import (
 	"github.com/jstemmer/go-junit-report/v2/junit"
 )
 
-// JUnit writes the report for a CI system: a test suite a scenario, a test
-// case an attempt. What could not be judged is an error, what was not tried
-// is skipped, a known limitation passes with a note.
+// JUnit writes the report for a CI system. A scenario is a test suite, an attempt
+// is a test case. Attempts that succeeded by a known CVE are in the first suite.
+// Inconclusive is an error, unsupported is skipped, and a known limitation passes
+// with a note.
 func JUnit(w io.Writer, run Run) error {
 	suites := junit.Testsuites{Name: "meshbreach " + run.heading(), Time: seconds(run.elapsed())}
 	if s, some := knownCVESuite(run); some {
@@ -67,8 +68,8 @@ func scenarioSuite(run Run, sc Scenario) junit.Testsuite {
 		}
 	}
 	if !said {
-		// The scenario is worse than its attempts, for example because its
-		// honest load was lost: without a case of its own CI would see green.
+		// The scenario is worse than its attempts, for example because it lost
+		// honest load. It needs a test case, or CI would show success.
 		s.AddTestcase(testcase(sc, Attempt{ID: "scenario", Outcome: sc.Outcome, Verdict: sc.Outcome, Why: sc.Why, Took: sc.Took}))
 	}
 	return s
@@ -101,7 +102,7 @@ func testcase(sc Scenario, a Attempt) junit.Testcase {
 	return c
 }
 
-// details is everything that the finding knows, a line each.
+// details is everything known about the attempt, one fact a line.
 func (a Attempt) details() string {
 	var b strings.Builder
 	line := func(name, value string) {
@@ -127,7 +128,7 @@ func (a Attempt) details() string {
 	return b.String()
 }
 
-// printable keeps lines but drops what XML cannot hold.
+// printable keeps lines and drops characters that XML does not allow.
 func printable(s string) string {
 	lines := strings.Split(strings.TrimRight(s, "\n"), "\n")
 	for i, l := range lines {

@@ -7,13 +7,13 @@ import (
 	"github.com/jstemmer/go-junit-report/v2/junit"
 )
 
-// A KnownCVE is a published vulnerability by which attempts won. Every format
+// A KnownCVE is a published vulnerability by which attempts succeeded. Every format
 // shows these first.
 type KnownCVE struct {
 	ID       string   `json:"id"`
 	Affected string   `json:"affected"` // range of releases
 	Why      string   `json:"why"`
-	Accepted bool     `json:"accepted"` // by whoever started the run, so that it does not fail the run
+	Accepted bool     `json:"accepted"` // with --accept, so that it does not fail the run
 	Attempts []string `json:"attempts"` // scenario and attempt, with a blank between
 }
 
@@ -38,7 +38,7 @@ func (p Page) knownCVEs(b *strings.Builder, run Run) {
 	if len(run.KnownCVEs) == 0 {
 		return
 	}
-	b.WriteString(p.bold().Render("Known CVEs: attempts that won by a published vulnerability") + "\n\n")
+	b.WriteString(p.bold().Render("Known CVEs: these attempts succeeded by a published vulnerability") + "\n\n")
 	for _, c := range run.KnownCVEs {
 		look := "known-cve"
 		if c.Accepted {
@@ -58,7 +58,7 @@ func markKnownCVEs(b *strings.Builder, run Run) {
 	if len(run.KnownCVEs) == 0 {
 		return
 	}
-	b.WriteString("### Known CVEs\n\nThese attempts won by a published vulnerability.\n\n")
+	b.WriteString("### Known CVEs\n\nThese attempts succeeded by a published vulnerability.\n\n")
 	for _, c := range run.KnownCVEs {
 		fmt.Fprintf(b, "- **%s**: %s. %s\n", mark(c.heading()), mark(c.Why), mark(c.advice()))
 		for _, a := range c.Attempts {
@@ -68,8 +68,8 @@ func markKnownCVEs(b *strings.Builder, run Run) {
 	b.WriteString("\n")
 }
 
-// knownCVESuite is the first test suite. It has the attempts that won by a
-// known CVE, in place of the suites of their scenarios.
+// knownCVESuite is the first test suite. It has the attempts that succeeded by a
+// known CVE. The suites of their scenarios leave them out.
 func knownCVESuite(run Run) (junit.Testsuite, bool) {
 	s := suite(run, "known CVEs", 0)
 	some := false

@@ -118,8 +118,8 @@ func markTable(b *strings.Builder, run Run) {
 	b.WriteString("\n</details>\n")
 }
 
-// mark writes foreign text so that it stays text: no markup, no HTML, no
-// mentions of people.
+// mark escapes foreign text: it must not become markup, HTML or a mention of a
+// user.
 func mark(s string) string {
 	return strings.NewReplacer(
 		`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "|", `\|`,

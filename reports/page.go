@@ -8,8 +8,8 @@ import (
 	"github.com/charmbracelet/x/term"
 )
 
-// A Page is what text is laid out for. The zero value is a page of 120
-// columns without colour.
+// A Page describes where text is shown. The zero value is a page of 120 columns
+// without colour.
 type Page struct {
 	Width    int      // columns; 120 when zero
 	Terminal bool     // lines may be rewritten
@@ -17,8 +17,8 @@ type Page struct {
 	Reports  []string // files that the text should point to
 }
 
-// PageOf looks at a writer: the width is a terminal's own, and colours are
-// used only on a terminal, and not when NO_COLOR is set or it is a dumb one.
+// PageOf is the page of a writer. On a terminal it has the terminal's width, and
+// colours unless NO_COLOR is set or TERM is dumb.
 func PageOf(w io.Writer) Page {
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(f.Fd()) {
@@ -32,7 +32,7 @@ func PageOf(w io.Writer) Page {
 	return p
 }
 
-// columns is the width to lay out for. Under 40 nothing is readable anyway.
+// columns is the width of the page, at least 40.
 func (p Page) columns() int {
 	if p.Width == 0 {
 		return 120

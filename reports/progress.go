@@ -14,10 +14,10 @@ import (
 // refresh is how often the status line shows a new time.
 const refresh = 200 * time.Millisecond
 
-// Progress shows a run while it goes. On a terminal it keeps one status line
-// and prints a line for every scenario that did not pass; elsewhere it prints
-// a line a scenario. It is safe for concurrent use. Close it before anything
-// else is written to the same place.
+// Progress shows a run while it goes. On a terminal it updates one status line and
+// prints a line for every scenario that did not pass. Elsewhere it prints one line
+// a scenario. It is safe for concurrent use. Close it before writing anything else
+// to the same place.
 type Progress struct {
 	w     io.Writer
 	page  Page
@@ -68,8 +68,7 @@ func (p *Progress) tick() {
 	}
 }
 
-// Note says what happens outside of scenarios, for example "making 4 ranges
-// on local".
+// Note says what happens outside of scenarios, for example "making mesh envoy".
 func (p *Progress) Note(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -129,8 +128,7 @@ func (p *Progress) Close() error {
 	return err
 }
 
-// tally counts what is done. What could not be judged is shown only when
-// there is some.
+// tally counts the outcomes so far. It leaves out rare ones that are zero.
 func (p *Progress) tally() string {
 	s := fmt.Sprintf("pass %d fail %d gap %d", p.counts[fine], p.counts[broken], p.counts[known])
 	if n := p.counts[vulnerable]; n > 0 {
@@ -151,8 +149,8 @@ func (p *Progress) line(text string) {
 	p.print(text + "\n")
 }
 
-// status rewrites the status line; it never wraps, for a wrapped line cannot
-// be taken back.
+// status rewrites the status line. The line never wraps, because a wrapped line
+// cannot be erased.
 func (p *Progress) status() {
 	if !p.page.Terminal || p.closed {
 		return

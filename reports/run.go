@@ -1,5 +1,5 @@
-// Package reports holds the wire types of a run's record and the formats it is
-// written in. It judges nothing and knows no other package of the project.
+// Package reports has the types of a stored run and the formats that write it. It
+// judges nothing and imports no other package of the project.
 package reports
 
 import (
@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Schema names the version of the record's form.
+// Schema is the version of the JSON form.
 const Schema = "meshbreach/report/v1"
 
 // A Run is the record of one run: what was tried, what was seen, and the
@@ -29,9 +29,9 @@ type Run struct {
 	Started       time.Time `json:"started"`
 	Finished      time.Time `json:"finished"`
 	UpTime        Seconds   `json:"upTime"`          // until the test environments were ready
-	Error         string    `json:"error,omitempty"` // why nothing could be set up, or the run did not end as it should
-	// Interrupted says that somebody ended the run: what was not judged until
-	// then is skipped or inconclusive.
+	Error         string    `json:"error,omitempty"` // why the set-up failed, or the run did not end cleanly
+	// Interrupted says that the run was ended early. What was not judged by then is
+	// skipped or inconclusive.
 	Interrupted bool `json:"interrupted,omitempty"`
 
 	Scenarios []Scenario `json:"scenarios"`
@@ -42,8 +42,8 @@ type Run struct {
 // Seconds is a span in seconds.
 type Seconds float64
 
-// Duration is the same time, to the nanosecond: cut off, it would be one short
-// of what was measured as often as not.
+// Duration is rounded to the nanosecond, because truncation would often be one
+// nanosecond short.
 func (s Seconds) Duration() time.Duration {
 	return time.Duration(math.Round(float64(s) * float64(time.Second)))
 }
@@ -92,8 +92,8 @@ type Attempt struct {
 	Took     Seconds `json:"took"`
 	Window   *Window `json:"window,omitempty"`
 	Mutants  []Trial `json:"mutants,omitempty"`
-	// Record is what the verdict was judged from. Its form is published in
-	// the schema; the report's own code does not read it.
+	// Record is what the verdict was judged from. The schema describes it; this
+	// package does not read it.
 	Record json.RawMessage `json:"record,omitempty"`
 }
 
@@ -107,8 +107,8 @@ type Trial struct {
 	Record       json.RawMessage `json:"record,omitempty"`
 }
 
-// A Window is the time between the moment a change was asked for and the
-// moment it held, and what was served to the attacker in it.
+// A Window is the exposure window of a change: the time from asking for it until
+// it took effect, and what the attacker was served meanwhile.
 type Window struct {
 	Settled     Seconds `json:"settled"`     // until the mesh said and showed that the change holds
 	FirstDenial Seconds `json:"firstDenial"` // until the first refusal

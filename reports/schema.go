@@ -11,10 +11,9 @@ import (
 	"github.com/invopop/jsonschema"
 )
 
-// JSONSchema is the schema of the record, draft 2020-12, two blanks of
-// indent. The fields named record hold a value of record's type; nil leaves
-// their form open. The schema is closed: a field that it does not name is an
-// error, so it fits reports of the same version of meshbreach.
+// JSONSchema is the JSON Schema of a run, draft 2020-12, indented. Fields named
+// record have the type of record; nil leaves them open. Unknown fields are errors,
+// so the schema fits reports of the same version of meshbreach only.
 func JSONSchema(record any) ([]byte, error) {
 	r := &jsonschema.Reflector{Anonymous: true, ExpandedStruct: true, Namer: definitionName}
 	recordSchema := &jsonschema.Schema{}
@@ -56,7 +55,7 @@ func definitionName(t reflect.Type) string {
 	return path.Base(t.PkgPath()) + "." + t.Name()
 }
 
-// marshalled maps types that write themselves, which reflection cannot see into.
+// marshalled maps types with their own encoding, which reflection cannot see.
 func marshalled(t reflect.Type) *jsonschema.Schema {
 	switch {
 	case t == reflect.TypeFor[time.Time]():
@@ -69,8 +68,7 @@ func marshalled(t reflect.Type) *jsonschema.Schema {
 	return nil
 }
 
-// nullable lets lists, maps and bytes be null: that is how Go writes nil ones,
-// and the record is written by types that are not ours to change.
+// nullable lets lists, maps and bytes be null, because Go writes nil ones so.
 func nullable(d *jsonschema.Schema) {
 	if d.Properties == nil {
 		return
@@ -82,7 +80,7 @@ func nullable(d *jsonschema.Schema) {
 	}
 }
 
-// words puts the closed lists of words where a string may be only one of them.
+// words sets the enums of fields that have a fixed list of words.
 func words(s *jsonschema.Schema) {
 	set := func(properties *jsonschema.Schema, field string, words ...string) {
 		p, ok := properties.Properties.Get(field)

@@ -7,13 +7,13 @@ import (
 	"charm.land/lipgloss/v2/table"
 )
 
-// wide is from where on a page has room to say who refused.
+// wide is the width from which on there is room to say who refused.
 const wide = 110
 
 // A cell is text and the outcome that colours it, none when empty.
 type cell struct{ text, outcome string }
 
-// table lays out one row a scenario and, below it, one row an attempt.
+// table has one row a scenario and, below it, one row an attempt.
 func (p Page) table(run Run) string {
 	head := []string{"SCENARIO", "VERDICT", "REFUSAL", "BY", "EXPOSURE WINDOW", "TIME"}
 	if p.columns() < wide {
@@ -55,7 +55,8 @@ func without[T any](row []T, drop map[int]bool) (kept []T) {
 	return kept
 }
 
-// lay draws a table whose columns have these widths, a gap of two included.
+// lay draws a table with columns of these widths, which include two blanks between
+// columns.
 func (p Page) lay(head []string, rows [][]cell, widths []int) string {
 	t := table.New().Headers(head...).Wrap(true).
 		Border(lipgloss.NormalBorder()).BorderStyle(p.faint()).
@@ -108,8 +109,8 @@ func fold(text string, width int) string {
 	return indent + strings.Join(lines, "\n"+indent)
 }
 
-// widths gives every column what its text needs, a gap of two included, up to
-// a limit. What does not fit on the page is taken from the refusals.
+// widths gives every column the width of its text plus two blanks, up to a limit.
+// If the table is too wide for the page, the column of refusals is narrowed.
 func (p Page) widths(head []string, rows [][]cell) []int {
 	widths := make([]int, len(head))
 	total := 0
@@ -144,7 +145,7 @@ func (p Page) limit(head string) int {
 	}
 }
 
-// took leaves out the time of what was not tried.
+// took is a time, empty when zero.
 func took(s Seconds) string {
 	if s == 0 {
 		return ""

@@ -8,8 +8,8 @@ import (
 	"charm.land/lipgloss/v2"
 )
 
-// Text writes the report for people: a table grouped by scenario, then what
-// needs an explanation, then totals.
+// Text writes the report for people: known CVEs, a table grouped by scenario, then
+// explanations, then totals.
 func Text(w io.Writer, run Run, page Page) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n\n", page.bold().Render("meshbreach "+clean(run.Tool)+": "+run.heading()))
@@ -26,7 +26,7 @@ func Text(w io.Writer, run Run, page Page) error {
 	page.limitations(&b, run)
 	page.untried(&b, run)
 	page.totals(&b, run)
-	// The table pads its cells; nobody wants to select blanks.
+	// The table pads its cells with blanks.
 	_, err := io.WriteString(w, trimLines(b.String()))
 	return err
 }
@@ -47,7 +47,7 @@ func (p Page) paragraph(b *strings.Builder, indent int, text string) {
 	}
 }
 
-// wrap breaks lines at blanks, and long words behind the signs that join them.
+// wrap breaks lines at blanks, and long words after _ and /.
 func wrap(s string, width int) string { return lipgloss.Wrap(s, width, "_/") }
 
 func (p Page) troubles(b *strings.Builder, run Run) {
@@ -67,8 +67,8 @@ func (p Page) troubles(b *strings.Builder, run Run) {
 	}
 }
 
-// troubled tells whether an attempt needs an explanation even though its
-// scenario does not.
+// troubled says whether an attempt needs an explanation, even if its scenario does
+// not.
 func (s Scenario) troubled() bool {
 	for _, a := range s.Attempts {
 		if concernOf(a.Outcome) >= unknown {
@@ -144,7 +144,7 @@ func (p Page) untried(b *strings.Builder, run Run) {
 	b.WriteString("\n")
 }
 
-// A placed attempt knows its scenario.
+// A placed attempt is an attempt with the id of its scenario.
 type placed struct {
 	Scenario string
 	Attempt
@@ -189,7 +189,7 @@ func (p Page) exitStyle(exit int) lipgloss.Style {
 	}
 }
 
-// labelled writes a paragraph whose indent holds a label.
+// labelled writes a label and, indented beside it, a paragraph.
 func (p Page) labelled(b *strings.Builder, label, text string) {
 	const indent = 13
 	var body strings.Builder

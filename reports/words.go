@@ -20,7 +20,7 @@ func verdicts() []string {
 	return []string{"blocked", "undisturbed", "breached", "wrong-refusal", "leaked", "disrupted", "inconclusive", "unsupported", "skipped"}
 }
 
-// concern sorts outcomes by what a reader has to do about them.
+// concern groups outcomes by what a reader has to do about them.
 type concern int
 
 const (
@@ -32,8 +32,8 @@ const (
 	broken                    // somebody has to act
 )
 
-// concernOf takes a word it does not know for broken: a report must not
-// swallow what it cannot read.
+// concernOf is the concern of an outcome. An unknown word is broken, so that a
+// report never hides it.
 func concernOf(outcome string) concern {
 	switch outcome {
 	case "pass":
@@ -51,7 +51,7 @@ func concernOf(outcome string) concern {
 	}
 }
 
-// call is the last word on a run, by its exit code.
+// call is the result of a run, by its exit code.
 func call(exit int) string {
 	switch exit {
 	case 0:
@@ -65,8 +65,8 @@ func call(exit int) string {
 	}
 }
 
-// counts says how many there are of each word, in the order given; a word
-// outside that order comes last, sorted. Zeros are left out.
+// counts says how often each word occurs, in the given order. Other words come
+// last, sorted. Zeros are left out.
 func counts(n map[string]int, order []string) string {
 	var parts []string
 	for _, word := range ordered(n, order) {
@@ -97,8 +97,7 @@ func sum(n map[string]int) (all int) {
 	return all
 }
 
-// span writes seconds so that they stay under seven characters: 41ms, 1.2s,
-// 42s, 3m07s.
+// span is a time in fewer than seven characters: 41ms, 1.2s, 42s, 3m07s.
 func span(s Seconds) string {
 	d := s.Duration()
 	switch {
@@ -121,8 +120,8 @@ func span(s Seconds) string {
 // elapsed is how long the run took from start to end.
 func (r Run) elapsed() Seconds { return Seconds(r.Finished.Sub(r.Started).Seconds()) }
 
-// clean makes text of foreign origin safe to print on one line: what a proxy
-// said may hold escape sequences that a terminal would obey.
+// clean makes foreign text safe to print on one line. Text from a proxy may contain
+// escape sequences that a terminal would obey.
 func clean(s string) string {
 	return strings.Join(strings.Fields(strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) {
@@ -138,7 +137,8 @@ func clean(s string) string {
 // refusal is a refusal on one line, empty when there was none.
 func (a Attempt) refusal() string { return clean(a.Layer + " " + a.Reason) }
 
-// verdictAndOutcome says the outcome too where the verdict does not imply it.
+// verdictAndOutcome is the verdict and, if the verdict does not imply it, the
+// outcome.
 func (a Attempt) verdictAndOutcome() string {
 	if a.Outcome == "pass" || a.Outcome == "" || a.Outcome == a.Verdict {
 		return clean(a.Verdict)
@@ -154,11 +154,11 @@ func (a Attempt) shown() string {
 	return a.verdictAndOutcome()
 }
 
-// pardoned says whether nothing but an accepted CVE is wrong with an attempt.
+// pardoned says whether an accepted CVE is all that is wrong with an attempt.
 func (a Attempt) pardoned() bool { return a.Accepted && concernOf(a.Outcome) == vulnerable }
 
-// look is the outcome that colours an attempt: what was accepted is as good as
-// a known limitation.
+// look is the outcome whose colour an attempt has. An accepted CVE looks like a
+// known limitation.
 func (a Attempt) look() string {
 	if a.pardoned() {
 		return "gap"
@@ -166,7 +166,7 @@ func (a Attempt) look() string {
 	return a.Outcome
 }
 
-// look is the outcome that colours a scenario.
+// look is the outcome whose colour a scenario has.
 func (s Scenario) look() string {
 	if s.Accepted {
 		return "gap"
@@ -174,8 +174,8 @@ func (s Scenario) look() string {
 	return s.Outcome
 }
 
-// short is a window in a table cell: how many were served, for how long, and
-// how many of them after others had been refused.
+// short is a window in a table cell: how many requests were served, until when, and
+// how many of them after the first denial.
 func (w *Window) short() string {
 	if w == nil {
 		return ""
@@ -219,21 +219,21 @@ func (r Run) heading() string {
 	return clean(s)
 }
 
-// mishap says what the run's error did to it.
+// mishap says how the run's error affected it.
 func (r Run) mishap() string {
 	switch {
 	case r.Interrupted && len(r.Scenarios) > 0:
-		return "Interrupted: the verdicts are of what was judged until then"
+		return "Interrupted: the report has what was judged until then"
 	case r.Interrupted:
 		return "Interrupted before anything was judged"
 	case len(r.Scenarios) > 0:
-		return "The run did not end as it should"
+		return "The run did not end cleanly"
 	default:
-		return "Nothing could be set up"
+		return "The set-up failed"
 	}
 }
 
-// honest says what became of the honest load.
+// honest sums up the honest load.
 func (t Totals) honest() string {
 	s := fmt.Sprintf("%d requests, %d lost", t.HonestRequests, t.HonestLost)
 	if t.ExpectedLost > 0 {
@@ -252,7 +252,7 @@ func (t Trial) heading() string {
 	return "not " + s
 }
 
-// losses says what honest load was lost, empty when none was.
+// losses says how much honest load was lost. It is empty when none was.
 func (s Scenario) losses() string {
 	if s.Load == nil || s.Load.Lost == 0 {
 		return ""

@@ -62,10 +62,10 @@ func (l Formats) Render(w io.Writer, name string, run Run) error {
 	return nil
 }
 
-// Write writes a run into dir, which is made when missing, in every format
-// asked for, and returns the paths in that order. All are written before the
-// first replaces an earlier report, so a full disk costs none of those; nothing
-// is left behind.
+// Write writes a run into dir in the named formats and returns the paths in that
+// order. It creates dir if it is missing. It writes all formats before it replaces
+// the first earlier report, so a full disk destroys none. It leaves no temporary
+// files.
 func (l Formats) Write(dir string, names []string, run Run) ([]string, error) {
 	var list Formats
 	for _, n := range names {
@@ -104,7 +104,7 @@ func (l Formats) Write(dir string, names []string, run Run) ([]string, error) {
 	return paths, syncFolder(dir)
 }
 
-// draft writes a format to a temporary file in dir. On an error none remains.
+// draft writes a format to a temporary file in dir. On an error it removes the file.
 func draft(dir string, f Format, run Run) (path string, err error) {
 	file, err := os.CreateTemp(dir, "."+f.File+".*")
 	if err != nil {
@@ -119,14 +119,14 @@ func draft(dir string, f Format, run Run) (path string, err error) {
 	if err := f.Render(file, run); err != nil {
 		return "", err
 	}
-	// A temporary file is private; a report is for everybody on the machine.
+	// A temporary file is private, but everybody on the machine may read a report.
 	if err := file.Chmod(0o644); err != nil {
 		return "", err
 	}
 	return file.Name(), file.Sync()
 }
 
-// syncFolder makes the renames last through a crash.
+// syncFolder makes the renames survive a crash.
 func syncFolder(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -138,7 +138,7 @@ func syncFolder(dir string) error {
 	return nil
 }
 
-// aliases are endings that people type for a format.
+// aliases are file name endings that people type in place of a format.
 func aliases() map[string]string {
 	return map[string]string{"xml": "junit", "md": "markdown", "txt": "text"}
 }
@@ -160,8 +160,7 @@ func (l Formats) find(name string) (Format, error) {
 	return Format{}, err
 }
 
-// distance is how many letters have to be changed, added or dropped to make b
-// out of a.
+// distance is the number of letters to change, add or drop to turn a into b.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
