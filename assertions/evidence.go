@@ -71,8 +71,8 @@ func (e evidence) signals(o attacker.Observation) []signals.Signal {
 	if o.Nonce != "" {
 		out = append(out, e.named[o.Nonce]...)
 	}
-	for _, mark := range o.Marks {
-		for _, s := range e.named[mark] {
+	for _, key := range o.LogKeys {
+		for _, s := range e.named[key] {
 			if !s.At.Before(o.Start.Add(-skew)) && !s.At.After(o.End.Add(skew)) {
 				out = append(out, s)
 			}

@@ -35,7 +35,7 @@ func untold() assertions.Record {
 	r.Expect = assertions.Expectation{Verdict: assertions.Blocked, By: "authority", Layer: "http", Reason: reason, Code: 403}
 	o := &r.Tries.Observations[0]
 	o.Reply, o.Refusal = nil, &attacker.Refusal{Layer: attacker.LayerHTTP, Code: 403}
-	o.Marks = []string{mark}
+	o.LogKeys = []string{mark}
 	r.Signals = []signals.Signal{{At: ms(21), Workload: signals.FromAuthority, Inbound: true, Layer: "http", Nonce: mark, Refused: true, Reason: reason}}
 	return r
 }

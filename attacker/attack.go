@@ -30,16 +30,16 @@ type Target struct {
 	Address  string `json:"address"` // IP, without a port: attacks name the port themselves
 	Host     string `json:"host"`    // authority to send, for example bank.prod
 	Identity string `json:"identity,omitempty"`
-	// Authority is where the mesh's certificate authority is asked; nil where
-	// workloads speak to none.
+	// Authority is the mesh's certificate authority; nil if workloads do not talk
+	// to one.
 	Authority *Authority `json:"authority,omitempty"`
 	// Accounts are the namespace/account of the cast members, by name.
 	Accounts map[string]string `json:"accounts,omitempty"`
-	// Identities are those of the cast members, by name: everybody knows what
-	// others are called. That of the control plane is there as authority.
+	// Identities are the identities of the cast members, by name. They are no
+	// secret. The control plane's own is under "authority".
 	Identities map[string]string `json:"identities,omitempty"`
-	// Canaries are texts that are found only where a thing is kept, by the name
-	// of the thing: an answer that holds one of them gives the thing away.
+	// Canaries are marker texts by the name of the thing that they are part of.
+	// An answer with one of them discloses the thing.
 	Canaries map[string][]string `json:"canaries,omitempty"`
 }
 
@@ -56,14 +56,14 @@ type Attack interface {
 	Try(ctx context.Context, f Foothold, t Target, nonce func() string, params json.RawMessage, emit func(Observation)) error
 }
 
-// A Holder is a parameter struct that wants loot. The fixture fills the Held
-// fields before the attempt travels to the probe.
-type Holder interface {
-	Holds() ([]*Leaf, []*Token)
+// A LootUser parameter struct uses stolen credentials. The fixture fills in their
+// Held fields before the attempt travels to the probe.
+type LootUser interface {
+	Loot() ([]*Leaf, []*Token)
 }
 
-// A Lasting parameter struct may belong to an attempt that runs until it is
-// stopped, so that things can be changed while it runs.
+// A Lasting parameter struct may make an attempt run until it is stopped, so
+// that policy or identities can change meanwhile.
 type Lasting interface {
 	Lasts() bool
 }
@@ -121,8 +121,8 @@ func (a attack[P]) Try(ctx context.Context, f Foothold, t Target, nonce func() s
 	return a.try(ctx, f, t, nonce, *p, emit)
 }
 
-// A Checker is a parameter struct that can be wrong although every field has
-// the right type. Decoding calls Check, so that lint and the probe agree.
+// A Checker parameter struct can be wrong even if every field has the right
+// type. Decoding calls Check, so that lint and the probe agree.
 type Checker interface {
 	Check() error
 }

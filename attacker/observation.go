@@ -71,9 +71,9 @@ type Observation struct {
 	// Related are the own ends of connections that the attempt made on its
 	// way, to a certificate authority for example.
 	Related []netip.AddrPort `json:"related,omitempty"`
-	// Marks stand for the nonce in logs that write down neither it nor an
+	// LogKeys find the attempt in logs that hold neither its nonce nor an
 	// address: the identity that was shown, a space and the path.
-	Marks      []string `json:"marks,omitempty"`
+	LogKeys    []string `json:"logKeys,omitempty"`
 	Seen       Reach    `json:"seen"`
 	Connection string   `json:"connection,omitempty"` // "fresh" or the name of a kept connection
 	Peer       Identity `json:"peer,omitzero"`

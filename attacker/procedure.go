@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// A Procedure is one unary call of gRPC, as bytes. It is spoken by hand over
-// HTTP/2, a frame each way: the whole library in the probe, which runs beside
-// every workload, would cost more than this one call.
+// A Procedure is one unary gRPC call, as bytes. It is written by hand over
+// HTTP/2, one frame each way: the probe runs beside every workload, and linking
+// the gRPC library for this one call would cost too much.
 type Procedure struct {
 	Nonce    string              // of the observation; it does not travel
 	Address  string              // host:port to dial

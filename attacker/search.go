@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Search makes one request as Fetch does and says whose canaries the answer
-// holds. The answer itself goes no further: it may be full of secrets.
+// Search makes one request like Fetch and returns the names of the canaries in
+// the answer. The answer itself is dropped: it may contain secrets.
 func (f Foothold) Search(ctx context.Context, k Request, canaries map[string][]string) Observation {
 	body, o := f.Fetch(ctx, k)
 	o.aimed(k.Address)
@@ -19,8 +19,8 @@ func (f Foothold) Search(ctx context.Context, k Request, canaries map[string][]s
 	return o
 }
 
-// SearchStream makes one call of gRPC whose answer is any number of messages,
-// and says whose canaries they hold.
+// SearchStream makes one gRPC call whose answer is a stream of messages, and
+// returns the names of the canaries in them.
 func (f Foothold) SearchStream(ctx context.Context, p Procedure, canaries map[string][]string) Observation {
 	p.Stream = true
 	body, o := f.Invoke(ctx, p)
@@ -31,7 +31,7 @@ func (f Foothold) SearchStream(ctx context.Context, p Procedure, canaries map[st
 	return o
 }
 
-// aimed says where an attempt went that found nobody there.
+// aimed sets the remote address of an attempt that did not connect.
 func (o *Observation) aimed(address string) {
 	if at, err := netip.ParseAddrPort(address); err == nil && !o.Remote.IsValid() {
 		o.Remote = at

@@ -37,9 +37,9 @@ type Options struct {
 
 // An App serves ports until Close. Make one with Start.
 type App struct {
-	book   *book
-	secure *tls.Config
-	log    *log.Logger
+	receipts *receiptRing
+	secure   *tls.Config
+	log      *log.Logger
 
 	mu     sync.Mutex
 	open   []*port
@@ -72,10 +72,10 @@ func Start(listeners []attacker.Listen, opts Options) (*App, error) {
 		return nil, fmt.Errorf("start app: %w", err)
 	}
 	a := &App{
-		book:   newBook(opts.Epoch, opts.Capacity, opts.Now),
-		secure: secure,
-		log:    opts.Log,
-		conns:  map[net.Conn]struct{}{},
+		receipts: newReceiptRing(opts.Epoch, opts.Capacity, opts.Now),
+		secure:   secure,
+		log:      opts.Log,
+		conns:    map[net.Conn]struct{}{},
 	}
 	if a.log == nil {
 		a.log = log.New(io.Discard, "", 0)
@@ -87,7 +87,7 @@ func Start(listeners []attacker.Listen, opts Options) (*App, error) {
 }
 
 // Epoch is the name of this process in its receipts.
-func (a *App) Epoch() string { return a.book.epoch }
+func (a *App) Epoch() string { return a.receipts.epoch }
 
 // Listen serves more ports. One that is served already, with the same
 // protocol, is left as it is.
@@ -147,7 +147,7 @@ func (p *port) number() int {
 // Receipts is a page of what arrived with a sequence number above since, at
 // most limit of them; 0 is all.
 func (a *App) Receipts(since uint64, limit int) attacker.Receipts {
-	return a.book.page(since, limit)
+	return a.receipts.page(since, limit)
 }
 
 // Close ends all listeners and connections. The receipts can still be read.
@@ -177,8 +177,8 @@ func (a *App) Close() error {
 	return errors.Join(errs...)
 }
 
-// hold remembers a connection for Close; false means it is too late.
-func (a *App) hold(c net.Conn) bool {
+// track remembers a connection for Close; false means it is too late.
+func (a *App) track(c net.Conn) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.closed {
@@ -208,7 +208,7 @@ func (a *App) accept(l net.Listener, each func(net.Conn)) {
 			pause(context.Background(), 5*time.Millisecond)
 			continue
 		}
-		if a.hold(c) {
+		if a.track(c) {
 			a.work.Go(func() { each(c) })
 		}
 	}

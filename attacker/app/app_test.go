@@ -88,7 +88,7 @@ func TestReceiptsHaveNoGapsUnderConcurrency(t *testing.T) {
 }
 
 func TestAFullBookSaysWhatItLost(t *testing.T) {
-	b := newBook("e", 3, time.Now)
+	b := newReceiptRing("e", 3, time.Now)
 	for i := range 5 {
 		b.write(attacker.Receipt{Nonce: fmt.Sprint(i + 1)})
 	}

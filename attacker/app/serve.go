@@ -119,14 +119,14 @@ func (a *App) pass(c net.Conn, q *queue) {
 func (a *App) answer(w http.ResponseWriter, r *http.Request, number int) {
 	receipt := a.receipt(r, number)
 	header := w.Header()
-	header[attacker.HeaderEpoch] = []string{a.book.epoch}
+	header[attacker.HeaderEpoch] = []string{a.receipts.epoch}
 	if r.Header.Get(attacker.HeaderStream) != "" {
 		a.stream(w, r, receipt)
 		return
 	}
 	// An attacker's body may be long or never end: read what is reasonable.
 	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, mostBody))
-	header[attacker.HeaderSeq] = []string{strconv.FormatUint(a.book.write(receipt), 10)}
+	header[attacker.HeaderSeq] = []string{strconv.FormatUint(a.receipts.write(receipt), 10)}
 	if to := r.URL.Query().Get("to"); r.URL.Path == attacker.PathRedirect && to != "" {
 		header.Set("Location", to)
 		w.WriteHeader(http.StatusFound)
@@ -165,7 +165,7 @@ func (a *App) receipt(r *http.Request, number int) attacker.Receipt {
 func (a *App) stream(w http.ResponseWriter, r *http.Request, receipt attacker.Receipt) {
 	rc := http.NewResponseController(w)
 	_ = rc.EnableFullDuplex() // HTTP/1.1 needs it; HTTP/2 has it and says so with an error
-	w.Header()[attacker.HeaderSeq] = []string{strconv.FormatUint(a.book.write(receipt), 10)}
+	w.Header()[attacker.HeaderSeq] = []string{strconv.FormatUint(a.receipts.write(receipt), 10)}
 	w.WriteHeader(http.StatusOK)
 	if rc.Flush() != nil {
 		return
@@ -174,7 +174,7 @@ func (a *App) stream(w http.ResponseWriter, r *http.Request, receipt attacker.Re
 	a.lines(bufio.NewReaderSize(r.Body, attacker.LineLimit), func(nonce string) error {
 		receipt.Nonce = nonce
 		if nonce == "" || nonce != written {
-			a.book.write(receipt)
+			a.receipts.write(receipt)
 		}
 		if _, err := io.WriteString(w, a.line(nonce)); err != nil {
 			return err
@@ -184,7 +184,7 @@ func (a *App) stream(w http.ResponseWriter, r *http.Request, receipt attacker.Re
 }
 
 func (a *App) line(nonce string) string {
-	return attacker.LineOK + " " + a.book.epoch + " " + nonce + "\n"
+	return attacker.LineOK + " " + a.receipts.epoch + " " + nonce + "\n"
 }
 
 // lines calls each with the nonce of every line; a line that is not ours has
@@ -228,7 +228,7 @@ func (a *App) serveTCP(p *port) {
 		}
 		a.lines(bufio.NewReaderSize(s, attacker.LineLimit), func(nonce string) error {
 			receipt.Nonce = nonce
-			a.book.write(receipt)
+			a.receipts.write(receipt)
 			_, err := io.WriteString(s, a.line(nonce))
 			return err
 		})

@@ -148,12 +148,12 @@ func (r *Running) emit(o attacker.Observation) {
 // loot is what no observation may hold: tokens and keys, and the part of each
 // that alone would be enough to use or to recognise it.
 func loot(params any) []string {
-	h, ok := params.(attacker.Holder)
+	h, ok := params.(attacker.LootUser)
 	if !ok {
 		return nil
 	}
 	var secrets []string
-	leaves, tokens := h.Holds()
+	leaves, tokens := h.Loot()
 	for _, l := range leaves {
 		if l.Held != nil {
 			secrets = append(secrets, lines(l.Held.Key)...)

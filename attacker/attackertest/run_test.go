@@ -28,7 +28,7 @@ type params struct {
 	Token attacker.Token `json:"token"`
 }
 
-func (p *params) Holds() ([]*attacker.Leaf, []*attacker.Token) {
+func (p *params) Loot() ([]*attacker.Leaf, []*attacker.Token) {
 	return []*attacker.Leaf{&p.Leaf}, []*attacker.Token{&p.Token}
 }
 

@@ -35,8 +35,8 @@ type ActAsProxy struct {
 	Leaf *attacker.Leaf `json:"leaf,omitempty"`
 }
 
-// Holds asks for the credentials.
-func (p *ActAsProxy) Holds() ([]*attacker.Leaf, []*attacker.Token) {
+// Loot asks for the credentials.
+func (p *ActAsProxy) Loot() ([]*attacker.Leaf, []*attacker.Token) {
 	return leaves(p.Leaf), tokens(p.Token)
 }
 

@@ -42,8 +42,8 @@ type AskAuthority struct {
 	For attacker.Duration `json:"for,omitempty"`
 }
 
-// Holds asks for the credentials.
-func (p *AskAuthority) Holds() ([]*attacker.Leaf, []*attacker.Token) {
+// Loot asks for the credentials.
+func (p *AskAuthority) Loot() ([]*attacker.Leaf, []*attacker.Token) {
 	var leaves []*attacker.Leaf
 	if p.Leaf != nil {
 		leaves = append(leaves, p.Leaf)

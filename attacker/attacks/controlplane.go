@@ -25,7 +25,7 @@ const (
 // behind is the address of an endpoint.
 func behind(t attacker.Target, d Endpoint) (string, error) {
 	if t.Authority == nil {
-		return "", errors.New("this mesh has no control plane that workloads could reach")
+		return "", errors.New("this mesh has no control plane that workloads can reach")
 	}
 	at := t.Authority.Endpoints[string(d)]
 	if d == EndpointPlatform {

@@ -70,8 +70,8 @@ func TestAHardenedControlPlaneTellsNobodyOfOthers(t *testing.T) {
 				c.params.Request = "GET /debug/all"
 			}
 			o := only(t, attackertest.Run(t, attack(t, "read-interface"), attackertest.Outside(t), p.Target, c.params))
-			if c.params.Token != nil && (len(o.Marks) != 1 || !strings.HasPrefix(o.Marks[0], s.thief+" /debug/")) {
-				t.Errorf("marks %q", o.Marks)
+			if c.params.Token != nil && (len(o.LogKeys) != 1 || !strings.HasPrefix(o.LogKeys[0], s.thief+" /debug/")) {
+				t.Errorf("log keys %q", o.LogKeys)
 			}
 			if c.want.Layer == "" {
 				mustHold(t, o)

@@ -31,8 +31,8 @@ type ForgeJWT struct {
 	Protocol Protocol `json:"protocol,omitempty" jsonschema:"enum=http1,enum=http2,default=http1"`
 }
 
-// Holds asks for the tokens.
-func (p *ForgeJWT) Holds() ([]*attacker.Leaf, []*attacker.Token) {
+// Loot asks for the tokens.
+func (p *ForgeJWT) Loot() ([]*attacker.Leaf, []*attacker.Token) {
 	return nil, tokens(&p.Token, p.Second)
 }
 

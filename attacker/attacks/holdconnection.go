@@ -48,8 +48,8 @@ type HoldConnection struct {
 	Token *attacker.Token `json:"token,omitempty"`
 }
 
-// Holds asks for the token.
-func (p *HoldConnection) Holds() ([]*attacker.Leaf, []*attacker.Token) { return nil, tokens(p.Token) }
+// Loot asks for the token.
+func (p *HoldConnection) Loot() ([]*attacker.Leaf, []*attacker.Token) { return nil, tokens(p.Token) }
 
 // Lasts says whether the series runs until it is stopped.
 func (p *HoldConnection) Lasts() bool { return p.For == 0 }

@@ -20,8 +20,8 @@ type HTTPRequest struct {
 	Token *attacker.Token `json:"token,omitempty"`
 }
 
-// Holds asks for the token.
-func (p *HTTPRequest) Holds() ([]*attacker.Leaf, []*attacker.Token) { return nil, tokens(p.Token) }
+// Loot asks for the token.
+func (p *HTTPRequest) Loot() ([]*attacker.Leaf, []*attacker.Token) { return nil, tokens(p.Token) }
 
 // Check refuses what cannot be sent.
 func (p *HTTPRequest) Check() error {

@@ -48,7 +48,7 @@ func authorize(k *attacker.Request, token string) {
 	k.Headers = headers
 }
 
-// tokens lists the tokens that are there, for Holds.
+// tokens lists the tokens that are there, for Loot.
 func tokens(ts ...*attacker.Token) []*attacker.Token {
 	var held []*attacker.Token
 	for _, t := range ts {

@@ -90,7 +90,7 @@ func TestLootIsAskedForAndItsAbsenceIsAnError(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		leaves, tokens := p.(attacker.Holder).Holds()
+		leaves, tokens := p.(attacker.LootUser).Loot()
 		if len(leaves) != c.leaves || len(tokens) != c.tokens {
 			t.Errorf("%s asks for %d leaves and %d tokens", c.attack, len(leaves), len(tokens))
 		}

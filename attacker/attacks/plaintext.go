@@ -33,8 +33,8 @@ type PlainText struct {
 	Token *attacker.Token `json:"token,omitempty"`
 }
 
-// Holds asks for the token.
-func (p *PlainText) Holds() ([]*attacker.Leaf, []*attacker.Token) { return nil, tokens(p.Token) }
+// Loot asks for the token.
+func (p *PlainText) Loot() ([]*attacker.Leaf, []*attacker.Token) { return nil, tokens(p.Token) }
 
 // Check refuses parameters that contradict each other.
 func (p *PlainText) Check() error {

@@ -29,8 +29,8 @@ type PresentLeaf struct {
 	Token *attacker.Token `json:"token,omitempty"`
 }
 
-// Holds asks for the leaf and the token.
-func (p *PresentLeaf) Holds() ([]*attacker.Leaf, []*attacker.Token) {
+// Loot asks for the leaf and the token.
+func (p *PresentLeaf) Loot() ([]*attacker.Leaf, []*attacker.Token) {
 	return []*attacker.Leaf{&p.Leaf}, tokens(p.Token)
 }
 

@@ -25,8 +25,8 @@ type ReadInterface struct {
 	Forwarded string `json:"forwarded,omitempty"`
 }
 
-// Holds asks for the credentials.
-func (p *ReadInterface) Holds() ([]*attacker.Leaf, []*attacker.Token) {
+// Loot asks for the credentials.
+func (p *ReadInterface) Loot() ([]*attacker.Leaf, []*attacker.Token) {
 	return leaves(p.Leaf), tokens(p.Token)
 }
 
@@ -62,19 +62,19 @@ token or with a leaf. That something answers is no breach: the answer is
 searched for what only the thing itself can have put there, its canaries, and
 is then thrown away.`,
 		func(ctx context.Context, f attacker.Foothold, t attacker.Target, nonce func() string, p ReadInterface, emit func(attacker.Observation)) error {
-			k, marks, err := p.question(nonce(), t)
+			k, keys, err := p.question(nonce(), t)
 			if err != nil {
 				return err
 			}
 			o := f.Search(ctx, k, t.Canaries)
-			o.Marks = marks
+			o.LogKeys = keys
 			emit(o)
 			return nil
 		})
 }
 
-// question is the request, and what a log may hold of it in place of the nonce.
-func (p ReadInterface) question(nonce string, t attacker.Target) (k attacker.Request, marks []string, err error) {
+// question is the request, and the log keys that stand for its nonce.
+func (p ReadInterface) question(nonce string, t attacker.Target) (k attacker.Request, keys []string, err error) {
 	k = p.request(nonce, t, HTTP1)
 	if k.Path, err = fill(k.Path, t); err != nil {
 		return k, nil, err
@@ -92,7 +92,7 @@ func (p ReadInterface) question(nonce string, t attacker.Target) (k attacker.Req
 	authorize(&k, token)
 	if p.Token != nil && t.Authority != nil {
 		path, _, _ := strings.Cut(k.Path, "?")
-		marks = []string{t.Identities[p.Token.Of] + " " + path}
+		keys = []string{t.Identities[p.Token.Of] + " " + path}
 	}
 	forwarded, err := identity(t, p.Forwarded)
 	if err != nil {
@@ -118,7 +118,7 @@ func (p ReadInterface) question(nonce string, t attacker.Target) (k attacker.Req
 	if p.Leaf != nil {
 		k.TLS = &attacker.TLS{Leaf: p.Leaf.Held, ServerName: serverName(t), ALPN: alpnFor(HTTP1)}
 	}
-	return k, marks, nil
+	return k, keys, nil
 }
 
 // add sets a header of a request.

@@ -27,8 +27,8 @@ type Submission struct {
 	Token *attacker.Token `json:"token,omitempty" jsonschema:"required"`
 }
 
-// Holds asks for the credential.
-func (p *Submission) Holds() ([]*attacker.Leaf, []*attacker.Token) { return nil, tokens(p.Token) }
+// Loot asks for the credential.
+func (p *Submission) Loot() ([]*attacker.Leaf, []*attacker.Token) { return nil, tokens(p.Token) }
 
 // Searches says that the answer shows whether the object was taken.
 func (p *Submission) Searches() bool { return true }

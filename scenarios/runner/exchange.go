@@ -74,12 +74,12 @@ func (p *player) equip(ctx context.Context, name string, with map[string]any) (j
 	if err != nil {
 		return nil, nil, err
 	}
-	holder, ok := decoded.(attacker.Holder)
+	holder, ok := decoded.(attacker.LootUser)
 	if !ok {
 		return raw, nil, nil
 	}
 	var loot []assertions.Loot
-	leaves, tokens := holder.Holds()
+	leaves, tokens := holder.Loot()
 	for _, l := range leaves {
 		note, err := p.leaf(ctx, l)
 		if err != nil {

@@ -47,11 +47,11 @@ func takesAuthority(a scenarios.Attempt) bool {
 	if slices.ContainsFunc(a.Steps, func(s scenarios.Step) bool { return s.Rotate != "" }) {
 		return true
 	}
-	holder, ok := scenarios.DecodedParameters(a.Attack, a.With).(attacker.Holder)
+	holder, ok := scenarios.DecodedParameters(a.Attack, a.With).(attacker.LootUser)
 	if !ok {
 		return false
 	}
-	leaves, tokens := holder.Holds()
+	leaves, tokens := holder.Loot()
 	return slices.ContainsFunc(leaves, func(l *attacker.Leaf) bool { return l.Of != "" }) ||
 		slices.ContainsFunc(tokens, func(t *attacker.Token) bool { return t.Kind != scenarios.KindAccount })
 }
@@ -70,10 +70,10 @@ func unprovable(r assertions.Record) bool {
 // foretold says whether an attempt needs an account token with a life that the
 // platform would not grant.
 func foretold(a scenarios.Attempt) bool {
-	holder, ok := scenarios.DecodedParameters(a.Attack, a.With).(attacker.Holder)
+	holder, ok := scenarios.DecodedParameters(a.Attack, a.With).(attacker.LootUser)
 	if !ok {
 		return false
 	}
-	_, tokens := holder.Holds()
+	_, tokens := holder.Loot()
 	return slices.ContainsFunc(tokens, func(t *attacker.Token) bool { return t.Kind == scenarios.KindAccount && t.Expires != 0 })
 }

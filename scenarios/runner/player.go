@@ -280,7 +280,7 @@ func (p *player) gather(ctx context.Context, policy policy.Policy, rec *assertio
 		all = rec.Tries.Observations
 	}
 	for _, o := range all {
-		q.Nonces = append(append(q.Nonces, o.Nonce), o.Marks...)
+		q.Nonces = append(append(q.Nonces, o.Nonce), o.LogKeys...)
 		if o.Local.IsValid() {
 			q.Sources = append(q.Sources, o.Local)
 		}

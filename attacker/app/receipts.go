@@ -7,8 +7,8 @@ import (
 	"github.com/meshbreach/meshbreach/attacker"
 )
 
-// book keeps the last receipts in a ring that grows to its capacity.
-type book struct {
+// receiptRing keeps the last receipts in a ring that grows to its capacity.
+type receiptRing struct {
 	epoch string
 	now   func() time.Time
 	limit int
@@ -18,13 +18,13 @@ type book struct {
 	ring []attacker.Receipt // number seq lies at (seq-1) % limit
 }
 
-func newBook(epoch string, limit int, now func() time.Time) *book {
-	return &book{epoch: epoch, limit: limit, now: now}
+func newReceiptRing(epoch string, limit int, now func() time.Time) *receiptRing {
+	return &receiptRing{epoch: epoch, limit: limit, now: now}
 }
 
 // write numbers r and keeps it. It is called before the request is answered,
 // so whoever was served has left a receipt.
-func (b *book) write(r attacker.Receipt) uint64 {
+func (b *receiptRing) write(r attacker.Receipt) uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.last++
@@ -38,7 +38,7 @@ func (b *book) write(r attacker.Receipt) uint64 {
 	return r.Seq
 }
 
-func (b *book) page(since uint64, limit int) attacker.Receipts {
+func (b *receiptRing) page(since uint64, limit int) attacker.Receipts {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	page := attacker.Receipts{Epoch: b.epoch, Last: b.last, Items: []attacker.Receipt{}}
