@@ -54,28 +54,53 @@ func (w Workload) ID() string {
 
 // Serves says whether a workload of a mesh has a service; who is outside of
 // the mesh is reached at its own address.
-func (w Workload) Serves() bool {
-	i := slices.IndexFunc(Cast(), func(m Member) bool { return m.Name == w.Name })
-	return i >= 0 && Cast()[i].Serves && w.Meshed
-}
+func (w Workload) Serves() bool { return w.Meshed && w.member().Serves }
 
-// A Member is a part in the cast.
+// Replaceable says whether a workload of a mesh may come and go during a run.
+func (w Workload) Replaceable() bool { return w.Meshed && w.member().Replaceable }
+
+// member is the workload's part; the zero value where it plays none.
+func (w Workload) member() Member { return memberOf(func(m Member) bool { return m.Name == w.Name }) }
+
+// A Member is a part in the cast. No mesh and no provider knows a member by its
+// name: what matters to them are these fields.
 type Member struct {
 	Name, Namespace, Account string
-	Meshed, Serves           bool
+	Meshed                   bool // it has a proxy
+	Serves                   bool // others call it
+	// Tenant is the one whose account is the ordinary one that a policy speaks of
+	// where it says what accounts may do on the platform.
+	Tenant bool
+	// Replaceable may be deleted and made anew during a run: nobody calls it, and
+	// no honest traffic comes from it.
+	Replaceable bool
+	// Sample is one of those whose requests show that a change has reached all
+	// connections: one of each kind of caller.
+	Sample bool
 }
 
 // Cast is everybody in a range, in address order.
 func Cast() []Member {
 	return []Member{
-		{"web", "prod", "web", true, false},
-		{"bank", "prod", "bank", true, true},
-		{"thief", "prod", "thief", true, false},
-		{"outsider", "legacy", "outsider", false, false},
-		{"staging/web", "staging", "web", true, false},
-		{"sink", "outside", "sink", false, true},
-		{"lookalike", "prod", "webb", true, false},
+		{Name: "web", Namespace: "prod", Account: "web", Meshed: true, Sample: true},
+		{Name: "bank", Namespace: "prod", Account: "bank", Meshed: true, Serves: true},
+		{Name: "thief", Namespace: "prod", Account: "thief", Meshed: true, Tenant: true, Sample: true},
+		{Name: "outsider", Namespace: "legacy", Account: "outsider", Sample: true},
+		{Name: "staging/web", Namespace: "staging", Account: "web", Meshed: true},
+		{Name: "sink", Namespace: "outside", Account: "sink", Serves: true},
+		{Name: "lookalike", Namespace: "prod", Account: "webb", Meshed: true, Replaceable: true},
 	}
+}
+
+// Server is the member of the mesh that others call.
+func Server() Member { return memberOf(func(m Member) bool { return m.Meshed && m.Serves }) }
+
+func memberOf(is func(Member) bool) Member {
+	i := slices.IndexFunc(Cast(), is)
+	if i < 0 {
+		return Member{}
+	}
+	return Cast()[i]
 }
 
 // The ports that a serving workload opens.
@@ -102,6 +127,12 @@ type Issuer struct {
 	URL  string // the iss claim
 	JWKS string // its public keys
 	PEM  string // the same public key, PEM, as an attacker would find it
+}
+
+// Tenant is the workload whose account a policy speaks of where it says what an
+// ordinary account may do on the platform.
+func (r Range) Tenant() (Workload, error) {
+	return r.Workload(memberOf(func(m Member) bool { return m.Tenant }).Name)
 }
 
 // Workload finds a member of the range by name.

@@ -25,24 +25,25 @@ type arrow struct {
 // arrows are looked through from the top; the first that fits counts.
 // .golangci.yml holds the same ones for editors.
 func arrows() []arrow {
-	plain := []string{"clusters", "clusters/policy", "clusters/identity", "clusters/signals", "clusters/detectors"}
+	plain := []string{"suggest", "clusters", "clusters/policy", "clusters/identity", "clusters/signals", "clusters/detectors"}
 	mesh := append([]string{"clusters/meshes", "clusters/proxy", "clusters/programs", "clusters/platform/..."}, plain...)
 	return []arrow{
-		{from: "cmd/meshbreach", to: []string{"scenarios/...", "clusters/builtin", "reports"}, tests: []string{"clusters/..."}},
+		{from: "cmd/meshbreach", to: []string{"scenarios/...", "clusters/builtin", "reports", "suggest"}, tests: []string{"clusters/..."}},
 		{from: "cmd/probe", to: []string{"attacker/...", "clusters/meshes/*/wire"}},
 		{from: "scenarios", to: append([]string{"assertions", "attacker/...", "clusters/meshes"}, plain...), tests: []string{"clusters/builtin"}},
-		{from: "scenarios/explain", to: []string{"scenarios", "assertions", "attacker/...", "clusters", "clusters/policy", "clusters/identity", "clusters/meshes"}},
+		{from: "scenarios/explain", to: []string{"scenarios", "assertions", "attacker/...", "clusters", "clusters/policy", "clusters/identity", "clusters/meshes", "suggest"}},
 		{from: "scenarios/runner", to: append([]string{"scenarios", "assertions", "attacker/...", "clusters/meshes", "reports"}, plain...), tests: []string{"scenarios/explain", "assertions/matchers", "clusters/builtin", "clusters/programs"}},
 		{from: "assertions", to: []string{"attacker", "clusters", "clusters/signals", "clusters/detectors"}},
 		{from: "assertions/matchers", to: []string{"assertions", "attacker", "clusters/signals"}},
 		{from: "attacker/...", to: []string{"attacker/..."}},
 		{from: "reports"},
 		{from: "clusters"},
-		{from: "clusters/policy", to: []string{"clusters"}},
+		{from: "suggest"},
+		{from: "clusters/policy", to: []string{"clusters", "suggest"}},
 		{from: "clusters/identity", to: []string{"clusters", "clusters/policy"}},
 		{from: "clusters/signals", to: []string{"clusters"}},
 		{from: "clusters/detectors", to: []string{"clusters", "clusters/policy", "clusters/signals"}},
-		{from: "clusters/builtin", to: []string{"clusters/..."}},
+		{from: "clusters/builtin", to: []string{"clusters/...", "suggest"}},
 		{from: "clusters/meshes/meshtest", to: append([]string{"clusters/providers/local", "attacker/..."}, mesh...)},
 		{from: "clusters/meshes", to: plain},
 		{from: "clusters/meshes/*/wire", to: []string{"attacker"}, tests: []string{"attacker/..."}},

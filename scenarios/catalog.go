@@ -8,6 +8,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/meshbreach/meshbreach/suggest"
 )
 
 //go:embed catalog
@@ -24,7 +26,7 @@ func Catalog() ([]Scenario, error) {
 		if err != nil {
 			return err
 		}
-		s, err := Decode(name, data)
+		s, err := Rules{}.Decode(name, data)
 		if err != nil {
 			return err
 		}
@@ -57,7 +59,7 @@ func Select(all []Scenario, names []string) ([]Scenario, error) {
 			for _, s := range all {
 				known = append(known, s.ID, path.Dir(s.ID))
 			}
-			return nil, fmt.Errorf("no scenario %q%s; meshbreach list shows them all", name, Suggestion(name, known))
+			return nil, fmt.Errorf("no scenario %q%s; meshbreach list shows them all", name, suggest.Text(name, known))
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(all), func(s Scenario) bool { return !taken[s.ID] }), nil

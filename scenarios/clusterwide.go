@@ -28,7 +28,7 @@ func Unnamed(picked []Scenario, names []string) (kept, out []Scenario) {
 func (s Scenario) among(names []string) bool {
 	return slices.ContainsFunc(names, func(n string) bool {
 		if IsFile(n) {
-			read, err := ReadFile(n)
+			read, err := Rules{}.ReadFile(n)
 			return err == nil && read.ID == s.ID
 		}
 		return n == s.ID || slices.Contains(s.Aliases, n)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/meshbreach/meshbreach/suggest"
 )
 
 // CVEs are the ids of the known CVEs that scenarios name, sorted.
@@ -28,7 +30,7 @@ func CheckAccepted(ids, known []string) error {
 	for _, id := range ids {
 		if !slices.Contains(known, id) {
 			known = slices.Compact(slices.Sorted(slices.Values(known)))
-			return fmt.Errorf("--accept %s: no scenario names this CVE%s; the known ones are %s", id, Suggestion(id, known), strings.Join(known, ", "))
+			return fmt.Errorf("--accept %s: no scenario names this CVE%s; the known ones are %s", id, suggest.Text(id, known), strings.Join(known, ", "))
 		}
 	}
 	return nil

@@ -14,7 +14,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
-	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/suggest"
 )
 
 // A Problem is something wrong in a scenario file, at a place.
@@ -29,9 +29,16 @@ func (p *Problem) Error() string {
 	return fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Text)
 }
 
+// Rules are what the linter is told of meshes. The zero value knows none.
+type Rules struct {
+	Meshes []string // names; a misspelt one is an error
+	// Reference are the meshes of which every attempt says what it expects.
+	Reference []string
+}
+
 // Decode reads a scenario strictly and lints it. The error joins a *Problem
 // for everything that is wrong, in the order of the file.
-func Decode(file string, data []byte) (Scenario, error) {
+func (r Rules) Decode(file string, data []byte) (Scenario, error) {
 	var s Scenario
 	tree, err := parser.ParseBytes(data, 0)
 	if err != nil {
@@ -47,7 +54,7 @@ func Decode(file string, data []byte) (Scenario, error) {
 	if err := d.Decode(&s); err != nil {
 		return s, problem(file, err)
 	}
-	l := &linter{file: file, places: placesOf(tree.Docs[0])}
+	l := &linter{rules: r, file: file, places: placesOf(tree.Docs[0])}
 	l.scenario(s)
 	return s, joined(l.found)
 }
@@ -91,7 +98,7 @@ func problem(file string, err error) error {
 		p.Text = fmt.Sprintf("here should be %s, not %s", article(mistyped.DstType), article(mistyped.SrcType))
 	}
 	if m := regexp.MustCompile(`unknown field "([^"]+)"`).FindStringSubmatch(p.Text); m != nil {
-		p.Text += Suggestion(m[1], fields())
+		p.Text += suggest.Text(m[1], fields())
 	}
 	return p
 }
@@ -99,14 +106,6 @@ func problem(file string, err error) error {
 func firstLine(s string) string {
 	s, _, _ = strings.Cut(s, "\n")
 	return s
-}
-
-func Suggestion(got string, known []string) string {
-	// A known name in the wrong place was not misspelt.
-	if near := clusters.Nearest(got, known); near != "" && near != got {
-		return fmt.Sprintf(" (did you mean %q?)", near)
-	}
-	return ""
 }
 
 // fields are all names that a scenario file can hold.

@@ -29,7 +29,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		_, err := Decode("f", data)
+		_, err := testRules().Decode("f", data)
 		if err == nil {
 			return
 		}

@@ -14,11 +14,13 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/meshes"
 	"github.com/meshbreach/meshbreach/clusters/policy"
 	"github.com/meshbreach/meshbreach/clusters/signals"
+	"github.com/meshbreach/meshbreach/suggest"
 )
 
 // linter checks what the types cannot: that names exist and that an attempt
 // can prove something.
 type linter struct {
+	rules  Rules
 	file   string
 	places places
 	found  []*Problem
@@ -41,7 +43,7 @@ func (l *linter) known(at trail, what, name string, names ...string) bool {
 	if slices.Contains(names, name) {
 		return true
 	}
-	l.say(at, "unknown %s %q%s", what, name, Suggestion(name, names))
+	l.say(at, "unknown %s %q%s", what, name, suggest.Text(name, names))
 	return false
 }
 
@@ -95,7 +97,7 @@ func (l *linter) attempt(at trail, s Scenario, a Attempt) {
 	l.told(at.at("breach"), a)
 	l.steps(at.at("steps"), a.Steps)
 	l.steps(at.at("restore"), a.Restore)
-	for _, mesh := range []string{"none", "envoy"} {
+	for _, mesh := range l.rules.Reference {
 		if _, ok := a.Expect[mesh]; !ok {
 			l.say(at.at("id"), "attempt %q says nothing of mesh %s", a.ID, mesh)
 		}
@@ -145,8 +147,7 @@ func (l *linter) steps(at trail, steps []Step) {
 // mesh finds misspelt meshes. Another one is fine: a mesh may come from
 // elsewhere.
 func (l *linter) mesh(at trail, name string) {
-	known := []string{"none", "envoy", "istio", "consul", "linkerd"}
-	if near := Suggestion(name, known); near != "" && !slices.Contains(known, name) {
+	if near := suggest.Text(name, l.rules.Meshes); near != "" {
 		l.misnamed(at, "unknown mesh %q%s", name, near)
 	}
 }
@@ -173,7 +174,7 @@ func (l *linter) expectation(at trail, e assertions.Expectation) {
 		l.say(at, "an expectation names one of blocked, gap, known-cve, breached, unsupported")
 	default:
 		l.say(at, "an expectation is breached, undisturbed, {blocked: ...}, {gap: ...}, {known-cve: ...} or {unsupported: why}, not %q%s",
-			e.Verdict, Suggestion(string(e.Verdict), []string{"breached", "undisturbed"}))
+			e.Verdict, suggest.Text(string(e.Verdict), []string{"breached", "undisturbed"}))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/attacker"
 	"github.com/meshbreach/meshbreach/attacker/attacks"
+	"github.com/meshbreach/meshbreach/suggest"
 )
 
 // call checks that an attack exists and takes its parameters.
@@ -123,7 +124,7 @@ func (l *linter) fields(at trail, attack, prefix string, t reflect.Type, with ma
 	for _, name := range slices.Sorted(maps.Keys(with)) {
 		field, ok := fields[name]
 		if !ok {
-			l.misnamed(at.at(name), "%s has no parameter %q%s", attack, prefix+name, Suggestion(name, names))
+			l.misnamed(at.at(name), "%s has no parameter %q%s", attack, prefix+name, suggest.Text(name, names))
 			fine = false
 			continue
 		}

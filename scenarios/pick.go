@@ -12,7 +12,7 @@ import (
 // Pick reads what the command line names: ids, aliases, globs and families of
 // the catalogue, and scenario files, which end in .yaml or .yml. Nothing named
 // is the whole catalogue. The same id twice is an error.
-func Pick(names []string) ([]Scenario, error) {
+func (r Rules) Pick(names []string) ([]Scenario, error) {
 	var listed, read []string
 	for _, n := range names {
 		if IsFile(n) {
@@ -24,7 +24,7 @@ func Pick(names []string) ([]Scenario, error) {
 	var picked []Scenario
 	var errs []error
 	for _, file := range read {
-		s, err := ReadFile(file)
+		s, err := r.ReadFile(file)
 		errs = append(errs, err)
 		picked = append(picked, s)
 	}
@@ -49,12 +49,12 @@ func Pick(names []string) ([]Scenario, error) {
 }
 
 // ReadFile reads and lints a scenario file; see Decode.
-func ReadFile(file string) (Scenario, error) {
+func (r Rules) ReadFile(file string) (Scenario, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return Scenario{}, fmt.Errorf("read scenario: %w", err)
 	}
-	return Decode(file, data)
+	return r.Decode(file, data)
 }
 
 func IsFile(name string) bool {

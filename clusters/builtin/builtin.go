@@ -19,6 +19,7 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/providers/existing"
 	"github.com/meshbreach/meshbreach/clusters/providers/kind"
 	"github.com/meshbreach/meshbreach/clusters/providers/local"
+	"github.com/meshbreach/meshbreach/suggest"
 )
 
 // Auto is the name that leaves a choice to Place.Choose.
@@ -68,17 +69,18 @@ func CheckWeakenings(names []string) error {
 	return err
 }
 
-// Suggest is " (did you mean ...?)" with the known name nearest to a misspelt
-// one, or nothing.
-func Suggest(got string, known []string) string {
-	if near := clusters.Nearest(got, known); near != "" {
-		return fmt.Sprintf(" (did you mean %q?)", near)
-	}
-	return ""
-}
-
 // MeshNames are the names of all meshes, sorted.
 func MeshNames() []string { return names(Meshes(), meshName) }
+
+// UsualMesh is the name of the mesh that is made on this machine where none is
+// named.
+func UsualMesh() string { return meshName(usual(Local)) }
+
+// ReferenceMeshes are the names of those of which every scenario says what it
+// expects.
+func ReferenceMeshes() []string {
+	return names(slices.DeleteFunc(Meshes(), func(m meshes.Mesh) bool { return !m.Describe().Reference }), meshName)
+}
 
 // ProviderNames are the names of all providers, sorted.
 func ProviderNames() []string { return names(Providers(), clusters.Provider.Name) }
@@ -105,5 +107,5 @@ func named[T any](what, name string, list []T, nameOf func(T) string, also ...st
 	var zero T
 	known := append(names(list, nameOf), also...)
 	slices.Sort(known)
-	return zero, fmt.Errorf("unknown %s %q%s: known are %s", what, name, Suggest(name, known), strings.Join(known, ", "))
+	return zero, fmt.Errorf("unknown %s %q%s: known are %s", what, name, suggest.Text(name, known), strings.Join(known, ", "))
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/clusters/meshes"
 	"github.com/meshbreach/meshbreach/clusters/programs"
+	"github.com/meshbreach/meshbreach/suggest"
 )
 
 // A Search says how to look for a mesh's programs.
@@ -123,7 +124,7 @@ func CheckNames(names ...string) error {
 	known := programs.Names()
 	for _, name := range names {
 		if !slices.Contains(known, name) {
-			return fmt.Errorf("unknown program %q%s: known are %s", name, Suggest(name, known), strings.Join(known, ", "))
+			return fmt.Errorf("unknown program %q%s: known are %s", name, suggest.Text(name, known), strings.Join(known, ", "))
 		}
 	}
 	return nil

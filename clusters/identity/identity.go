@@ -47,7 +47,7 @@ type LeafRequest struct {
 type TokenRequest struct {
 	Subject  clusters.Workload
 	Issuer   string    // name in Range.Issuers, or any text for an unknown one
-	Audience string    // "bank" when empty
+	Audience string    // the name of the cast's server when empty
 	Expires  time.Time // in 5 minutes when zero
 	Starts   time.Time // now when zero
 	Key      string    // "", attacker, public-as-hmac

@@ -29,9 +29,6 @@ const (
 	IssuerOther = "other"
 )
 
-// Audience is whom a token is for when nobody says otherwise.
-const DefaultAudience = "bank"
-
 // TokenLifetime is how long a token lives when nobody says otherwise.
 const TokenLifetime = 5 * time.Minute
 
@@ -181,7 +178,7 @@ func claims(now time.Time, issuer string, q TokenRequest) jwt.Claims {
 	}
 	audience := q.Audience
 	if audience == "" {
-		audience = DefaultAudience
+		audience = clusters.Server().Name
 	}
 	return jwt.Claims{
 		Issuer:    issuer,

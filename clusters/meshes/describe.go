@@ -12,6 +12,10 @@ type Descriptor struct {
 	Name  string // as flags and scenarios have it
 	Title string // as its makers write it
 
+	// Reference is that every scenario says what it expects on this mesh, which
+	// anybody can make: it takes no control plane.
+	Reference bool
+
 	// Providers are the names of those that it runs on.
 	Providers []string
 	// Programs are what it runs where it is made of processes, by their names in

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/suggest"
 )
 
 // Scope is the narrowest part of a real mesh in which a misconfiguration is made.
@@ -47,10 +47,7 @@ func meant(got string, all []Misconfiguration) string {
 	for _, w := range all {
 		known = append(known, w.Name)
 	}
-	if near := clusters.Nearest(got, known); near != "" {
-		return fmt.Sprintf(" (did you mean %q?)", near)
-	}
-	return ""
+	return suggest.Text(got, known)
 }
 
 // Misconfigurations are all known misconfigurations, sorted by name.

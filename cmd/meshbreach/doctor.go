@@ -32,7 +32,7 @@ Lists the places where programs are searched, in order. The first match is used.
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.examine(cmd, mesh, get) },
 	}
 	cmd.Flags().BoolVar(&get, "get", false, "get the missing programs that the mesh needs, in their pinned versions")
-	cmd.Flags().StringVar(&mesh, "mesh", "envoy", "mesh to check")
+	cmd.Flags().StringVar(&mesh, "mesh", builtin.UsualMesh(), "mesh to check")
 	completeWith(cmd, "mesh", meshes)
 	f.add(cmd)
 	return cmd

@@ -4,8 +4,6 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-
-	"github.com/meshbreach/meshbreach/scenarios"
 )
 
 func newLint() *cobra.Command {
@@ -22,7 +20,7 @@ file:line:column: text, and the exit code is 2.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			code := 0
 			for _, file := range args {
-				s, err := scenarios.ReadFile(file)
+				s, err := rules().ReadFile(file)
 				if err != nil {
 					code = 2
 					fmt.Fprintln(cmd.OutOrStdout(), err)

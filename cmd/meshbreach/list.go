@@ -39,7 +39,7 @@ A test compares every cell with the last recorded run.`,
 					return err
 				}
 			}
-			picked, err := scenarios.Pick(args)
+			picked, err := rules().Pick(args)
 			if err != nil {
 				return err
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/meshbreach/meshbreach/clusters/builtin"
+	"github.com/meshbreach/meshbreach/suggest"
 )
 
 func main() { os.Exit(execute(os.Args[1:])) }
@@ -109,7 +110,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
 	if unknown, ok := strings.CutPrefix(err.Error(), "unknown flag: "); ok {
-		err = fmt.Errorf("unknown flag %s%s", unknown, builtin.Suggest(unknown, names))
+		err = fmt.Errorf("unknown flag %s%s", unknown, suggest.Text(unknown, names))
 	}
 	return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
 }

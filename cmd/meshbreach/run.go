@@ -132,7 +132,7 @@ func (f *runFlags) options(cmd *cobra.Command, args []string) (o runner.Options,
 		return o, c, err
 	}
 	o.Rate, o.Timeout, o.Misconfigure, o.Accept, o.FailFast = f.rate, f.timeout, f.misconfigure, f.accept, f.failFast
-	if o.Scenarios, err = scenarios.Pick(args); err != nil {
+	if o.Scenarios, err = rules().Pick(args); err != nil {
 		return o, c, err
 	}
 	if err := scenarios.CheckAccepted(f.accept, append(knownCVEs(), scenarios.CVEs(o.Scenarios)...)); err != nil {

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshbreach/meshbreach/clusters/builtin"
-	"github.com/meshbreach/meshbreach/scenarios"
 	"github.com/meshbreach/meshbreach/scenarios/runner"
 )
 
@@ -53,7 +52,7 @@ func (f *where) up(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		args = []string{defaultPolicy}
 	}
-	if o.Scenarios, err = scenarios.Pick(args); err != nil {
+	if o.Scenarios, err = rules().Pick(args); err != nil {
 		return err
 	}
 	if len(o.Scenarios) != 1 {

@@ -17,6 +17,7 @@ import (
 	"github.com/meshbreach/meshbreach/attacker/attacks"
 	"github.com/meshbreach/meshbreach/clusters/policy"
 	"github.com/meshbreach/meshbreach/scenarios"
+	"github.com/meshbreach/meshbreach/suggest"
 )
 
 // Explain describes what a name stands for: a scenario of the catalogue, a family
@@ -60,7 +61,7 @@ func (p *prose) subject(name string) error {
 		p.misconfiguration(w)
 		return p.usedBy(w.Name)
 	}
-	picked, err := scenarios.Pick([]string{name})
+	picked, err := scenarios.Rules{}.Pick([]string{name})
 	if err == nil {
 		for i, s := range picked {
 			if i > 0 {
@@ -94,7 +95,7 @@ func suggestion(name string) (string, error) {
 			known = append(known, family)
 		}
 	}
-	if near := scenarios.Suggestion(name, known); near != "" {
+	if near := suggest.Text(name, known); near != "" {
 		return near, nil
 	}
 	for _, n := range names {

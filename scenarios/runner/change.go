@@ -78,7 +78,11 @@ func (p *player) fresh(ctx context.Context, s scenarios.Scenario, declared polic
 	if err != nil {
 		return err.Error()
 	}
-	for _, from := range []string{"web", "thief", "outsider"} {
+	for _, m := range clusters.Cast() {
+		if !m.Sample {
+			continue
+		}
+		from := m.Name
 		w, err := p.rg.Workload(from)
 		if err != nil {
 			return err.Error()

@@ -172,7 +172,7 @@ func TestAStoredRunSawWhatTheMatrixSays(t *testing.T) {
 	for _, s := range r.Scenarios {
 		ids = append(ids, s.ID)
 	}
-	played, err := scenarios.Pick(ids)
+	played, err := scenarios.Rules{}.Pick(ids)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,9 +17,6 @@ const policyAny = "any-service"
 // logLevel is of the server's log: what is issued is in no quieter one.
 const logLevel = "debug"
 
-// minter is whom the mistake gives the right to create tokens of others.
-const minter = "thief"
-
 // issue makes the server decide as a policy says whom it gives leaves to.
 // st.mu is held.
 func (st *stage) issue(ctx context.Context, want policy.Issuance) error {
@@ -30,7 +27,7 @@ func (st *stage) issue(ctx context.Context, want policy.Issuance) error {
 		}
 	}
 	if was.MintTokens != want.MintTokens {
-		w, err := st.r.Workload(minter)
+		w, err := st.r.Tenant()
 		if err != nil {
 			return err
 		}

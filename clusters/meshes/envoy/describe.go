@@ -8,6 +8,7 @@ import "github.com/meshbreach/meshbreach/clusters/meshes"
 func (Mesh) Describe() meshes.Descriptor {
 	return meshes.Descriptor{
 		Name: "envoy", Title: "Envoy and SPIFFE",
+		Reference: true,
 		Providers: []string{"local"},
 		Programs:  []string{Program},
 		Proxy:     meshes.Proxy{Name: "Envoy", Program: Program},

@@ -19,7 +19,7 @@ func (st *stage) admit(ctx context.Context) error {
 }
 
 func (st *stage) changeAdmission(ctx context.Context, to policy.Admission) error {
-	w, err := st.r.Workload(minter)
+	w, err := st.r.Tenant()
 	if err != nil {
 		return err
 	}

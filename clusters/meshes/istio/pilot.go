@@ -174,10 +174,8 @@ func issuanceEnv(r clusters.Range, p policy.Issuance, issuer string) map[string]
 	}
 	if p.Impersonation {
 		var trusted []string
-		for _, w := range r.Workloads {
-			if w.Meshed && w.Name == "thief" {
-				trusted = append(trusted, w.Namespace+"/"+w.Account)
-			}
+		if w, err := r.Tenant(); err == nil {
+			trusted = append(trusted, w.Namespace+"/"+w.Account)
 		}
 		env["CA_TRUSTED_NODE_ACCOUNTS"] = strings.Join(trusted, ",")
 	}

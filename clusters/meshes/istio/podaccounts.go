@@ -56,7 +56,7 @@ func (p *podRuntime) bound(ctx context.Context, w clusters.Workload) (kubeapi.Po
 // renewable says whether a workload may come and go on its platform during a
 // run. One does in the scenarios; every other proxy has its token from the
 // kubelet.
-func (p *podRuntime) renewable(w clusters.Workload) bool { return w.Meshed && w.Name == "lookalike" }
+func (p *podRuntime) renewable(w clusters.Workload) bool { return w.Replaceable() }
 
 // tokenSecret is where the injected proxy of a workload has its token from.
 func (p *podRuntime) tokenSecret(ctx context.Context, w clusters.Workload) error {
@@ -89,7 +89,7 @@ func (p *podRuntime) make(ctx context.Context, w clusters.Workload, what identit
 
 // errOwn is for workloads whose end would take their probe along, or leave their
 // proxy with a token that the kubelet keeps.
-var errOwn = errors.New("its pod and its account are in use; lookalike's may come and go")
+var errOwn = errors.New("its pod and its account are in use; only those of a replaceable workload may come and go")
 
 func (p *podRuntime) end(ctx context.Context, w clusters.Workload, what identity.Life) error {
 	if !p.renewable(w) {

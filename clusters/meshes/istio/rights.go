@@ -6,9 +6,6 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/platform/kubeapi"
 )
 
-// minter is the cast member that misconfigurations give rights to.
-const minter = "thief"
-
 // grant gives and takes the rights that a policy is about. It returns when the
 // API decides so. st.mu is held.
 func (st *stage) grant(ctx context.Context) error {
@@ -30,7 +27,7 @@ func (st *stage) grant(ctx context.Context) error {
 
 // mint is about creating tokens of other accounts.
 func (st *stage) mint(ctx context.Context, allowed bool) error {
-	w, err := st.r.Workload(minter)
+	w, err := st.r.Tenant()
 	if err != nil {
 		return err
 	}
@@ -40,7 +37,7 @@ func (st *stage) mint(ctx context.Context, allowed bool) error {
 // nameIssuers is about saying, in the account's own namespace, where an issuer
 // publishes its keys.
 func (st *stage) nameIssuers(ctx context.Context, allowed bool) error {
-	w, err := st.r.Workload(minter)
+	w, err := st.r.Tenant()
 	if err != nil {
 		return err
 	}
@@ -57,7 +54,7 @@ func (st *stage) nameIssuers(ctx context.Context, allowed bool) error {
 // view is about listing services and pods in all namespaces, as with the role
 // view.
 func (st *stage) view(ctx context.Context, allowed bool) error {
-	w, err := st.r.Workload(minter)
+	w, err := st.r.Tenant()
 	if err != nil {
 		return err
 	}

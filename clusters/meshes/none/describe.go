@@ -8,6 +8,7 @@ import "github.com/meshbreach/meshbreach/clusters/meshes"
 func (Mesh) Describe() meshes.Descriptor {
 	return meshes.Descriptor{
 		Name: "none", Title: "no mesh",
+		Reference:    true,
 		Providers:    []string{"existing", "kind", "local"},
 		Identity:     meshes.IdentityURI,
 		Capabilities: func(meshes.Release) []meshes.Capability { return []meshes.Capability{meshes.CanShortLive} },

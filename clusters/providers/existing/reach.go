@@ -16,7 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/suggest"
 )
 
 // config is how the context is reached.
@@ -53,11 +53,7 @@ func (o Options) unknown(known []string, rules *clientcmd.ClientConfigLoadingRul
 	if len(known) == 0 {
 		return fmt.Errorf("no context %q: there are none in %s", o.Context, looked)
 	}
-	meant := ""
-	if near := clusters.Nearest(o.Context, known); near != "" {
-		meant = fmt.Sprintf(" (did you mean %q?)", near)
-	}
-	return fmt.Errorf("no context %q%s in %s: known are %s", o.Context, meant, looked, strings.Join(known, ", "))
+	return fmt.Errorf("no context %q%s in %s: known are %s", o.Context, suggest.Text(o.Context, known), looked, strings.Join(known, ", "))
 }
 
 // The label by which the owner of a cluster agrees that it is attacked. It is

@@ -1,4 +1,16 @@
-package clusters
+// Package suggest finds the name that somebody meant who misspelt it.
+package suggest
+
+import "fmt"
+
+// Text is " (did you mean ...?)" with the known name that is nearest to a
+// misspelt one, or nothing. A known name in the wrong place was not misspelt.
+func Text(got string, known []string) string {
+	if near := Nearest(got, known); near != "" && near != got {
+		return fmt.Sprintf(" (did you mean %q?)", near)
+	}
+	return ""
+}
 
 // Nearest is the known name that a misspelt one most likely meant, or "".
 func Nearest(got string, known []string) string {

@@ -1,4 +1,4 @@
-package clusters
+package suggest
 
 import "testing"
 
@@ -32,5 +32,13 @@ func TestTheNearestNameIsTheOneThatWasMeant(t *testing.T) {
 	}
 	if near := Nearest("wbe", []string{"thief", "bank", "web"}); near != "web" {
 		t.Errorf("a short name with a swapped pair: %q", near)
+	}
+}
+
+func TestWhatIsKnownIsNotSuggested(t *testing.T) {
+	for got, want := range map[string]string{"bnak": ` (did you mean "bank"?)`, "bank": "", "nobody-at-all": ""} {
+		if text := Text(got, []string{"bank", "web"}); text != want {
+			t.Errorf("%s: %q, want %q", got, text, want)
+		}
 	}
 }
