@@ -2,9 +2,12 @@ package local
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 
 	"github.com/google/nftables"
@@ -37,6 +40,9 @@ func capture(s *space, c clusters.Capture, control netip.Addr) error {
 		if err := lead(c.Services); err != nil {
 			return err
 		}
+		if err := forgetEnded(); err != nil {
+			return err
+		}
 		// Not WithNetNSFd: it finds its way back by thread number, which an
 		// old /proc does not know. We are in the namespace already.
 		conn, err := nftables.New(nftables.AsLasting())
@@ -49,6 +55,22 @@ func capture(s *space, c clusters.Capture, control netip.Addr) error {
 		}
 		return err
 	})
+}
+
+// forgetEnded makes the kernel forget a redirected connection a second after
+// its end, and not after two minutes. All redirected connections lead to one
+// port, so where a caller used its port lately for another port of the same
+// host the kernel gives its connection another source port: the proxy then
+// reports a caller that nobody knows, and its word is not found. Nothing is
+// changed where the settings are read-only.
+func forgetEnded() error {
+	for _, state := range []string{"time_wait", "close"} {
+		err := os.WriteFile("/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_"+state, []byte("1"), 0)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, unix.EROFS) {
+			return fmt.Errorf("let redirected connections be forgotten: %w", err)
+		}
+	}
+	return nil
 }
 
 // lead gives addresses that no host has a route over the workload's own link.

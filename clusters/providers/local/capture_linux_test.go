@@ -75,6 +75,22 @@ func TestOutboundConnectionsArriveAtTheProxyAndMarkedOnesAreSpared(t *testing.T)
 	}
 }
 
+// The kernel may not give two redirected connections the same way back, and
+// gave the second of them another source port for two minutes.
+func TestACallerKeepsItsPortAtTheProxySoonAfterAnotherOfItsConnectionsEnded(t *testing.T) {
+	s := up(t, "port", 1)
+	bank, outsider := s.workload(0, "bank"), s.workload(0, "outsider")
+	s.ask(bank, "listen-peer", portIn)
+	s.sidecar(bank, filepath.Join(whole(s.Host).Scratch(), "idle.log"), "idle")
+	want := fmt.Sprintf("%s:20000", outsider.Address)
+	if got := s.ask(outsider, "dial-from", 20000, at(bank, 8080)); got != want {
+		t.Fatalf("the first connection: %q, want %q", got, want)
+	}
+	until(t, "the proxy sees the caller's own port", func() bool {
+		return s.ask(outsider, "dial-from", 20000, at(bank, 9090)) == want
+	})
+}
+
 func TestAnAppReachesItselfWithoutItsProxy(t *testing.T) {
 	s := up(t, "self", 1)
 	bank := s.workload(0, "bank")

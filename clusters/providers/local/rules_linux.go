@@ -29,6 +29,9 @@ func captureBy(ctx context.Context, s *space, c clusters.Sidecar) error {
 			return err
 		}
 	}
+	if err := s.do(forgetEnded); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, rulesTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, c.Capture.Rules[0], c.Capture.Rules[1:]...)

@@ -69,8 +69,12 @@ func playProbe(in io.Reader, out io.Writer) int {
 		switch word {
 		case "listen":
 			fmt.Fprintln(out, listen(rest))
+		case "listen-peer":
+			fmt.Fprintln(out, listenPeer(rest))
 		case "dial":
 			fmt.Fprintln(out, dial(rest))
+		case "dial-from":
+			fmt.Fprintln(out, dialFrom(rest))
 		case "route":
 			fmt.Fprintln(out, route(rest))
 		case "addresses":
@@ -100,6 +104,32 @@ func listen(port string) string {
 		fmt.Fprintln(c, "app", port, "from", from)
 	})
 	return "ok"
+}
+
+// listenPeer answers whom a connection is from.
+func listenPeer(port string) string {
+	l, err := net.Listen("tcp4", ":"+port)
+	if err != nil {
+		return err.Error()
+	}
+	go serve(l, func(c net.Conn) { fmt.Fprintln(c, c.RemoteAddr()) })
+	return "ok"
+}
+
+// dialFrom dials from a port of its own: "PORT ADDRESS".
+func dialFrom(how string) string {
+	own, address, _ := strings.Cut(how, " ")
+	port, err := strconv.Atoi(own)
+	if err != nil {
+		return "error " + err.Error()
+	}
+	d := net.Dialer{Timeout: time.Second, LocalAddr: &net.TCPAddr{Port: port}}
+	c, err := d.DialContext(context.Background(), "tcp4", address)
+	if err != nil {
+		return "error " + err.Error()
+	}
+	_ = c.(*net.TCPConn).SetLinger(0) // the port is free again at once
+	return heard(c)
 }
 
 func dial(address string) string {
