@@ -65,7 +65,7 @@ type Sidecar interface {
 	Beside() clusters.Workload
 }
 
-// Of is a workload's sidecar; false when it has none.
+// SidecarOf is a workload's sidecar; false when it has none.
 func SidecarOf[S Sidecar](w clusters.Workload, all []S) (S, bool) {
 	for _, s := range all {
 		if s.Beside().Name == w.Name {

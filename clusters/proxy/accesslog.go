@@ -17,7 +17,7 @@ import (
 // HeaderNonce carries the nonce of an attempt.
 const HeaderNonce = "x-meshbreach-nonce"
 
-// Format is the JSON access log that ParseAccessLog reads, in Envoy's command
+// LogFormat is the JSON access log that ParseAccessLog reads, in Envoy's command
 // operators. It serves HTTP, TCP and listener logs alike: what a log does not
 // know is a dash or null. Without addresses nobody can tell where a caller was.
 func LogFormat(addresses bool) map[string]string {
@@ -45,7 +45,7 @@ func LogFormat(addresses bool) map[string]string {
 	return f
 }
 
-// A Proxy is whose log is read.
+// A Log is whose log is read.
 type Log struct {
 	Workload string
 	Address  netip.Addr // what comes to it is inbound

@@ -18,10 +18,10 @@ import (
 // can be closed and no more.
 type Client struct{ http *http.Client }
 
-// New asks over connections that dial makes.
+// NewClient asks over connections that dial makes.
 func NewClient(dial func(context.Context) (net.Conn, error)) Client { return over(dial, 0) }
 
-// Single asks over one connection at a time, which it keeps.
+// NewSingleClient asks over one connection at a time, which it keeps.
 func NewSingleClient(dial func(context.Context) (net.Conn, error)) Client { return over(dial, 1) }
 
 func over(dial func(context.Context) (net.Conn, error), most int) Client {
@@ -50,7 +50,7 @@ func (c Client) Close() {
 const largest = 32 << 20
 
 // Get is the answer to a path, which may have a query. Another status than a
-// success is an error.
+// success is an error, with the answer beside it.
 func (c Client) Get(ctx context.Context, path string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://envoy"+path, nil)
 	if err != nil {
@@ -66,9 +66,20 @@ func (c Client) Get(ctx context.Context, path string) ([]byte, error) {
 		return nil, err
 	}
 	if resp.StatusCode >= 300 {
-		return nil, fmt.Errorf("%s answered %s", req.URL.Path, resp.Status)
+		return body, fmt.Errorf("%s answered %s", req.URL.Path, resp.Status)
 	}
 	return body, nil
+}
+
+// Ready says what is missing until an Envoy takes traffic: nothing when its
+// listeners and clusters are there for the first time. It says nothing of what
+// they hold.
+func (c Client) Ready(ctx context.Context) ([]string, error) {
+	state, err := c.Get(ctx, "/ready")
+	if err != nil && len(state) > 0 {
+		return []string{"it is " + strings.TrimSpace(string(state))}, nil
+	}
+	return nil, err
 }
 
 // Stats is what an Envoy counts, and the texts that it names, by statistic.
@@ -115,7 +126,7 @@ func (c Client) Dump(ctx context.Context, section, name string, into any) error 
 	return nil
 }
 
-// A Listener is a dynamic listener as an Envoy shows it.
+// A ListenerState is a dynamic listener as an Envoy shows it.
 type ListenerState struct {
 	Name    string
 	Version string

@@ -1,14 +1,14 @@
 package proxy
 
-// Name is the listener's, and that of its statistics.
+// FenceName is the listener's, and that of its statistics.
 const FenceName = "meshbreach"
 
-// Path is answered by a worker itself.
+// FencePath is answered by a worker itself.
 const FencePath = "/meshbreach/fence"
 
 const types = "type.googleapis.com/envoy.extensions."
 
-// Listener is one for All, as JSON, at an address, with further routes.
+// FenceListener is the listener for Workers, as JSON, at an address, with further routes.
 func FenceListener(address map[string]any, more ...any) map[string]any {
 	routes := append([]any{map[string]any{
 		"match": map[string]any{"prefix": FencePath}, "direct_response": map[string]any{"status": 204},

@@ -9,11 +9,11 @@ import (
 	"sync/atomic"
 )
 
-// Default is how many a proxy has where nobody says: so many has one of Istio's
+// DefaultWorkers is how many a proxy has where nobody says: so many has one of Istio's
 // and one of Consul's on Kubernetes.
 const DefaultWorkers = 2
 
-// Number is n, or Default when it is zero.
+// WorkerNumber is n, or DefaultWorkers when it is zero.
 func WorkerNumber(n int) int {
 	if n <= 0 {
 		return DefaultWorkers
@@ -21,7 +21,7 @@ func WorkerNumber(n int) int {
 	return n
 }
 
-// An All is a kept connection to each worker of an Envoy, over a listener that
+// Workers are a kept connection to each worker of an Envoy, over a listener that
 // gives a new connection to the worker with the fewest and that nobody else
 // connects to.
 type Workers struct {
@@ -29,7 +29,7 @@ type Workers struct {
 	dials   atomic.Int64
 }
 
-// New is for an Envoy with n workers, whose Listener is reached by dial.
+// NewWorkers is for an Envoy with n workers, whose FenceListener is reached by dial.
 func NewWorkers(n int, dial func(context.Context) (net.Conn, error)) *Workers {
 	a := &Workers{clients: make([]Client, n)}
 	for i := range a.clients {
@@ -54,7 +54,7 @@ func (a *Workers) Close() {
 	}
 }
 
-// Statistics are the names of those that Passed reads, a regular expression.
+// FenceStatistics are the names of those that Passed reads, a regular expression.
 const FenceStatistics = `listener\.` + FenceName + `\.worker_\d+\.downstream_cx_active`
 
 // Passed asks every worker, and says which are not known to have answered: none

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// AuthorityName is whose signals those of a mesh's certificate authority are.
+// FromAuthority is whose signals those of a mesh's certificate authority are.
 const FromAuthority = "authority"
 
-// PlatformName is whose signals those of the platform's API are.
+// FromPlatform is whose signals those of the platform's API are.
 const FromPlatform = "platform"
 
 // LayerCA is the layer of a signal about a certificate that was issued or

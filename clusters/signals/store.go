@@ -142,7 +142,7 @@ func (s *Store) from(source netip.AddrPort) []uint64 {
 	return out
 }
 
-// Query waits as clusters.Query says.
+// Query waits as the type Query says.
 func (s *Store) Query(ctx context.Context, q Query) []Signal {
 	want := q.Want
 	if want == nil {

@@ -1,11 +1,13 @@
 package consul
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/meshes/meshtest"
+	"github.com/meshbreach/meshbreach/clusters/policy"
 )
 
 func TestAHungSidecarIsNotSettled(t *testing.T) {
@@ -84,5 +86,27 @@ func TestTwoRangesHaveServersOfTheirOwn(t *testing.T) {
 	}
 	if err := b.Undo.Run(limit(t)); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAMeshThatEnforcesLessComesUpAndSaysWhatIsPending(t *testing.T) {
+	for i, loss := range meshtest.Losses() {
+		t.Run(loss.Of, func(t *testing.T) {
+			b, err := newMesh(Mesh{lose: loss.Leave}, release(t), fmt.Sprint("lossy", i), 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pending := "public_listener has the intentions"
+			if loss.Of == "mutual TLS" {
+				pending = "public_listener takes plaintext: true"
+			}
+			p := friendly()
+			p.Tokens = &policy.Tokens{Issuers: []string{"main"}, Audience: "bank"}
+			p.Allow[0].Token = &policy.Claim{Issuer: "main", Subject: "web"}
+			b.NeverSettles(t, p, pending)
+			if err := b.Undo.Run(limit(t)); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

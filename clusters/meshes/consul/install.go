@@ -41,8 +41,8 @@ var _ meshes.Installed = (*installed)(nil)
 // Install starts a Consul server for every range and gives every meshed
 // workload a sidecar that denies everything. It fills the ranges' Roots and
 // Issuers, their trust domains and their workloads' identities and service
-// addresses, and returns when all sidecars are settled: an error says what was
-// missing when time ran out. Workloads log in by a Kubernetes API that is
+// addresses, and returns when all sidecars are healthy; Settled says whether
+// they enforce it. An error says what was missing when time ran out. Workloads log in by a Kubernetes API that is
 // started beside the servers, where their Namespace is RANGE-NAMESPACE. What it
 // starts ends with the cluster.
 func (m Mesh) Install(ctx context.Context, c *clusters.Cluster, rel meshes.Release) (meshes.Installed, error) {
@@ -112,7 +112,7 @@ func (in *installed) open(ctx context.Context, r clusters.Range, issuers *identi
 	srv := &server{name: "consul-" + r.Name, at: at, cluster: newUUID(), token: newUUID()}
 	st := &stage{
 		r: rename(r, trustDomain(srv.cluster)), server: srv, store: signals.NewStore(),
-		platform: in.platform, settling: meshes.NewTurn(), kinds: map[string]kind{},
+		platform: in.platform, settling: meshes.NewTurn(), kinds: map[string]kind{}, lose: in.mesh.lose,
 	}
 	if st.ca, err = identity.NewCA(st.r.TrustDomain, identity.CAOptions{Issuers: issuers}); err != nil {
 		return nil, err
@@ -130,8 +130,7 @@ func (in *installed) open(ctx context.Context, r clusters.Range, issuers *identi
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	st.end = end
 	st.ended.Go(func() { st.follow(life) })
-	rev, err := st.Apply(ctx, policy.Policy{MTLS: policy.Strict})
-	if err != nil {
+	if _, err := st.Apply(ctx, policy.Policy{MTLS: policy.Strict}); err != nil {
 		return st, err
 	}
 	var g errgroup.Group
@@ -141,9 +140,9 @@ func (in *installed) open(ctx context.Context, r clusters.Range, issuers *identi
 	if err := g.Wait(); err != nil {
 		return st, err
 	}
-	err = st.Settled(ctx, rev)
+	err = st.healthy(ctx)
 	if st.revived(ctx, in) {
-		err = st.Settled(ctx, rev)
+		err = st.healthy(ctx)
 	}
 	return st, err
 }

@@ -43,8 +43,12 @@ const act = 20 * time.Second
 func limit(t testing.TB) context.Context { return meshtest.Limit(t, act) }
 
 func newBed(rel meshes.Release, name string, ranges int) (*bed, error) {
+	return newMesh(Mesh{}, rel, name, ranges)
+}
+
+func newMesh(m Mesh, rel meshes.Release, name string, ranges int) (*bed, error) {
 	b, err := meshtest.Options{
-		Mesh: Mesh{}, Release: rel, Name: name, Ranges: ranges, Limit: 20 * time.Second, Patience: act, Failed: keep,
+		Mesh: m, Release: rel, Name: name, Ranges: ranges, Limit: 20 * time.Second, Patience: act, Failed: keep,
 	}.Make()
 	if err != nil {
 		return nil, err

@@ -43,11 +43,15 @@ const (
 
 // A Mesh is Consul. The zero value works.
 type Mesh struct {
-	// Workers is how many worker threads a sidecar has; workers.Default when
+	// Workers is how many worker threads a sidecar has; proxy.DefaultWorkers when
 	// zero. A change reaches them at different moments.
 	Workers int
 	// Own is that Consul's own command redirects, and not the provider.
 	Own bool
+
+	// lose, for tests, is what a server that accepts a policy and does not
+	// enforce all of it gets of one; nil gets all.
+	lose func(policy.Policy) policy.Policy
 }
 
 var (

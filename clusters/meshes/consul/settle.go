@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/meshes"
 	"github.com/meshbreach/meshbreach/clusters/policy"
 	"github.com/meshbreach/meshbreach/clusters/programs"
 	"github.com/meshbreach/meshbreach/clusters/proxy"
@@ -146,6 +147,36 @@ func (s *sidecar) settle(ctx context.Context) error {
 		case <-ctx.Done():
 			return fmt.Errorf("settle the sidecar of %s: still missing: %s: %w", s.workload.Name,
 				w.Missing(), errors.Join(context.Cause(ctx), err))
+		}
+	}
+}
+
+// healthy returns when all sidecars of the range take traffic, whatever they
+// enforce: what a mesh does not enforce is for the attacks to show.
+func (st *stage) healthy(ctx context.Context) error {
+	return meshes.Each(st.sidecars, func(s *sidecar) error { return s.healthy(ctx) })
+}
+
+func (s *sidecar) healthy(ctx context.Context) error {
+	w := clusters.StartWait(ctx, fmt.Sprintf("the sidecar of %s in %s to be ready", s.workload.Name, s.workload.Range))
+	defer w.Done()
+	w.Pending("an answer of its admin socket")
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		missing, err := s.admin.Ready(ctx)
+		if err == nil && len(missing) == 0 {
+			return nil
+		}
+		if err == nil {
+			w.Pending(missing...)
+		}
+		select {
+		case <-tick.C:
+		case <-s.process.Done():
+			return fmt.Errorf("start the sidecar of %s: %w%s", s.workload.Name, s.process.Err(), s.lastWords())
+		case <-ctx.Done():
+			return fmt.Errorf("start the sidecar of %s: still missing: %s: %w%s", s.workload.Name, w.Missing(), context.Cause(ctx), s.lastWords())
 		}
 	}
 }

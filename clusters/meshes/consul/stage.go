@@ -29,6 +29,7 @@ type stage struct {
 	store    *signals.Store
 	sidecars []*sidecar
 	settling meshes.Turn
+	lose     func(policy.Policy) policy.Policy // see Mesh
 
 	mu       sync.Mutex
 	entries  []entry // that the server has
@@ -115,6 +116,11 @@ func (st *stage) Apply(ctx context.Context, p policy.Policy) (clusters.Revision,
 		s.mu.Lock()
 		s.want = shapeOf(entries, p, st.r, s.workload)
 		s.mu.Unlock()
+	}
+	if st.lose != nil {
+		if entries, err = render(st.r, st.lose(p)); err != nil {
+			return clusters.Revision{}, err
+		}
 	}
 	if err := st.replace(ctx, entries); err != nil {
 		return clusters.Revision{}, fmt.Errorf("apply a policy in range %s: %w", st.r.Name, err)

@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -99,5 +100,24 @@ func TestAKilledSidecarIsAnErrorAndNothingOutlivesTheCluster(t *testing.T) {
 				t.Errorf("the sidecar of %s outlives the cluster", s.workload.Name)
 			}
 		}
+	}
+}
+
+func TestAMeshThatEnforcesLessComesUpAndSaysWhatIsPending(t *testing.T) {
+	for i, loss := range meshtest.Losses() {
+		t.Run(loss.Of, func(t *testing.T) {
+			b, err := newMesh(Mesh{lose: loss.Leave}, program(t), fmt.Sprint("lossy", i), 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pending := "acknowledgement of TypedExtensionConfig"
+			if loss.Of == "mutual TLS" {
+				pending = "acknowledgement of Listener"
+			}
+			b.NeverSettles(t, bound(), pending)
+			if err := b.Undo.Run(limit(t)); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

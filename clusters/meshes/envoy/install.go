@@ -31,7 +31,8 @@ var _ meshes.Installed = (*installed)(nil)
 
 // Install gives every meshed workload of the cluster an Envoy that denies
 // everything, fills the ranges' Roots and Issuers, and returns when all
-// sidecars are settled. What it starts ends with the cluster.
+// sidecars are healthy: Settled says whether they enforce it. What it starts
+// ends with the cluster.
 func (m Mesh) Install(ctx context.Context, c *clusters.Cluster, rel meshes.Release) (meshes.Installed, error) {
 	in := &installed{mesh: m, program: rel.Programs[Program], stages: stages{}}
 	if in.program == "" {
@@ -80,6 +81,7 @@ func (in *installed) prepare(life context.Context, st *stage) error {
 			continue
 		}
 		s := newSidecar(w, st.r)
+		s.lose = in.mesh.lose
 		var err error
 		if s.files, err = pathsOf(in.host.Scratch(), st.name, i); err != nil {
 			return err
@@ -107,7 +109,7 @@ func (in *installed) prepare(life context.Context, st *stage) error {
 	return nil
 }
 
-// start starts the sidecars of a range and waits until they are settled.
+// start starts the sidecars of a range and waits until they are healthy.
 func (in *installed) start(ctx context.Context, st *stage) error {
 	var g errgroup.Group
 	for _, s := range st.sidecars {
@@ -123,7 +125,7 @@ func (in *installed) start(ctx context.Context, st *stage) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	return st.Settled(ctx, clusters.Revision{ID: st.latest})
+	return meshes.Each(st.sidecars, func(s *sidecar) error { return s.healthy(ctx) })
 }
 
 // drainTime is the seconds that a replaced filter chain is kept for. Zero

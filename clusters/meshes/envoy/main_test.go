@@ -43,8 +43,12 @@ const act = 10 * time.Second
 func limit(t testing.TB) context.Context { return meshtest.Limit(t, act) }
 
 func newBed(envoy, name string, ranges int) (*bed, error) {
+	return newMesh(Mesh{}, envoy, name, ranges)
+}
+
+func newMesh(m Mesh, envoy, name string, ranges int) (*bed, error) {
 	b, err := meshtest.Options{
-		Mesh: Mesh{}, Release: meshes.Release{Programs: map[string]string{Program: envoy}},
+		Mesh: m, Release: meshes.Release{Programs: map[string]string{Program: envoy}},
 		Name: name, Ranges: ranges, Limit: 30 * time.Second, Patience: act,
 	}.Make()
 	if err != nil {

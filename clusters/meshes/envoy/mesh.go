@@ -33,9 +33,13 @@ const (
 
 // A Mesh is made of Envoys. The zero value works.
 type Mesh struct {
-	// Workers is how many worker threads a sidecar has; workers.Default when
+	// Workers is how many worker threads a sidecar has; proxy.DefaultWorkers when
 	// zero. A change reaches them at different moments.
 	Workers int
+
+	// lose, for tests, is what a control plane that accepts a policy and does
+	// not enforce all of it sends of one; nil sends all.
+	lose func(policy.Policy) policy.Policy
 }
 
 var _ meshes.Threaded = Mesh{}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/programs"
 	"github.com/meshbreach/meshbreach/clusters/proxy"
 )
 
@@ -26,6 +27,21 @@ func (s *sidecar) settle(ctx context.Context, revision string) error {
 		err = fmt.Errorf("still missing: %s: %w", w.Missing(), context.Cause(ctx))
 	}
 	return fmt.Errorf("settle the sidecar of %s: %w", s.workload.Name, err)
+}
+
+// healthy returns when the sidecar takes traffic, whatever it enforces: what a
+// mesh does not enforce is for the attacks to show.
+func (s *sidecar) healthy(ctx context.Context) error {
+	w := clusters.StartWait(ctx, fmt.Sprintf("the sidecar of %s in %s to be ready", s.workload.Name, s.workload.Range))
+	defer w.Done()
+	if err := s.poll(ctx, w, s.admin.main.Ready); err != nil {
+		if gone := s.gone(); gone != nil {
+			return fmt.Errorf("start the sidecar of %s: %w", s.workload.Name, gone)
+		}
+		return fmt.Errorf("start the sidecar of %s: still missing: %s: %w%s",
+			s.workload.Name, w.Missing(), context.Cause(ctx), programs.LastWords(s.files.log))
+	}
+	return nil
 }
 
 // anAnswer is what is missing until an Envoy's administration has answered.

@@ -26,6 +26,7 @@ type sidecar struct {
 	plane    *plane
 	admin    admin
 	process  clusters.Process
+	lose     func(policy.Policy) policy.Policy // see Mesh
 
 	mu         sync.Mutex
 	r          clusters.Range // with the trust material that is in force
@@ -61,20 +62,67 @@ func (s *sidecar) tell(ctx context.Context, revision string) error {
 	}
 	s.retire(c)
 	c.secrets = append(c.secrets, leaf(s.leaf))
-	var resources [kindCount][]types.Resource
-	for i, messages := range [...][]proto.Message{c.listeners, c.clusters, c.extensions, c.secrets} {
-		sum, err := digest(messages)
-		if err != nil {
-			return err
-		}
+	sums, err := c.digests()
+	if err != nil {
+		return err
+	}
+	for i, sum := range sums {
 		if sum != s.sums[i] || s.want[i] == "" {
 			s.sums[i], s.want[i] = sum, revision
 		}
-		for _, m := range messages {
-			resources[i] = append(resources[i], m)
+	}
+	sent := s.want
+	if s.lose != nil {
+		if c, sent, err = s.lossy(sums); err != nil {
+			return err
 		}
 	}
-	return s.plane.send(ctx, resources, s.want)
+	return s.plane.send(ctx, c.resources(), sent)
+}
+
+// lossy is what is left of the configuration with these digests by s.lose. What
+// is not the same has another version. s.mu is held.
+func (s *sidecar) lossy(whole [kindCount][sha256.Size]byte) (config, versions, error) {
+	c, err := render(s.r, s.lose(s.policy), s.workload, s.generation)
+	if err != nil {
+		return config{}, versions{}, fmt.Errorf("render what is left of the policy for %s: %w", s.workload.Name, err)
+	}
+	c.secrets = append(c.secrets, leaf(s.leaf))
+	sums, err := c.digests()
+	sent := s.want
+	for i := range sums {
+		if sums[i] != whole[i] {
+			sent[i] += "-lossy"
+		}
+	}
+	return c, sent, err
+}
+
+// byPlace are the messages of a configuration, by the place of their type.
+func (c config) byPlace() [kindCount][]proto.Message {
+	return [...][]proto.Message{
+		listenerVersion: c.listeners, clusterVersion: c.clusters, extensionVersion: c.extensions, secretVersion: c.secrets,
+	}
+}
+
+// resources are the messages as the control plane takes them.
+func (c config) resources() (out [kindCount][]types.Resource) {
+	for i, messages := range c.byPlace() {
+		for _, m := range messages {
+			out[i] = append(out[i], m)
+		}
+	}
+	return out
+}
+
+// digests tell configurations apart, type by type.
+func (c config) digests() (out [kindCount][sha256.Size]byte, err error) {
+	for i, messages := range c.byPlace() {
+		if out[i], err = digest(messages); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
 }
 
 // retire notes the filter chains and which inbound ones are no more.

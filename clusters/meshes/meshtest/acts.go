@@ -54,7 +54,8 @@ func (b *Bed) Apply(t testing.TB, p policy.Policy) time.Duration {
 	return time.Since(rev.Asked)
 }
 
-// Unsettled is why a policy does not hold within a time.
+// Unsettled is why a policy does not hold within a time, in which it is asked
+// for as well.
 func (b *Bed) Unsettled(t testing.TB, p policy.Policy, within time.Duration) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), within)

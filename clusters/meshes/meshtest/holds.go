@@ -1,9 +1,11 @@
 package meshtest
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/meshbreach/meshbreach/attacker"
 	"github.com/meshbreach/meshbreach/clusters"
@@ -76,6 +78,54 @@ func (b *Bed) HoldsBack(t testing.TB, loose, strict policy.Policy, k attacker.Re
 	if o := b.Request(t, "thief", k); Served(o) {
 		t.Error("the change after the withheld one took no effect")
 	}
+}
+
+// A Loss is what a control plane that accepts a policy loses of it on its way to
+// the proxies.
+type Loss struct {
+	Of    string // "mutual TLS", "rules" or "tokens"
+	Leave func(policy.Policy) policy.Policy
+}
+
+// Losses are all there are, one at a time.
+func Losses() []Loss {
+	return []Loss{
+		{"mutual TLS", func(p policy.Policy) policy.Policy {
+			p.MTLS = policy.Permissive
+			return p
+		}},
+		{"rules", func(p policy.Policy) policy.Policy {
+			p.Open, p.Allow = true, nil
+			return p
+		}},
+		{"tokens", func(p policy.Policy) policy.Policy {
+			p = p.Clone()
+			p.Tokens = nil
+			for i := range p.Allow {
+				p.Allow[i].Token = nil
+			}
+			return p
+		}},
+	}
+}
+
+// NeverSettles fails unless settling a policy ends with its context, with an
+// error that names what is pending at the bank's sidecar.
+func (b *Bed) NeverSettles(t testing.TB, p policy.Policy, pending string) {
+	t.Helper()
+	rev, err := b.Mesh.Apply(b.limit(t), b.Range(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const within = time.Second
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	began := time.Now()
+	err = b.Mesh.Settled(ctx, b.Range(), rev)
+	if took := time.Since(began); took > 2*within {
+		t.Errorf("it took %s", took)
+	}
+	Wants(t, err, "the sidecar of bank", pending, "deadline exceeded")
 }
 
 // AdmitsWhatThePolicyAdmits holds the mesh to the evaluator that the neutral
