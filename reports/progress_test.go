@@ -44,7 +44,7 @@ func TestWithoutATerminalEveryScenarioIsAPlainLine(t *testing.T) {
 	now := at(0)
 	var b bytes.Buffer
 	p := NewProgress(&b, Page{}, 12, func() time.Time { return now })
-	p.Note("making 2 ranges on local")
+	p.Note("making 2 test environments on local")
 	for _, s := range []Scenario{passing(), gap(), leak(), hung(), unsupported()} {
 		p.Started(s.ID)
 		now = now.Add(2 * time.Second)
@@ -60,8 +60,8 @@ func TestATerminalShowsOneStatusLineAndKeepsOnlyWhatDidNotPass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b safe
 		p := NewProgress(&b, Page{Terminal: true, Width: 100}, 3, time.Now)
-		p.Note("making 2 ranges on local")
-		if _, last := screen(b.String()); last != "0/3  pass 0 fail 0 gap 0  elapsed 0s  making 2 ranges on local" {
+		p.Note("making 2 test environments on local")
+		if _, last := screen(b.String()); last != "0/3  pass 0 fail 0 gap 0  elapsed 0s  making 2 test environments on local" {
 			t.Errorf("status %q", last)
 		}
 		p.Started("certs/expired-leaf")

@@ -28,7 +28,7 @@ func up(ctx context.Context, o Options) (*stage, error) {
 			o.Progress.Up(what)
 		}
 	}
-	tell(fmt.Sprintf("%d ranges on %s", o.Parallel, o.Provider.Name()))
+	tell(fmt.Sprintf("%d test environments on %s", o.Parallel, o.Provider.Name()))
 	c, err := o.Provider.Up(ctx, clusters.Spec{Name: o.ID, Ranges: o.Parallel, Probe: o.Probe})
 	if err != nil {
 		return nil, fmt.Errorf("set up %s: %w", o.Provider.Name(), err)
