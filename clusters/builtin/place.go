@@ -102,7 +102,7 @@ func resolve(provider, mesh string, ask func() engine) (string, string, string) 
 	}
 	onKind := usual(Kind).Describe()
 	if mesh != Auto && mesh != onKind.Name {
-		return Local, mesh, fmt.Sprintf("provider local, chosen because kind is taken unasked for mesh %s alone", onKind.Name)
+		return Local, mesh, fmt.Sprintf("provider local, chosen because kind is the default only for mesh %s", onKind.Name)
 	}
 	e := ask()
 	lacks := e.lacks(onKind)
@@ -151,10 +151,10 @@ func (p Place) mesh() meshes.Descriptor {
 // named well enough.
 func (p Place) named() error {
 	if p.Context == "" {
-		return errors.New("provider existing needs --context NAME: the current context is never attacked by itself")
+		return errors.New("provider existing needs --context NAME; the current context is never used by default")
 	}
 	if p.ProbeImage == "" && p.give() == nil {
-		return errors.New("provider existing needs --probe-image REFERENCE, which the cluster's nodes have or can pull; meshbreach image makes it")
+		return errors.New("provider existing needs --probe-image REFERENCE, an image that the nodes have or can pull; to create it, run meshbreach image")
 	}
 	return nil
 }

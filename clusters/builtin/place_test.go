@@ -31,8 +31,8 @@ func TestAutoSaysWhatItChoseAndWhy(t *testing.T) {
 	for name, c := range map[string]struct{ script, provider, mesh, wantProvider, wantMesh, why string }{
 		"everything is there":               {all, "auto", "auto", "kind", "istio", "has kindest/node:v1.36.3"},
 		"everything is there, and Istio":    {all, "auto", "istio", "kind", "istio", "has kindest/node:v1.36.3"},
-		"a mesh that kind is not taken for": {all, "auto", "consul", "local", "consul", "kind is taken unasked for mesh istio alone"},
-		"no mesh, which is quick":           {all, "auto", "none", "local", "none", "alone"},
+		"a mesh that kind is not taken for": {all, "auto", "consul", "local", "consul", "kind is the default only for mesh istio"},
+		"no mesh, which is quick":           {all, "auto", "none", "local", "none", "the default only for"},
 		"the engine refuses":                {refuses, "auto", "auto", "local", "envoy", "no container engine answers"},
 		"the engine refuses, and Istio":     {refuses, "auto", "istio", "local", "istio", "no container engine answers"},
 		"the engine hangs":                  {hangs, "auto", "auto", "local", "envoy", "answered within"},
@@ -75,8 +75,8 @@ func TestAPlaceThatCannotBeIsSaidWithWhatCan(t *testing.T) {
 		{builtin.Place{Provider: "auto", Mesh: "autp"}, `unknown mesh "autp" (did you mean "auto"?): known are auto, consul, envoy, istio, none`},
 		{builtin.Place{Provider: "kind", Mesh: "consul"}, "mesh consul is not built for provider kind, where there are istio and none; it runs on local"},
 		{builtin.Place{Provider: "existing", Mesh: "envoy"}, "mesh envoy is not built for provider existing, where there are istio and none; it runs on local"},
-		{builtin.Place{Provider: "existing", Mesh: "istio"}, "provider existing needs --context NAME: the current context is never attacked by itself"},
-		{builtin.Place{Provider: "existing", Mesh: "istio", Context: "staging"}, "provider existing needs --probe-image REFERENCE, which the cluster's nodes have or can pull; meshbreach image makes it"},
+		{builtin.Place{Provider: "existing", Mesh: "istio"}, "provider existing needs --context NAME; the current context is never used by default"},
+		{builtin.Place{Provider: "existing", Mesh: "istio", Context: "staging"}, "provider existing needs --probe-image REFERENCE, an image that the nodes have or can pull; to create it, run meshbreach image"},
 	} {
 		if _, err := c.place.Choose(t.Context()); err == nil || err.Error() != c.want {
 			t.Errorf("%+v: error %v, want %s", c.place, err, c.want)

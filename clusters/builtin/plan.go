@@ -37,13 +37,13 @@ func (c Choice) Plan(ctx context.Context, to io.Writer, run string, ranges int, 
 	}
 	image := c.place.ProbeImage
 	if image == "" {
-		image = "the probe's, which is put on the nodes"
+		image = "the probe's image, loaded onto the nodes"
 	}
 	objects, err := kubernetes.Plan(image, spec, dress)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(to, "# What run %s would make, but for the mesh's objects for the policy of each\n# scenario, which go into the same namespaces. Nothing was made.\n", spec.Name)
+	fmt.Fprintf(to, "# What run %s would create, except the mesh's objects for each scenario's policy,\n# which go into the same namespaces. Nothing was created.\n", spec.Name)
 	for _, o := range merged(ofMesh, objects) {
 		if err := write(to, o, spec.Name); err != nil {
 			return err
@@ -81,7 +81,7 @@ func merged(mesh, cast []kubeapi.Object) []kubeapi.Object {
 func write(to io.Writer, o kubeapi.Object, run string) error {
 	meta, _ := o["metadata"].(map[string]any)
 	if o["kind"] == "CustomResourceDefinition" {
-		_, err := fmt.Fprintf(to, "# definition of a kind, where it is not there yet: %v\n", meta["name"])
+		_, err := fmt.Fprintf(to, "# custom resource definition, if missing: %v\n", meta["name"])
 		return err
 	}
 	labels, _ := meta["labels"].(map[string]any)

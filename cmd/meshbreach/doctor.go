@@ -105,8 +105,8 @@ func newNamespaces() *cobra.Command {
 
 func row(out io.Writer, c builtin.Check) {
 	if c.Err != nil {
-		fmt.Fprintf(out, "%-15s MISSING  %s\n", c.What, c.Err)
+		fmt.Fprintf(out, "%-23s MISSING  %s\n", c.What, c.Err)
 		return
 	}
-	fmt.Fprintf(out, "%-15s ok       %s\n", c.What, c.Detail)
+	fmt.Fprintf(out, "%-23s ok       %s\n", c.What, c.Detail)
 }

@@ -25,6 +25,7 @@ each attempt and a column for each mesh. A cell says
   blocked      by whom, at which layer, and why
   breached     the attack gets through
   gap          a known limitation: the attack succeeds by design
+  known-cve    the attack succeeds by a published vulnerability
   unsupported  this mesh cannot show it, and why
 
 A test compares every cell with the last recorded run.`,

@@ -22,7 +22,7 @@ import (
 // config is how the context is reached.
 func (o Options) config() (*rest.Config, error) {
 	if o.Context == "" {
-		return nil, errors.New("a cluster that exists has to be named with --context: the current context is never attacked by itself")
+		return nil, errors.New("name the existing cluster with --context; the current context is never used by default")
 	}
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = o.Kubeconfig
