@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,7 +27,8 @@ const asProbe = "MESHBREACH_TEST_AS_PROBE"
 func TestMain(m *testing.M) {
 	if os.Getenv(asProbe) != "" {
 		if err := Run(context.Background(), os.Args, Options{Attacks: append(attacks.Catalog(), callTwice())}); err != nil {
-			log.Fatal(err)
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
 		}
 		return
 	}
