@@ -61,6 +61,12 @@ type written struct {
 	body   string
 }
 
+// A writer takes the objects of a policy.
+type writer interface {
+	Apply(ctx context.Context, o kubeapi.Object) error
+	Delete(ctx context.Context, o kubeapi.Object) error
+}
+
 // Apply asks for a policy. It returns when the API has it and, where the
 // lifetime of leaves changes, when the new leaves are there.
 //
@@ -126,14 +132,14 @@ func (st *stage) write(ctx context.Context, objects []rendered) error {
 			continue
 		}
 		st.objects[key] = written{object: o.object}
-		if err := st.api.Apply(ctx, o.object); err != nil {
+		if err := st.writer.Apply(ctx, o.object); err != nil {
 			return err
 		}
 		st.objects[key] = written{o.object, string(body)}
 	}
 	for _, key := range slices.Sorted(maps.Keys(gone)) {
 		st.objects[key] = written{object: gone[key].object}
-		if err := st.api.Delete(ctx, gone[key].object); err != nil {
+		if err := st.writer.Delete(ctx, gone[key].object); err != nil {
 			return err
 		}
 		delete(st.objects, key)

@@ -28,6 +28,8 @@ type installed struct {
 	patience time.Duration
 	stages   // fixed once Install has returned
 	spent    spent
+	// writing, which may be nil, replaces what takes the objects of policies.
+	writing func(writer) writer
 }
 
 // stages are by range.
@@ -39,14 +41,26 @@ var (
 	_ meshes.Patient   = (*installed)(nil)
 )
 
-// Install makes an istiod of its own for every range, and the sidecars, which
-// deny everything at first. It fills in the ranges' Roots and Issuers and says
-// where the workloads are. What it starts ends with the cluster.
+// Install starts an istiod for every range, and the sidecars. The first policy
+// denies everything. Install returns when the sidecars are healthy; whether
+// they enforce the policy is what Settled waits for. It fills in the ranges'
+// Roots and Issuers and the workloads' addresses. What it starts ends with the
+// cluster.
 //
-// Where there is no cluster it starts a Kubernetes API of its own, and the
-// workloads get the Namespace that they have there.
+// On provider local it also starts a Kubernetes API, and the workloads get the
+// Namespace that they have there.
 func (m Mesh) Install(ctx context.Context, c *clusters.Cluster, rel meshes.Release) (meshes.Installed, error) {
-	in := &installed{mesh: m, programs: rel.Programs, run: c.Name, able: m.Describe().Can(rel), stages: stages{}}
+	return m.newInstalled(c, rel).start(ctx, c, rel)
+}
+
+func (m Mesh) newInstalled(c *clusters.Cluster, rel meshes.Release) *installed {
+	return &installed{mesh: m, programs: rel.Programs, run: c.Name, able: m.Describe().Can(rel), stages: stages{}}
+}
+
+// defaultLimit is for coming up where the caller sets no limit.
+const defaultLimit = 5 * time.Minute
+
+func (in *installed) start(ctx context.Context, c *clusters.Cluster, rel meshes.Release) (meshes.Installed, error) {
 	// The mesh lives as long as the cluster, and so longer than this call.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	c.Undo.Push("mesh istio", func(context.Context) error {
@@ -56,6 +70,13 @@ func (m Mesh) Install(ctx context.Context, c *clusters.Cluster, rel meshes.Relea
 		}
 		return nil
 	})
+	if _, limited := ctx.Deadline(); !limited {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, defaultLimit, fmt.Errorf("it took longer than %s", defaultLimit))
+		defer cancel()
+	}
+	ctx, stop := clusters.ReportWaits(ctx, rel.Note)
+	defer stop()
 	if err := in.install(ctx, life, c, rel); err != nil {
 		return nil, fmt.Errorf("install istio: %w", err)
 	}
@@ -129,7 +150,7 @@ func (in *installed) Patience() time.Duration { return in.patience }
 // Capabilities depend on where the mesh runs.
 func (in *installed) Capabilities() []meshes.Capability { return in.able }
 
-// Authority is the fixture's power over a range; nil where there is none.
+// Authority is the fixture's power over a range.
 func (in *installed) Authority(r clusters.Range) (identity.Authority, error) {
 	st, err := in.Stage(r)
 	if err != nil {

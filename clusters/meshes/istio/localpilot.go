@@ -160,7 +160,12 @@ func (p *localPilot) hang(_ context.Context, yes bool) error {
 	return p.runtime.host.FaultService(p.runtime.serviceName(), f)
 }
 
-func (p *localPilot) gone(context.Context) error { return p.running().Err() }
+func (p *localPilot) gone(context.Context) error {
+	if err := p.running().Err(); err != nil {
+		return fmt.Errorf("%w%s", err, programs.LastWords(p.runtime.pilotLog()))
+	}
+	return nil
+}
 
 func (p *localPilot) follow(ctx context.Context, line func([]byte)) {
 	t := programs.Tail{Path: p.runtime.pilotLog()}
@@ -179,6 +184,8 @@ func (p *localPilot) ready(ctx context.Context) error {
 		},
 		DisableKeepAlives: true,
 	}}
+	w := clusters.StartWait(ctx, "istiod of "+m.r.Name)
+	defer w.Done()
 	for {
 		err := ask(ctx, c, "http://"+m.address(portPilotHTTP)+"/ready")
 		if err == nil {
@@ -188,7 +195,7 @@ func (p *localPilot) ready(ctx context.Context) error {
 			return fmt.Errorf("%w%s", gone, programs.LastWords(m.pilotLog()))
 		}
 		if !clusters.Pause(ctx, 4*pollEvery) {
-			return errors.Join(fmt.Errorf("wait until istiod is ready: %w", context.Cause(ctx)), err)
+			return errors.Join(fmt.Errorf("wait until istiod is ready: %w%s", context.Cause(ctx), programs.LastWords(m.pilotLog())), err)
 		}
 	}
 }

@@ -43,6 +43,7 @@ func (s *localProxy) file(name string) string { return filepath.Join(s.dir, name
 
 // The files of a sidecar's folder.
 const (
+	fileAgentLog = "agent.log"
 	fileSocket   = "s" // answered by the workers of the Envoy
 	fileOverride = "override.json"
 	fileStandIn  = "envoy"
@@ -175,10 +176,10 @@ func (s *localProxy) envoyArgs(ctx context.Context) ([]string, error) {
 			return strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00"), nil
 		}
 		if gone := s.agent.Err(); gone != nil {
-			return nil, fmt.Errorf("%w%s", gone, programs.LastWords(s.file("agent.log")))
+			return nil, fmt.Errorf("%w%s", gone, programs.LastWords(s.file(fileAgentLog)))
 		}
 		if !clusters.Pause(ctx, pollEvery) {
-			return nil, fmt.Errorf("wait for the bootstrap of pilot-agent: %w", context.Cause(ctx))
+			return nil, fmt.Errorf("wait for the bootstrap of pilot-agent: %w%s", context.Cause(ctx), s.lastWords(ctx))
 		}
 	}
 }
@@ -195,6 +196,10 @@ func (s *localProxy) gone(context.Context) error {
 		return fmt.Errorf("%w%s", err, programs.LastWords(s.file("envoy.log")))
 	}
 	return nil
+}
+
+func (s *localProxy) lastWords(context.Context) string {
+	return programs.LastWords(s.file(fileAgentLog))
 }
 
 // delivered is what the agent wrote last. It writes one file after the other,
@@ -267,7 +272,7 @@ func (s *localProxy) startAgent(ctx context.Context, lifetime time.Duration) err
 			"ECC_SIGNATURE_ALGORITHM=ECDSA", "GRPC_XDS_BOOTSTRAP=",
 			"PROXY_CONFIG=" + string(config),
 		},
-		Dir: s.dir, Log: s.file("agent.log"),
+		Dir: s.dir, Log: s.file(fileAgentLog),
 	})
 	return err
 }
@@ -313,10 +318,10 @@ func (s *localProxy) renew(ctx context.Context, lifetime time.Duration) error {
 			return nil
 		}
 		if gone := s.agent.Err(); gone != nil {
-			return fmt.Errorf("%w%s", gone, programs.LastWords(s.file("agent.log")))
+			return fmt.Errorf("%w%s", gone, programs.LastWords(s.file(fileAgentLog)))
 		}
 		if !clusters.Pause(ctx, pollEvery) {
-			return fmt.Errorf("wait for a new leaf of %s: %w", s.workload.Name, context.Cause(ctx))
+			return fmt.Errorf("wait for a new leaf of %s: %w%s", s.workload.Name, context.Cause(ctx), s.lastWords(ctx))
 		}
 	}
 }

@@ -180,7 +180,7 @@ func (d *podPilot) roll(ctx context.Context, pl plan, replicas int) error {
 		return err
 	}
 	if err := d.runtime.host.Deployed(ctx, d.namespace(), d.name()); err != nil {
-		return err
+		return fmt.Errorf("%w%s", err, d.lastWords(ctx))
 	}
 	at, err := d.runtime.serviceIP(ctx, d.namespace(), d.name())
 	if err != nil {
@@ -313,6 +313,11 @@ func (d *podPilot) gone(ctx context.Context) error {
 	return d.absence
 }
 
+// lastWords are the end of the newest istiod's log, for errors.
+func (d *podPilot) lastWords(ctx context.Context) string {
+	return d.runtime.host.NewestLastWords(ctx, d.namespace(), "app=istiod", containerPilot)
+}
+
 // note takes down which pods there are, so that their logs are read.
 func (d *podPilot) note(ctx context.Context) error {
 	found, err := d.runtime.kube.CoreV1().Pods(d.namespace()).List(ctx, metav1.ListOptions{LabelSelector: "app=istiod"})
@@ -414,7 +419,7 @@ func (d *podPilot) injects(ctx context.Context) error {
 			err = errors.New("a pod got no proxy")
 		}
 		if !clusters.Pause(ctx, 100*time.Millisecond) {
-			return errors.Join(fmt.Errorf("wait until %s puts proxies into pods: %w", d.name(), context.Cause(ctx)), err)
+			return errors.Join(fmt.Errorf("wait until %s injects proxies: %w%s", d.name(), context.Cause(ctx), d.lastWords(ctx)), err)
 		}
 	}
 }

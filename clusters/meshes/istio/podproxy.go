@@ -188,6 +188,10 @@ func (p *podProxy) gone(ctx context.Context) error {
 	return p.ailing
 }
 
+func (p *podProxy) lastWords(ctx context.Context) string {
+	return p.runtime.host.LastWords(ctx, p.workload.Namespace, p.pod(), containerProxy)
+}
+
 // ended is why a pod's proxy does not run as it was started. One that was
 // started again has forgotten what it was asked to show.
 func ended(pod *corev1.Pod) error {

@@ -3,6 +3,7 @@ package istio
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"sync"
 	"time"
@@ -95,6 +96,12 @@ func (p *podRuntime) launch(ctx context.Context) (clusters.Range, map[string]ins
 	r := p.r
 	r.Workloads = append([]clusters.Workload(nil), r.Workloads...)
 	if err := p.host.Launch(ctx, &r, p.dress); err != nil {
+		// A proxy that istiod refuses never gets ready, and only its log says why.
+		for _, namespace := range meshedNamespaces(p.r) {
+			if words := p.host.NewestLastWords(ctx, namespace, "istio.io/rev="+revision(p.r), containerProxy); words != "" {
+				return clusters.Range{}, nil, fmt.Errorf("%w%s", err, words)
+			}
+		}
 		return clusters.Range{}, nil, err
 	}
 	p.r = r

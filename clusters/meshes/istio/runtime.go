@@ -72,6 +72,9 @@ type instance interface {
 	renew(ctx context.Context, lifetime time.Duration) error
 	// gone says why the Envoy does not run; nil when it runs.
 	gone(ctx context.Context) error
+	// lastWords are the end of its agent's log, for errors: empty, or a semicolon
+	// and text. They can be had when the context has ended.
+	lastWords(ctx context.Context) string
 	// follow stores every record of the access logs until the context ends.
 	follow(ctx context.Context, into *signals.Store)
 }

@@ -65,12 +65,33 @@ func (p pending) String() string {
 	return strings.Join(all, ", ")
 }
 
-// settle returns when the sidecar holds what is expected, nothing is warming and
-// nothing old is open.
+// settle returns when the sidecar has the expected configuration, nothing is
+// warming and nothing old is open.
 func (s *sidecar) settle(ctx context.Context, guide pilot) error {
-	last := pending{changes: []string{"an answer of its administration"}}
+	return s.await(ctx, "settle", guide, s.look)
+}
+
+// healthy returns when the sidecar runs: istiod has given it a configuration,
+// of whatever content, and its agent a certificate.
+func (s *sidecar) healthy(ctx context.Context, guide pilot) error {
+	err := s.await(ctx, "start", guide, s.health)
+	if err != nil {
+		// Where istiod refuses an agent, only the agent says so.
+		return fmt.Errorf("%w%s", err, s.instance.lastWords(ctx))
+	}
+	return nil
+}
+
+// await looks again and again until nothing is pending, the sidecar or, while a
+// change is pending, istiod has ended, or the context ends. An error begins
+// with the act and says what is pending.
+func (s *sidecar) await(ctx context.Context, act string, guide pilot, look func(context.Context) (pending, error)) error {
+	w := clusters.StartWait(ctx, fmt.Sprintf("the sidecar of %s in %s", s.workload.Name, s.workload.Range))
+	defer w.Done()
+	last := pending{changes: []string{"an answer of its admin interface"}}
 	for looks := 0; ; looks++ {
-		missing, err := s.glance(ctx)
+		w.Pending(last.String())
+		missing, err := glance(ctx, look)
 		if err == nil && missing.none() {
 			return nil
 		}
@@ -78,56 +99,75 @@ func (s *sidecar) settle(ctx context.Context, guide pilot) error {
 			last = missing
 		}
 		if gone := s.instance.gone(ctx); gone != nil {
-			return fmt.Errorf("settle the sidecar of %s: it has ended: %w", s.workload.Name, gone)
+			return fmt.Errorf("%s the sidecar of %s: it has ended: %w", act, s.workload.Name, gone)
 		}
 		if err == nil && len(last.changes) > 0 {
 			if gone := guide.gone(ctx); gone != nil {
-				return fmt.Errorf("settle the sidecar of %s: still missing: %s: no change arrives any more: %w", s.workload.Name, last, gone)
+				return fmt.Errorf("%s the sidecar of %s: still missing: %s: no change arrives any more: %w", act, s.workload.Name, last, gone)
 			}
 		}
 		if !clusters.Pause(ctx, s.pace(looks)) {
-			return errors.Join(fmt.Errorf("settle the sidecar of %s: still missing: %s: %w", s.workload.Name, last, context.Cause(ctx)), err)
+			return errors.Join(fmt.Errorf("%s the sidecar of %s: still missing: %s: %w", act, s.workload.Name, last, context.Cause(ctx)), err)
 		}
 	}
 }
 
-// lookTime bounds one look: a connection that leads nowhere any more must not
-// take the time of those that would follow it.
+// lookTime limits one look: a connection that leads nowhere any more must not
+// use up the time of the next looks.
 const lookTime = 5 * time.Second
 
-// glance is a look that comes to an end.
-func (s *sidecar) glance(ctx context.Context) (pending, error) {
+// glance is a look with that limit.
+func glance(ctx context.Context, look func(context.Context) (pending, error)) (pending, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
-	return s.look(ctx)
+	return look(ctx)
 }
 
-// look says what is missing.
+// noWorkers is what is missing while an Envoy has not begun to work.
+const noWorkers = "its workers, which start with the first configuration and certificate"
+
+// health says what a sidecar needs before it runs at all.
+func (s *sidecar) health(ctx context.Context) (pending, error) {
+	n, err := s.admin.stats(ctx)
+	if err != nil {
+		return pending{}, err
+	}
+	if n["listener_manager.workers_started"] != 1 {
+		return pending{changes: []string{noWorkers}}, nil
+	}
+	if now := busy(n); len(now.changes) > 0 {
+		return pending{changes: now.changes}, nil
+	}
+	missing, err := s.secrets(ctx)
+	return pending{changes: missing}, err
+}
+
+// look says what is missing before the sidecar is settled.
 func (s *sidecar) look(ctx context.Context) (pending, error) {
 	n, err := s.admin.stats(ctx)
 	if err != nil {
 		return pending{}, err
 	}
 	if n["listener_manager.workers_started"] != 1 {
-		return pending{changes: []string{"its workers"}}, nil
+		return pending{changes: []string{noWorkers}}, nil
 	}
 	if missing := busy(n); !missing.none() {
 		return missing, nil
 	}
 	s.mu.Lock()
-	w := s.expected
+	e := s.expected
 	s.mu.Unlock()
 	if err := s.see(ctx, n); err != nil {
 		return pending{changes: []string{err.Error()}}, nil
 	}
-	if missing := w.missing(s.active); len(missing) > 0 {
+	if missing := e.missing(s.active); len(missing) > 0 {
 		return pending{changes: missing}, nil
 	}
 	if missing, err := s.secrets(ctx); err != nil || len(missing) > 0 {
 		return pending{changes: missing}, err
 	}
-	// What was seen active may have come since. What it drains is looked at when
-	// all workers have taken it, after which nobody comes in the old way.
+	// What is active may have come just now. What it drains is looked at once all
+	// workers have taken it: from then on nobody comes in the old way.
 	missing, err := s.admin.workers.Passed(ctx, func(ctx context.Context) (map[string]uint64, error) {
 		n, err = s.admin.stats(ctx)
 		return n, err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -99,4 +100,33 @@ func oneLine(in *bufio.Reader) ([]byte, error) {
 		}
 		return bytes.TrimSuffix(line, []byte("\n")), err
 	}
+}
+
+// LastWords are the end of a container's log, for errors: empty, or a semicolon
+// and text. They can be had when the context has ended.
+func (h *Host) LastWords(ctx context.Context, namespace, pod, container string) string {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(quiet(ctx)), lastWordsTime)
+	defer cancel()
+	lines, most := int64(20), 600
+	log, err := h.kube.CoreV1().Pods(namespace).GetLogs(pod, &corev1.PodLogOptions{Container: container, TailLines: &lines}).DoRaw(ctx)
+	log = bytes.TrimSpace(log)
+	if err != nil || len(log) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; the log of %s/%s %s ends: %s", namespace, pod, container, log[max(0, len(log)-most):])
+}
+
+// lastWordsTime limits the request for a log that only explains an error.
+const lastWordsTime = 3 * time.Second
+
+// NewestLastWords are the last words of the newest pod that has these labels.
+func (h *Host) NewestLastWords(ctx context.Context, namespace, labels, container string) string {
+	limited, cancel := context.WithTimeout(context.WithoutCancel(quiet(ctx)), lastWordsTime)
+	defer cancel()
+	found, err := h.kube.CoreV1().Pods(namespace).List(limited, metav1.ListOptions{LabelSelector: labels})
+	if err != nil || len(found.Items) == 0 {
+		return ""
+	}
+	newest := slices.MaxFunc(found.Items, func(a, b corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
+	return h.LastWords(ctx, namespace, newest.Name, container)
 }
