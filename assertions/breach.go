@@ -2,6 +2,7 @@ package assertions
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/meshbreach/meshbreach/attacker"
@@ -36,7 +37,12 @@ func breached(r Record, e evidence) (Finding, bool) {
 				}
 				f := Finding{Verdict: Breached, Why: fmt.Sprintf("receipt %d at %s: %s %s", x.Seq, x.Workload, orRaw(x.Method), x.Path), Proof: "receipt"}
 				if c.Change != nil {
-					f.Why += fmt.Sprintf(", %s after the change had settled", x.At.Sub(c.Change.Settled).Round(time.Millisecond))
+					after := x.At.Sub(c.Change.Holds()).Round(time.Millisecond)
+					if c.Change.Unsettled() == "" {
+						f.Why += fmt.Sprintf(", %s after the change had settled", after)
+					} else {
+						f.Why += fmt.Sprintf(", %s after it should have taken effect, and %s never settled: %s", after, c.Change.What, c.Change.Unsettled())
+					}
 				}
 				if late(r, x) {
 					f.Why += ", found by the last sweep"
@@ -74,8 +80,8 @@ func moment(o attacker.Observation, x attacker.Receipt) time.Time {
 	return x.At
 }
 
-// before says whether the change had settled before a moment.
-func (c Change) before(t time.Time) bool { return !c.Settled.IsZero() && t.After(c.Settled) }
+// before says whether the change should have held before a moment.
+func (c Change) before(t time.Time) bool { return !c.Holds().IsZero() && t.After(c.Holds()) }
 
 func late(r Record, x attacker.Receipt) bool {
 	for _, l := range r.Late {
@@ -122,4 +128,30 @@ func (e evidence) proofs(r Record, tries []attacker.Observation) []attacker.Rece
 		}
 	}
 	return out
+}
+
+// unenforced judges a breach under a policy, or after a change, that never
+// settled. It is one where the mesh had taken the policy and was ready, the
+// limit had passed, and the friend was served before and after it: else the mesh
+// may not have been there at all.
+func unenforced(r Record, e evidence, f Finding) Finding {
+	late := r.Overdue()
+	if late {
+		f.Why += "; and the policy never settled: " + r.Apply.Unsettled()
+	}
+	if !late && (r.Change == nil || r.Change.Unsettled() == "") {
+		return f
+	}
+	for _, c := range append(slices.Clone(r.Before), r.After...) {
+		if c.Role == RoleTwin {
+			continue
+		}
+		if _, why, _ := served(r, e, c); why != "" {
+			return inconclusive("%s; but the %s was not served: %s", f.Why, c.Role, why)
+		}
+	}
+	if len(r.Before) == 0 || len(r.After) == 0 {
+		return inconclusive("%s; but no honest call was made around it", f.Why)
+	}
+	return f
 }

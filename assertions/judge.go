@@ -35,7 +35,7 @@ func verdict(r Record) Finding {
 	e := gather(r)
 	if r.Expect.Verdict != Undisturbed {
 		if f, ok := breached(r, e); ok {
-			return f
+			return unenforced(r, e, f)
 		}
 		if f, ok := leaked(r, e); ok {
 			return f

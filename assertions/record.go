@@ -54,6 +54,20 @@ type Call struct {
 	Change *Change `json:"change,omitempty"`
 }
 
+// Holds is the moment from which a change should hold: when it settled, or when
+// it was overdue. It is zero when neither can be told.
+func (c Change) Holds() time.Time {
+	if c.Settled.IsZero() {
+		return c.Overdue
+	}
+	return c.Settled
+}
+
+// Overdue says whether the policy of the attempt was not in effect by its limit.
+func (r Record) Overdue() bool {
+	return r.Apply != nil && r.Apply.Unsettled() != "" && !r.Apply.Overdue.IsZero()
+}
+
 // Nonces are those of all tries, including the earlier ones.
 func (r Record) Nonces() []string {
 	var out []string
@@ -94,13 +108,17 @@ type Loot struct {
 
 // A Change is a change of policy or of identities, and when it took effect.
 type Change struct {
-	What     string        `json:"what"`
-	Revision string        `json:"revision"`
-	Asked    time.Time     `json:"asked"`
-	Settled  time.Time     `json:"settled,omitzero"`
-	Error    string        `json:"error,omitempty"` // why it never settled
-	Note     string        `json:"note,omitempty"`
-	Budget   time.Duration `json:"budget,omitempty"` // for the window, nanoseconds
+	What     string    `json:"what"`
+	Revision string    `json:"revision"`
+	Asked    time.Time `json:"asked"`
+	Settled  time.Time `json:"settled,omitzero"`
+	// Overdue is when the wait for it ended at its limit, while the mesh had taken
+	// the change and all of the mesh was ready. From then on it counts as a change
+	// that should hold: a mesh must not be excused for enforcing nothing.
+	Overdue time.Time     `json:"overdue,omitzero"`
+	Error   string        `json:"error,omitempty"` // why it never settled
+	Note    string        `json:"note,omitempty"`
+	Budget  time.Duration `json:"budget,omitempty"` // for the window, nanoseconds
 	// Window counts what the foe was served between Asked and Settled.
 	Window Window `json:"window,omitzero"`
 }

@@ -3,6 +3,7 @@ package scenarios
 import (
 	"github.com/meshbreach/meshbreach/attacker"
 	"github.com/meshbreach/meshbreach/attacker/attacks"
+	"github.com/meshbreach/meshbreach/clusters/detectors"
 )
 
 // known finds an attack by name.
@@ -35,3 +36,9 @@ func DecodedParameters(name string, with map[string]any) any {
 
 // kindAccount is the kind of a token that the platform gives to an account.
 const KindAccount = "account"
+
+// Attacks are those that come with meshbreach.
+func Attacks() []attacker.Attack { return attacks.Catalog() }
+
+// Detectors are those that come with meshbreach.
+func Detectors() []detectors.Detector { return detectors.All() }

@@ -4,6 +4,7 @@ package meshes
 
 import (
 	"context"
+	"errors"
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/identity"
@@ -48,6 +49,22 @@ type Release struct {
 	// Note, which may be nil, receives non-fatal installation warnings.
 	Note func(string) `json:"-"`
 }
+
+// NotReady marks an error of Settled: the mesh itself is not whole. Its control
+// plane or a proxy has ended or does not answer, or a proxy is still warming.
+// Without the mark, running out of time means that a mesh that is whole does not
+// do what it was asked for.
+func NotReady(err error) error { return notReady{err} }
+
+// IsNotReady says whether an error, or any that it wraps, has that mark.
+func IsNotReady(err error) bool {
+	var marked notReady
+	return errors.As(err, &marked)
+}
+
+type notReady struct{ error }
+
+func (e notReady) Unwrap() error { return e.error }
 
 // A Mesh is a kind of mesh. What else it can do are the optional interfaces in
 // abilities.go.

@@ -111,7 +111,7 @@ func (t Turn) Take(ctx context.Context) (done func(), err error) {
 	case t <- struct{}{}:
 		return done, nil
 	default:
-		return nil, fmt.Errorf("another settling is under way: %w", context.Cause(ctx))
+		return nil, NotReady(fmt.Errorf("another settling is under way: %w", context.Cause(ctx)))
 	}
 }
 

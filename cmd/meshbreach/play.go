@@ -21,6 +21,9 @@ type progress struct{ *reports.Progress }
 // Up says what is being set up.
 func (p progress) Up(what string) { p.Note("making " + what) }
 
+// Waiting says what is still being made.
+func (p progress) Waiting(what string) { p.Note("still making " + what) }
+
 // play runs, writes the reports into dir and prints the verdicts. A run that
 // failed or was interrupted is reported as far as it got.
 func (f *runFlags) play(cmd *cobra.Command, o runner.Options, dir string) error {

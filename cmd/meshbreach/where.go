@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshbreach/meshbreach/clusters/builtin"
+	"github.com/meshbreach/meshbreach/scenarios"
 	"github.com/meshbreach/meshbreach/scenarios/runner"
 )
 
@@ -44,6 +45,7 @@ func (f *where) options(cmd *cobra.Command) (o runner.Options, c builtin.Choice,
 		return o, c, err
 	}
 	o.Tool, o.Parallel = version(), f.parallel
+	o.Attacks, o.Detectors = scenarios.Attacks(), scenarios.Detectors()
 	o.Provider = c.Provider
 	if o.Mesh, err = builtin.Redirected(c.Mesh, f.redirect); err != nil {
 		return o, c, fmt.Errorf("--redirect %w", err)

@@ -15,7 +15,7 @@ import (
 
 // A Bed is a mesh that runs with the policy of a scenario, for benchmarks.
 type Bed struct {
-	stage    *stage
+	env      *environment
 	scenario scenarios.Scenario
 }
 
@@ -32,12 +32,12 @@ func NewBed(ctx context.Context, o Options) (*Bed, error) {
 func (b *Bed) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), undoLimit)
 	defer cancel()
-	return b.stage.close(ctx)
+	return b.env.close(ctx)
 }
 
 // Ready applies the scenario's policy to the first range.
 func (b *Bed) Ready(ctx context.Context) error {
-	p := b.stage.players[0]
+	p := b.env.ranges[0]
 	if c := p.apply(ctx, b.scenario, b.scenario.Policy); c.Error != "" {
 		return fmt.Errorf("apply the policy of %s: %s", b.scenario.ID, c.Error)
 	}
@@ -46,12 +46,12 @@ func (b *Bed) Ready(ctx context.Context) error {
 
 // Friend is who sends honest load, and the open file that holds its network.
 func (b *Bed) Friend() (clusters.Workload, int, error) {
-	p := b.stage.players[0]
-	w, err := p.rg.Workload(b.scenario.Cast.Friend)
+	p := b.env.ranges[0]
+	w, err := p.Workload(b.scenario.Cast.Friend)
 	if err != nil {
 		return w, 0, err
 	}
-	fd, ok := Standing{host: b.stage.cluster.Host}.Network(w)
+	fd, ok := Standing{host: b.env.cluster.Host}.Network(w)
 	if !ok {
 		return w, 0, fmt.Errorf("nobody can enter the network of %s", w.Name)
 	}
@@ -60,20 +60,20 @@ func (b *Bed) Friend() (clusters.Workload, int, error) {
 
 // Hello is one call of the friend's probe over the stream that is kept.
 func (b *Bed) Hello(ctx context.Context) error {
-	_, err := b.stage.players[0].sessions[b.scenario.Cast.Friend].Hello(ctx)
+	_, err := b.env.ranges[0].sessions[b.scenario.Cast.Friend].Hello(ctx)
 	return err
 }
 
 // Exec is one command in the container of the friend's probe: a relay that
 // finds no input, and ends.
 func (b *Bed) Exec(ctx context.Context) error {
-	host, ok := b.stage.cluster.Host.(interface {
+	host, ok := b.env.cluster.Host.(interface {
 		Exec(ctx context.Context, namespace, pod, container string, command ...string) ([]byte, error)
 	})
 	if !ok {
 		return errors.New("this place runs no commands in containers")
 	}
-	w, err := b.stage.players[0].rg.Workload(b.scenario.Cast.Friend)
+	w, err := b.env.ranges[0].Workload(b.scenario.Cast.Friend)
 	if err != nil {
 		return err
 	}
@@ -83,12 +83,12 @@ func (b *Bed) Exec(ctx context.Context) error {
 
 // Request is the friend's honest call.
 func (b *Bed) Request() (attacker.Request, error) {
-	p := b.stage.players[0]
-	target, err := p.rg.Workload(b.scenario.Cast.Target)
+	p := b.env.ranges[0]
+	target, err := p.Workload(b.scenario.Cast.Target)
 	if err != nil {
 		return attacker.Request{}, err
 	}
-	friend, err := p.rg.Workload(b.scenario.Cast.Friend)
+	friend, err := p.Workload(b.scenario.Cast.Friend)
 	if err != nil {
 		return attacker.Request{}, err
 	}
@@ -104,10 +104,10 @@ func (b *Bed) Load(ctx context.Context, workers int, d time.Duration) (attacker.
 	if err != nil {
 		return attacker.LoadResult{}, err
 	}
-	running, err := b.stage.players[0].sessions[b.scenario.Cast.Friend].StartLoad(ctx, attacker.Load{Workers: workers, Request: k, Limit: attacker.Duration(d)})
+	running, err := b.env.ranges[0].sessions[b.scenario.Cast.Friend].StartLoad(ctx, attacker.Load{Workers: workers, Request: k, Limit: attacker.Duration(d)})
 	if err != nil {
 		return attacker.LoadResult{}, err
 	}
-	hold(ctx, d)
+	clusters.Pause(ctx, d)
 	return running.Stop(ctx)
 }

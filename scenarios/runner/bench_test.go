@@ -115,7 +115,7 @@ func BenchmarkCatalogue(b *testing.B) {
 		whole, each = nil, nil
 		for b.Loop() {
 			o := options(b, *meshName)
-			o.Meddle = spending.watch
+			o.Hook = spending.watch
 			run, err := runner.Run(b.Context(), o)
 			if err != nil {
 				b.Fatal(err)

@@ -26,7 +26,7 @@ func on(t *testing.T, mesh string) {
 // moment of the attempt.
 func without(t *testing.T, service string) func(*scenarios.Scenario, *runner.Options) {
 	return func(_ *scenarios.Scenario, o *runner.Options) {
-		o.Meddle = func(_ context.Context, when runner.Moment, c *clusters.Cluster, r clusters.Range) {
+		o.Hook = func(_ context.Context, when runner.Moment, c *clusters.Cluster, r clusters.Range) {
 			host, ok := c.Host.(clusters.ControlHost)
 			if !ok || when != runner.BeforeAttempt {
 				return

@@ -16,7 +16,7 @@ import (
 // which ones each opens.
 func Openings(ctx context.Context, o Options) (map[string][]string, error) {
 	o = o.withDefaults()
-	st, err := up(ctx, o)
+	env, err := up(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -26,10 +26,10 @@ func Openings(ctx context.Context, o Options) (map[string][]string, error) {
 		mu sync.Mutex
 		wg sync.WaitGroup
 	)
-	for _, p := range st.players {
+	for _, r := range env.ranges {
 		wg.Go(func() {
 			for w := range queue {
-				opened := p.openings(ctx, w)
+				opened := r.openings(ctx, w)
 				mu.Lock()
 				out[w.Name] = opened
 				mu.Unlock()
@@ -43,7 +43,7 @@ func Openings(ctx context.Context, o Options) (map[string][]string, error) {
 	wg.Wait()
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
 	defer cancel()
-	return out, st.close(limited)
+	return out, env.close(limited)
 }
 
 // openingLimit bounds one attempt: a root takes long to change on some meshes.
@@ -52,8 +52,8 @@ const openingLimit = 2 * time.Minute
 // apart says that an attempt has nothing to do with a misconfiguration, and would only
 // take time. The policy may be the same with it and without. And what weakens the
 // rules of a range changes neither how certificates end nor how they are rotated.
-func (p *player) apart(w policy.Misconfiguration, s scenarios.Scenario, a scenarios.Attempt) bool {
-	mesh := p.opts.Mesh.Describe().Name
+func (r *rangeRunner) apart(w policy.Misconfiguration, s scenarios.Scenario, a scenarios.Attempt) bool {
+	mesh := r.opts.Mesh.Describe().Name
 	late, _ := a.With["awaitExpiry"].(bool)
 	turns := late || a.Expect[mesh].Verdict == assertions.Undisturbed ||
 		slices.ContainsFunc(a.Steps, func(s scenarios.Step) bool { return s.Await != "" })
@@ -68,15 +68,15 @@ func (p *player) apart(w policy.Misconfiguration, s scenarios.Scenario, a scenar
 	return err == nil && reflect.DeepEqual(weak, plain)
 }
 
-func (p *player) openings(ctx context.Context, w policy.Misconfiguration) []string {
+func (r *rangeRunner) openings(ctx context.Context, w policy.Misconfiguration) []string {
 	var out []string
-	for _, s := range p.opts.Scenarios {
+	for _, s := range r.opts.Scenarios {
 		for _, a := range s.Attempts {
-			if p.apart(w, s, a) {
+			if r.apart(w, s, a) {
 				continue
 			}
 			ctx, cancel := context.WithTimeout(ctx, openingLimit)
-			rec := p.attempt(ctx, s, a, []string{w.Name}, false)
+			rec := r.attempt(ctx, r.prepare(s, a, []string{w.Name}), false)
 			cancel()
 			f := assertions.Judge(rec)
 			expected := rec.Expect.Verdict == assertions.Breached && !rec.Expect.Detected()
@@ -84,7 +84,7 @@ func (p *player) openings(ctx context.Context, w policy.Misconfiguration) []stri
 				out = append(out, s.ID+" "+a.ID)
 			}
 		}
-		p.apply(ctx, s, s.Policy)
+		r.apply(ctx, s, s.Policy)
 	}
 	slices.Sort(out)
 	return out

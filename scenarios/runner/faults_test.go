@@ -52,7 +52,7 @@ func wants(t *testing.T, a reports.Attempt, verdict assertions.Verdict, outcome 
 // faulty does one bad thing to the bank at the moment of the attempt.
 func faulty(t *testing.T, part clusters.Part, f clusters.Fault) func(*scenarios.Scenario, *runner.Options) {
 	return func(_ *scenarios.Scenario, o *runner.Options) {
-		o.Meddle = func(ctx context.Context, when runner.Moment, c *clusters.Cluster, r clusters.Range) {
+		o.Hook = func(ctx context.Context, when runner.Moment, c *clusters.Cluster, r clusters.Range) {
 			if when != runner.BeforeAttempt {
 				return
 			}

@@ -17,7 +17,6 @@ import (
 	"github.com/meshbreach/meshbreach/reports"
 	"github.com/meshbreach/meshbreach/scenarios"
 	"github.com/meshbreach/meshbreach/scenarios/explain"
-	"github.com/meshbreach/meshbreach/scenarios/runner"
 )
 
 // stored is a report whose verdicts are held to the matrix.
@@ -37,12 +36,41 @@ func line(scenario, attempt, what string) string {
 	return fmt.Sprintf("%s %s: %s", scenario, attempt, what)
 }
 
+// seen is the verdict about an attempt of a scenario, in the words of a mesh's
+// cell: what was expected was seen when the two are the same.
+func seen(s scenarios.Scenario, a scenarios.Attempt, mesh string, got reports.Attempt) string {
+	if got.Verdict != string(assertions.Blocked) {
+		switch {
+		case got.Outcome == string(assertions.Gap):
+			return assertions.Expectation{Gap: true}.String()
+		case got.Outcome == string(assertions.KnownCVE) && got.Alert == "" && a.Expect[mesh].Alert != "":
+			return got.Outcome + ", undetected"
+		case got.Outcome == string(assertions.KnownCVE):
+			return got.Outcome
+		}
+		return got.Verdict
+	}
+	by := got.By
+	switch by {
+	case s.Cast.Target:
+		by = "target"
+	case s.From(a):
+		by = "source"
+	}
+	reason := got.Reason
+	// A refusal in the words of who was called names the caller as well.
+	if named := a.Expect[mesh].Reason; by == assertions.SidePeer && named != "" && strings.HasPrefix(reason, named) {
+		reason = named
+	}
+	return fmt.Sprint(assertions.Expectation{Verdict: assertions.Blocked, By: by, Layer: got.Layer, Reason: reason})
+}
+
 // verdicts are the lines of a run.
 func verdicts(played []scenarios.Scenario, r reports.Run) []string {
 	var out []string
 	for i, s := range played {
 		for j, a := range s.Attempts {
-			out = append(out, line(s.ID, a.ID, runner.Seen(s, a, r.Mesh, r.Scenarios[i].Attempts[j])))
+			out = append(out, line(s.ID, a.ID, seen(s, a, r.Mesh, r.Scenarios[i].Attempts[j])))
 		}
 	}
 	return out

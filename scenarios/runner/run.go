@@ -1,5 +1,8 @@
-// Package runner makes a mesh, plays scenarios on it and records what happened:
-// one attempt is a line of steps, in the order in which they happen.
+// Package runner makes a mesh, runs scenarios on it and judges what happened.
+//
+// One attempt is a line of steps, a file each, in this order: prepare, settle,
+// control, attack, fence, collect, judge. File scenario.go has the line; call.go
+// and load.go have what several steps do: make one call, and run honest load.
 package runner
 
 import (
@@ -12,18 +15,22 @@ import (
 	"sync"
 	"time"
 
+	"github.com/meshbreach/meshbreach/attacker"
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/detectors"
 	"github.com/meshbreach/meshbreach/clusters/meshes"
 	"github.com/meshbreach/meshbreach/clusters/policy"
 	"github.com/meshbreach/meshbreach/reports"
 	"github.com/meshbreach/meshbreach/scenarios"
 )
 
-// Options say what to run, on what.
+// Options say what to run, and on what.
 type Options struct {
 	ID           string // of the run; every object carries it
 	Tool         string // version of meshbreach
 	Scenarios    []scenarios.Scenario
+	Attacks      []attacker.Attack // those that the scenarios name; the probe has to carry them too
+	Detectors    []detectors.Detector
 	Provider     clusters.Provider
 	Mesh         meshes.Mesh
 	Release      meshes.Release
@@ -31,16 +38,17 @@ type Options struct {
 	Parallel     int           // ranges; 2 when zero
 	Rate         int           // honest requests a second in each range; 50 when zero
 	Timeout      time.Duration // for one scenario; when zero, DefaultTimeout or PatientTimeout
+	UpTimeout    time.Duration // for the mesh to come up; PatientUpTimeout when zero
 	Misconfigure []string      // misconfigurations that the whole run is made with; no mutants then
 	Accept       []string      // ids of known CVEs that do not fail the run
-	FailFast     bool          // no new scenario after one failed
+	FailFast     bool          // start no further scenario after one failed
 	Progress     Progress      // may be nil
-	// Meddle, for tests of the harness, is called at named moments of every
-	// attempt and may do harm through the cluster.
-	Meddle func(ctx context.Context, when Moment, c *clusters.Cluster, r clusters.Range)
+	// Hook, for tests of the harness, is called at named moments of every
+	// attempt. It may do damage through the cluster.
+	Hook func(ctx context.Context, when Moment, c *clusters.Cluster, r clusters.Range)
 }
 
-// A Moment is a point in a scenario's course.
+// A Moment is a point in the course of an attempt.
 type Moment string
 
 // The moments.
@@ -51,28 +59,32 @@ const (
 
 // Progress is told how a run goes. Calls come one at a time.
 type Progress interface {
-	Up(what string)
+	Up(what string)      // what is being made now
+	Waiting(what string) // what the set-up still waits for, every 10 s
 	Started(id string)
 	Finished(s reports.Scenario)
 }
 
 // Default values of Options.
 const (
-	DefaultParallel = 2
-	DefaultRate     = 50
-	DefaultTimeout  = 60 * time.Second
-	PatientTimeout  = 5 * time.Minute // on a mesh that asks for patience
-	undoLimit       = 2 * time.Minute // a cluster with nodes may take its time
+	DefaultParallel  = 2
+	DefaultRate      = 50
+	DefaultTimeout   = 60 * time.Second
+	PatientTimeout   = 5 * time.Minute // where the mesh asks for patience
+	DefaultUpTimeout = 2 * time.Minute
+	PatientUpTimeout = 5 * time.Minute // where pods have to start
+	undoLimit        = 2 * time.Minute // a cluster with nodes takes this long to delete
 )
 
 func (o Options) withDefaults() Options {
 	o.Parallel = cmp.Or(o.Parallel, DefaultParallel)
 	o.Rate = cmp.Or(o.Rate, DefaultRate)
+	o.UpTimeout = cmp.Or(o.UpTimeout, PatientUpTimeout)
 	o.Parallel = min(o.Parallel, max(1, len(o.Scenarios)))
 	return o
 }
 
-// Run makes a mesh, plays the scenarios and judges them. The report is valid
+// Run makes a mesh, runs the scenarios and judges them. The report is valid
 // even when the error is not nil: it then says what could not be set up.
 func Run(ctx context.Context, o Options) (reports.Run, error) {
 	o = o.withDefaults()
@@ -83,17 +95,21 @@ func Run(ctx context.Context, o Options) (reports.Run, error) {
 	if _, err := policy.Misconfigure(policy.Policy{}, o.Misconfigure...); err != nil {
 		return failed(report, err), err
 	}
-	st, err := up(ctx, o)
+	env, err := up(ctx, o)
 	if err != nil {
 		return failed(report, err), err
 	}
 	report.UpTime = reports.Seconds(time.Since(report.Started).Seconds())
-	played := playAll(ctx, o, st)
-	st.sweep(ctx, played)
-	report.Scenarios = finish(played)
+	results := runAll(ctx, o, env)
+	env.sweep(ctx)
+	report.Scenarios = []reports.Scenario{}
+	for _, res := range results {
+		res.addLate()
+		report.Scenarios = append(report.Scenarios, res.report())
+	}
 	down, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
 	defer cancel()
-	err = st.close(down)
+	err = env.close(down)
 	if err != nil {
 		report.Error = "clean up: " + err.Error()
 	}
@@ -116,12 +132,12 @@ func failed(r reports.Run, err error) reports.Run {
 	return r
 }
 
-// playAll hands the scenarios to the ranges, each to the first that is free.
-func playAll(ctx context.Context, o Options, st *stage) []*played {
+// runAll hands the scenarios to the ranges, each to the first one that is free.
+func runAll(ctx context.Context, o Options, env *environment) []*result {
 	queue := make(chan scenarios.Scenario)
 	var (
 		mu   sync.Mutex
-		out  []*played
+		out  []*result
 		stop bool
 		wg   sync.WaitGroup
 	)
@@ -130,7 +146,7 @@ func playAll(ctx context.Context, o Options, st *stage) []*played {
 			f(o.Progress)
 		}
 	}
-	for _, p := range st.players {
+	for _, r := range env.ranges {
 		wg.Go(func() {
 			for s := range queue {
 				mu.Lock()
@@ -139,14 +155,15 @@ func playAll(ctx context.Context, o Options, st *stage) []*played {
 					tell(func(p Progress) { p.Started(s.ID) })
 				}
 				mu.Unlock()
-				r := skipped(s, o)
+				res := skipped(s, o)
 				if !skip {
-					r = p.play(ctx, s)
+					res = r.run(ctx, s)
 				}
 				mu.Lock()
-				out = append(out, r)
-				stop = stop || o.FailFast && exit([]reports.Scenario{r.report()}) == 1
-				tell(func(p Progress) { p.Finished(r.report()) })
+				out = append(out, res)
+				report := res.report()
+				stop = stop || o.FailFast && exit([]reports.Scenario{report}) == 1
+				tell(func(p Progress) { p.Finished(report) })
 				mu.Unlock()
 			}
 		})
@@ -156,12 +173,12 @@ func playAll(ctx context.Context, o Options, st *stage) []*played {
 	}
 	close(queue)
 	wg.Wait()
-	slices.SortFunc(out, func(a, b *played) int { return strings.Compare(a.scenario.ID, b.scenario.ID) })
+	slices.SortFunc(out, func(a, b *result) int { return strings.Compare(a.scenario.ID, b.scenario.ID) })
 	return out
 }
 
-// longestFirst starts what has steps first, so that it does not run on alone
-// at the end.
+// longestFirst starts scenarios with steps first, so that none of them runs on
+// alone at the end.
 func longestFirst(all []scenarios.Scenario) []scenarios.Scenario {
 	weight := func(s scenarios.Scenario) int {
 		n := 0

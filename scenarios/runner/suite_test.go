@@ -18,7 +18,9 @@ import (
 	"github.com/meshbreach/meshbreach/assertions"
 	"github.com/meshbreach/meshbreach/assertions/matchers"
 	"github.com/meshbreach/meshbreach/attacker"
+	"github.com/meshbreach/meshbreach/attacker/attacks"
 	"github.com/meshbreach/meshbreach/clusters/builtin"
+	"github.com/meshbreach/meshbreach/clusters/detectors"
 	"github.com/meshbreach/meshbreach/reports"
 	"github.com/meshbreach/meshbreach/scenarios"
 	"github.com/meshbreach/meshbreach/scenarios/runner"
@@ -112,7 +114,10 @@ func options(t testing.TB, mesh string, names ...string) runner.Options {
 	if _, err := rand.Read(id); err != nil {
 		t.Fatal(err)
 	}
-	return runner.Options{ID: hex.EncodeToString(id), Tool: "test", Scenarios: chosen, Provider: choice.Provider, Mesh: choice.Mesh, Release: release, Probe: os.Getenv(probeVariable)}
+	return runner.Options{
+		ID: hex.EncodeToString(id), Tool: "test", Scenarios: chosen, Provider: choice.Provider, Mesh: choice.Mesh, Release: release, Probe: os.Getenv(probeVariable),
+		Attacks: attacks.Catalog(), Detectors: detectors.All(),
+	}
 }
 
 // TestScenarios runs the catalogue once and asserts one finding a spec.
@@ -161,8 +166,9 @@ func TestScenarios(t *testing.T) {
 // spoken tells on the way what Ginkgo tells only at the end.
 type spoken struct{}
 
-func (spoken) Up(what string)    { fmt.Fprintln(GinkgoWriter, "up", what) }
-func (spoken) Started(id string) { fmt.Fprintln(GinkgoWriter, "started", id) }
+func (spoken) Up(what string)      { fmt.Fprintln(GinkgoWriter, "up", what) }
+func (spoken) Waiting(what string) { fmt.Fprintln(GinkgoWriter, "waiting", what) }
+func (spoken) Started(id string)   { fmt.Fprintln(GinkgoWriter, "started", id) }
 func (spoken) Finished(s reports.Scenario) {
 	fmt.Fprintf(GinkgoWriter, "finished %s: %s in %.2fs %s\n", s.ID, s.Outcome, float64(s.Took), s.Why)
 }

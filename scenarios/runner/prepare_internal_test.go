@@ -8,10 +8,10 @@ import (
 
 	"github.com/meshbreach/meshbreach/assertions"
 	"github.com/meshbreach/meshbreach/attacker"
+	"github.com/meshbreach/meshbreach/attacker/attacks"
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/identity"
 	"github.com/meshbreach/meshbreach/clusters/meshes"
-	"github.com/meshbreach/meshbreach/clusters/policy"
 	"github.com/meshbreach/meshbreach/scenarios"
 )
 
@@ -40,27 +40,31 @@ func (without) Authority(clusters.Range) (identity.Authority, error) {
 // A mesh without an authority of ours must not end a run, and what needs none of
 // it is tried all the same.
 func TestWhatTakesAnAuthorityIsUnsupportedWhereThereIsNone(t *testing.T) {
-	p := &player{
-		stage: &stage{mesh: without{}}, opts: Options{Mesh: named{}},
-		rg: clusters.Range{Workloads: []clusters.Workload{{Name: "web"}}},
+	r := &rangeRunner{
+		env: &environment{mesh: without{}}, opts: Options{Mesh: named{}},
+		Range: clusters.Range{Workloads: []clusters.Workload{{Name: "web"}}},
+	}
+	leaf, err := decode(attacks.Catalog(), assertions.RoleAttempt, "web", "web", "present-leaf", map[string]any{"leaf": map[string]any{"of": "web"}})
+	if err != nil {
+		t.Fatal(err)
 	}
 	for _, c := range []struct {
 		name string
-		a    scenarios.Attempt
+		p    prepared
 		want []string
 	}{
-		{"a leaf", scenarios.Attempt{Attack: "present-leaf", With: map[string]any{"leaf": map[string]any{"of": "web"}}}, []string{"authority: its root is its owner's"}},
-		{"a rotation", scenarios.Attempt{Steps: []scenarios.Step{{Rotate: identity.RotateLeaf}}}, []string{"authority: its root is its owner's"}},
-		{"nothing of it", scenarios.Attempt{Attack: "plaintext"}, nil},
+		{"a leaf", prepared{attack: &leaf}, []string{"authority: its root is its owner's"}},
+		{"a rotation", prepared{steps: []step{{Step: scenarios.Step{Rotate: identity.RotateLeaf}}}}, []string{"authority: its root is its owner's"}},
+		{"nothing of it", prepared{}, nil},
 	} {
-		if got := p.lacking(policy.Policy{}, c.a); !slices.Equal(got, c.want) {
-			t.Errorf("%s: lacking %q, want %q", c.name, got, c.want)
+		if got := r.missing(c.p); !slices.Equal(got, c.want) {
+			t.Errorf("%s: missing %q, want %q", c.name, got, c.want)
 		}
 	}
 	for what, err := range map[string]error{
-		"a leaf":            second(p.leaf(t.Context(), &attacker.Leaf{Of: "web"})),
-		"a token":           second(p.token(t.Context(), &attacker.Token{Of: "web"})),
-		"what is delivered": second(p.delivered(t.Context(), "web")),
+		"a leaf":            second(r.leaf(t.Context(), &attacker.Leaf{Of: "web"})),
+		"a token":           second(r.token(t.Context(), &attacker.Token{Of: "web"})),
+		"what is delivered": second(r.delivered(t.Context(), "web")),
 	} {
 		if err == nil {
 			t.Errorf("%s was had of nobody", what)
@@ -78,9 +82,9 @@ func TestARefusalOfThePlatformTakesThePlatformsLog(t *testing.T) {
 	}{
 		{"platform", nil, true}, {"platform", []meshes.Capability{meshes.CanAudit}, false}, {"target", nil, false},
 	} {
-		p := &player{stage: &stage{mesh: here{able: c.has}}, opts: Options{Mesh: named{}}}
-		a := scenarios.Attempt{Expect: map[string]scenarios.Expect{"istio": {Expectation: assertions.Expectation{Verdict: assertions.Blocked, By: c.by}}}}
-		lacks := slices.ContainsFunc(p.lacking(policy.Policy{}, a), func(s string) bool { return strings.HasPrefix(s, string(meshes.CanAudit)) })
+		r := &rangeRunner{env: &environment{mesh: here{able: c.has}}, opts: Options{Mesh: named{}}}
+		rec := assertions.Record{Expect: assertions.Expectation{Verdict: assertions.Blocked, By: c.by}}
+		lacks := slices.ContainsFunc(r.missing(prepared{record: rec}), func(s string) bool { return strings.HasPrefix(s, string(meshes.CanAudit)) })
 		if lacks != c.want {
 			t.Errorf("refused by %s where there is %q: lacking %v", c.by, c.has, lacks)
 		}
@@ -132,10 +136,14 @@ func TestAPodThatAsksForAProxyTakesAPlaceThatInjectsThem(t *testing.T) {
 		{map[string]any{"token": map[string]any{"of": "web"}, "proxied": true}, "probe:1", false},
 		{map[string]any{"token": map[string]any{"of": "web"}, "bare": true}, "", false},
 	} {
-		p := &player{stage: &stage{mesh: running{image: c.image}}, opts: Options{Mesh: named{}}}
-		lacks := p.lacking(policy.Policy{}, scenarios.Attempt{Attack: "submit-pod", With: c.with})
+		r := &rangeRunner{env: &environment{mesh: running{image: c.image}}, opts: Options{Mesh: named{}}}
+		submit, err := decode(attacks.Catalog(), assertions.RoleAttempt, "thief", "bank", "submit-pod", c.with)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lacks := r.missing(prepared{attack: &submit, record: assertions.Record{Runs: c.image != ""}})
 		if got := len(lacks) == 1 && strings.HasPrefix(lacks[0], "injector: "); got != c.want || len(lacks) > 1 {
-			t.Errorf("%v, image %v: lacking %q", c.with, c.image, lacks)
+			t.Errorf("%v, image %q: lacking %q", c.with, c.image, lacks)
 		}
 	}
 }

@@ -8,14 +8,13 @@ import (
 	"time"
 
 	"github.com/meshbreach/meshbreach/assertions"
-	"github.com/meshbreach/meshbreach/attacker"
 	"github.com/meshbreach/meshbreach/reports"
 	"github.com/meshbreach/meshbreach/scenarios"
 )
 
-// skipped is a scenario that was not played.
-func skipped(s scenarios.Scenario, o Options) *played {
-	out := &played{scenario: s, skip: "not played: the run was ended before"}
+// skipped is a scenario that was not run.
+func skipped(s scenarios.Scenario, o Options) *result {
+	out := &result{scenario: s, skip: "not played: the run was ended before"}
 	for _, a := range s.Attempts {
 		out.attempts = append(out.attempts, tried{attempt: a, record: assertions.Record{
 			Scenario: s.ID, Attempt: a.ID, Mesh: o.Mesh.Describe().Name, Target: s.Cast.Target, Expect: a.Expect[o.Mesh.Describe().Name].For(o.Release.Version), Fault: out.skip,
@@ -24,58 +23,32 @@ func skipped(s scenarios.Scenario, o Options) *played {
 	return out
 }
 
-// late hangs receipts that were not there when the attempt was judged onto its
-// record.
-func (pl *played) late() {
-	if pl.player == nil {
-		return
-	}
-	add := func(rec *assertions.Record) {
-		if pl.player.blind != "" && rec.Fault == "" {
-			rec.Fault = "the last sweep could not be made: " + pl.player.blind
-		}
-		for _, n := range rec.Nonces() {
-			for _, r := range pl.player.seen[n] {
-				known := func(x attacker.Receipt) bool { return x.Epoch == r.Epoch && x.Seq == r.Seq }
-				if !slices.ContainsFunc(rec.Receipts, known) {
-					rec.Late = append(rec.Late, r)
-				}
-			}
-		}
-	}
-	for i := range pl.attempts {
-		add(&pl.attempts[i].record)
-		for j := range pl.attempts[i].trials {
-			add(&pl.attempts[i].trials[j].record)
-		}
-	}
-}
-
-// report judges what was played and puts it into the report's types.
-func (pl *played) report() reports.Scenario {
-	s := pl.scenario
+// report judges the records of a scenario and puts the findings into the
+// report's types.
+func (res *result) report() reports.Scenario {
+	s := res.scenario
 	out := reports.Scenario{
 		ID: s.ID, Title: s.Title, Pillar: s.Pillar, Severity: s.Severity, Maps: s.Maps,
-		Took: reports.Seconds(pl.took.Seconds()), Attempts: []reports.Attempt{},
+		Took: reports.Seconds(res.took.Seconds()), Attempts: []reports.Attempt{},
 	}
 	var accepted []string
-	if pl.player != nil {
-		out.Range, accepted = pl.player.rg.Name, pl.player.opts.Accept
+	if res.on != nil {
+		out.Range, accepted = res.on.Name, res.on.opts.Accept
 	}
-	for _, t := range pl.attempts {
+	for _, t := range res.attempts {
 		a := t.report()
-		if pl.skip != "" {
-			a.Verdict, a.Outcome, a.Why = string(assertions.Skipped), string(assertions.OutcomeSkipped), pl.skip
+		if res.skip != "" {
+			a.Verdict, a.Outcome, a.Why = string(assertions.Skipped), string(assertions.OutcomeSkipped), res.skip
 		}
 		out.Attempts = append(out.Attempts, a)
 	}
-	if pl.load.Requests > 0 {
+	if res.load.Requests > 0 {
 		out.Load = &reports.Load{
-			Rate: pl.rate, Requests: pl.load.Requests, Lost: pl.load.Lost,
-			P50: reports.Seconds(pl.load.P50.Seconds()), P99: reports.Seconds(pl.load.P99.Seconds()),
+			Rate: res.rate, Requests: res.load.Requests, Lost: res.load.Lost,
+			P50: reports.Seconds(res.load.P50.Seconds()), P99: reports.Seconds(res.load.P99.Seconds()),
 		}
-		if pl.load.Lost > 0 {
-			out.Load.FirstLoss = pl.load.Losses[0].Why
+		if res.load.Lost > 0 {
+			out.Load.FirstLoss = res.load.Losses[0].Why
 		}
 	}
 	conclude(&out, accepted)
@@ -170,54 +143,74 @@ func encode(r assertions.Record) json.RawMessage {
 	return b
 }
 
-// Rejudge judges the stored records of a report again and returns the report
-// with the verdicts that they give now. CVEs are accepted beside those that the
-// report has as accepted.
-func Rejudge(r reports.Run, accept ...string) (reports.Run, error) {
-	for _, id := range accept {
-		if !slices.Contains(r.Accepted, id) {
-			r.Accepted = append(slices.Clip(r.Accepted), id)
+// total counts outcomes, verdicts and honest load, and sets the exit code.
+func total(r *reports.Run) {
+	r.Totals = reports.Totals{Outcomes: map[string]int{}, Verdicts: map[string]int{}}
+	r.KnownCVEs = nil
+	for _, s := range r.Scenarios {
+		r.Totals.Outcomes[s.Outcome]++
+		if s.Load != nil {
+			r.Totals.HonestRequests += s.Load.Requests
+			r.Totals.HonestLost += s.Load.Lost
+		}
+		for _, a := range s.Attempts {
+			r.Totals.Verdicts[a.Verdict]++
+			judgedLoad(r, a)
+			knownCVE(r, s, a)
 		}
 	}
-	r.Scenarios = slices.Clone(r.Scenarios) // the lists of the caller stay as they are
-	for i := range r.Scenarios {
-		s := &r.Scenarios[i]
-		s.Attempts = slices.Clone(s.Attempts)
-		for j := range s.Attempts {
-			a, err := rejudged(s.Attempts[j])
-			if err != nil {
-				return r, fmt.Errorf("record of %s %s: %w", s.ID, s.Attempts[j].ID, err)
+	r.Exit = exit(r.Scenarios)
+}
+
+// exit is the exit code of scenarios. A known CVE fails the run unless it was
+// accepted, whatever else became of its scenario.
+func exit(all []reports.Scenario) int {
+	var outcomes []assertions.Outcome
+	for _, s := range all {
+		outcome := assertions.Outcome(s.Outcome)
+		if outcome == assertions.KnownCVE {
+			outcome = assertions.Gap // its attempts decide
+		}
+		outcomes = append(outcomes, outcome)
+		for _, a := range s.Attempts {
+			if a.CVE != "" && !a.Accepted {
+				outcomes = append(outcomes, assertions.KnownCVE)
 			}
-			s.Attempts[j] = a
 		}
-		conclude(s, r.Accepted)
 	}
-	exit := r.Exit
-	total(&r)
-	if exit == 2 {
-		r.Exit = exit
-	}
-	return r, nil
+	return assertions.Exit(outcomes)
 }
 
-func rejudged(a reports.Attempt) (reports.Attempt, error) {
-	if a.Verdict == string(assertions.Skipped) {
-		return a, nil
+// knownCVE adds an attempt to the list of known CVEs if it won by one.
+func knownCVE(r *reports.Run, s reports.Scenario, a reports.Attempt) {
+	var rec assertions.Record
+	if a.CVE == "" || json.Unmarshal(a.Record, &rec) != nil || rec.Expect.CVE == nil {
+		return
 	}
-	t := tried{attempt: scenarios.Attempt{ID: a.ID, Attack: a.Attack}, took: a.Took.Duration()}
-	if err := json.Unmarshal(a.Record, &t.record); err != nil {
-		return a, err
+	i := slices.IndexFunc(r.KnownCVEs, func(c reports.KnownCVE) bool { return c.ID == a.CVE })
+	if i < 0 {
+		i = len(r.KnownCVEs)
+		r.KnownCVEs = append(r.KnownCVEs, reports.KnownCVE{ID: a.CVE, Affected: rec.Expect.CVE.Affected, Why: rec.Expect.Because, Accepted: a.Accepted})
 	}
+	r.KnownCVEs[i].Attempts = append(r.KnownCVEs[i].Attempts, s.ID+" "+a.ID)
+}
+
+// judgedLoad counts the honest load that an attempt was judged by, and what
+// its mutants lost on purpose.
+func judgedLoad(r *reports.Run, a reports.Attempt) {
+	count := func(raw json.RawMessage, mutant bool) {
+		var rec assertions.Record
+		if json.Unmarshal(raw, &rec) != nil || rec.Load == nil {
+			return
+		}
+		r.Totals.HonestRequests += rec.Load.Requests
+		r.Totals.HonestLost += rec.Load.Lost
+		if mutant {
+			r.Totals.ExpectedLost += rec.Load.Lost
+		}
+	}
+	count(a.Record, false)
 	for _, m := range a.Mutants {
-		tr := trial{misconfigure: m.Misconfigure}
-		if err := json.Unmarshal(m.Record, &tr.record); err != nil {
-			return a, err
-		}
-		t.trials = append(t.trials, tr)
+		count(m.Record, true)
 	}
-	return t.report(), nil
 }
-
-// RecordType is a value of the type that verdicts are judged from, for the
-// published schema of reports.
-func RecordType() any { return assertions.Record{} }
