@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,10 +15,11 @@ import (
 
 // where holds the flags that say what to set up, and from which programs.
 type where struct {
-	parallel int
-	probe    string
-	redirect string
-	workers  int
+	upTimeout time.Duration
+	parallel  int
+	probe     string
+	redirect  string
+	workers   int
 	placeFlags
 	programFlags
 }
@@ -30,6 +32,7 @@ func (f *where) add(cmd *cobra.Command) {
 	flags.StringVar(&f.redirect, "redirect", builtin.RedirectHarness, "whose rules redirect traffic to the proxies: harness, or mesh (its own rules; needs root)")
 	completeWith(cmd, "redirect", func() []string { return []string{builtin.RedirectHarness, builtin.RedirectMesh} })
 	flags.IntVar(&f.workers, "proxy-workers", builtin.ProxyWorkers, "worker threads of each proxy")
+	flags.DurationVar(&f.upTimeout, "up-timeout", 0, fmt.Sprintf("for the mesh to come up once its programs are there (default %s on local, else %s)", runner.DefaultUpTimeout, runner.PatientUpTimeout))
 	f.programFlags.add(cmd)
 }
 
@@ -40,6 +43,13 @@ func (f *where) options(cmd *cobra.Command) (o runner.Options, c builtin.Choice,
 	}
 	if f.parallel < 1 {
 		return o, c, fmt.Errorf("--parallel %d: must be at least 1", f.parallel)
+	}
+	if f.upTimeout < 0 {
+		return o, c, fmt.Errorf("--up-timeout %s: longer than nothing", f.upTimeout)
+	}
+	o.UpTimeout = f.upTimeout
+	if o.UpTimeout == 0 && c.Of(builtin.Local) {
+		o.UpTimeout = runner.DefaultUpTimeout
 	}
 	if _, err = f.search(); err != nil {
 		return o, c, err
