@@ -6,7 +6,7 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/detectors"
 )
 
-// known finds an attack by name.
+// FindAttack finds an attack by name.
 func FindAttack(name string) (attacker.Attack, bool) {
 	for _, a := range attacks.Catalog() {
 		if a.Name() == name {
@@ -16,7 +16,7 @@ func FindAttack(name string) (attacker.Attack, bool) {
 	return nil, false
 }
 
-// decoded are the parameters of a use of an attack; nil where they cannot be
+// DecodedParameters are the parameters of a use of an attack; nil where they cannot be
 // read, which whoever makes the attempt will see.
 func DecodedParameters(name string, with map[string]any) any {
 	attack, ok := FindAttack(name)
@@ -34,7 +34,7 @@ func DecodedParameters(name string, with map[string]any) any {
 	return out
 }
 
-// kindAccount is the kind of a token that the platform gives to an account.
+// KindAccount is the kind of a token that the platform gives to an account.
 const KindAccount = "account"
 
 // Attacks are those that come with meshbreach.

@@ -244,6 +244,7 @@ func (l *linter) mutants(at trail, s Scenario, ids []string) {
 	}
 }
 
+// CastNames are the names of all members of the cast.
 func CastNames() []string {
 	var out []string
 	for _, m := range clusters.Cast() {

@@ -57,6 +57,7 @@ func (r Rules) ReadFile(file string) (Scenario, error) {
 	return r.Decode(file, data)
 }
 
+// IsFile says whether a name is that of a scenario file.
 func IsFile(name string) bool {
 	return slices.Contains([]string{".yaml", ".yml"}, filepath.Ext(name))
 }

@@ -156,7 +156,7 @@ func (e *Expect) UnmarshalYAML(read func(any) error) error {
 	return nil
 }
 
-// honest is the control's call.
+// Honest is the control's call.
 func (s Scenario) Honest() Call {
 	if s.Control != nil {
 		return *s.Control
@@ -164,7 +164,7 @@ func (s Scenario) Honest() Call {
 	return Call{Attack: "http-request", With: map[string]any{"request": "POST /v1/charge"}}
 }
 
-// from is who makes an attempt.
+// From is who makes an attempt.
 func (s Scenario) From(a Attempt) string {
 	if a.From != "" {
 		return a.From
@@ -172,7 +172,7 @@ func (s Scenario) From(a Attempt) string {
 	return s.Cast.Foe
 }
 
-// policy is what an attempt runs under.
+// PolicyOf is what an attempt runs under.
 func (s Scenario) PolicyOf(a Attempt) policy.Policy {
 	if a.Policy != nil {
 		return *a.Policy
@@ -180,7 +180,7 @@ func (s Scenario) PolicyOf(a Attempt) policy.Policy {
 	return s.Policy
 }
 
-// breach is what proves that an attempt won.
+// BreachOf is what proves that an attempt won.
 func (a Attempt) BreachOf() assertions.Breach {
 	if a.Breach != nil {
 		return *a.Breach
@@ -210,7 +210,7 @@ func (s Scenario) patchOf(a Attempt) (patch map[string]any, attack string) {
 	return a.Twin, a.TwinAttack
 }
 
-// merge is a JSON merge patch (RFC 7396).
+// MergePatch is a JSON merge patch (RFC 7396).
 func MergePatch(base, patch map[string]any) map[string]any {
 	out := maps.Clone(base)
 	if out == nil {
@@ -231,6 +231,7 @@ func MergePatch(base, patch map[string]any) map[string]any {
 	return out
 }
 
+// EncodeParameters writes the parameters of a use of an attack as JSON.
 func EncodeParameters(with map[string]any) (json.RawMessage, error) {
 	if with == nil {
 		with = map[string]any{}

@@ -20,7 +20,7 @@ const (
 	RootForged = policy.RootForged // the attacker's own root, with the same subject names
 )
 
-// Lifetime is how long a leaf lives when nobody says otherwise.
+// LeafLifetime is how long a leaf lives when nobody says otherwise.
 const LeafLifetime = time.Hour
 
 // backdate is how far before now a leaf begins, so that a verifier whose clock
@@ -30,7 +30,7 @@ const backdate = time.Minute
 // ErrStopped says that the authority was stopped and issues nothing.
 var ErrStopped = errors.New("the authority is stopped")
 
-// Options are what a CA may be given. The zero value works.
+// CAOptions are what a CA may be given. The zero value works.
 type CAOptions struct {
 	Now     func() time.Time // time.Now when nil
 	Issuers *Issuers         // made for this CA alone when nil; sharing saves the RSA keys
@@ -53,7 +53,7 @@ type CA struct {
 	delivered map[string]KeyPair // by workload name
 }
 
-// New makes a CA with a fresh root and intermediate for a trust domain.
+// NewCA makes a CA with a fresh root and intermediate for a trust domain.
 func NewCA(trustDomain string, o CAOptions) (*CA, error) {
 	td, err := spiffeid.TrustDomainFromString(trustDomain)
 	if err != nil {

@@ -26,7 +26,10 @@ const base = "ba1c6109a5a8cbfe451e7ad2505001c09b0fd6b4"
 // exempt are the subjects of commits without a body that came after base, and
 // before there was this check.
 func exempt() []string {
-	return []string{"Give the test of Istio's images charts of its own", "Mend two tests after the move"}
+	return []string{
+		"Give the test of Istio's images charts of its own", "Mend two tests after the move",
+		"Name the refusal tests after their file", "Pass --accept in a form that every CI file can quote",
+	}
 }
 
 // longest is the most characters of a subject.
