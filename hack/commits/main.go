@@ -23,15 +23,6 @@ import (
 // base is the last commit that was made before there was this rule.
 const base = "ba1c6109a5a8cbfe451e7ad2505001c09b0fd6b4"
 
-// exempt are the subjects of commits without a body that came after base, and
-// before there was this check.
-func exempt() []string {
-	return []string{
-		"Give the test of Istio's images charts of its own", "Mend two tests after the move",
-		"Name the refusal tests after their file", "Pass --accept in a form that every CI file can quote",
-	}
-}
-
 // longest is the most characters of a subject.
 const longest = 72
 
@@ -62,7 +53,7 @@ func check(ctx context.Context, dir, since string, out io.Writer) error {
 			continue
 		}
 		subject, _, _ := strings.Cut(message, "\n")
-		if all := faults(message); len(all) > 0 && !slices.Contains(exempt(), subject) {
+		if all := faults(message); len(all) > 0 {
 			wrong = append(wrong, fmt.Errorf("commit %s %q: %s", id, subject, strings.Join(all, "; ")))
 		}
 	}
