@@ -5,6 +5,8 @@ package meshes
 import (
 	"context"
 	"errors"
+	"fmt"
+	"time"
 
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/identity"
@@ -60,6 +62,24 @@ func NotReady(err error) error { return notReady{err} }
 func IsNotReady(err error) bool {
 	var marked notReady
 	return errors.As(err, &marked)
+}
+
+// wholeLimit is how long a proxy that did not settle is asked whether it is
+// whole: the time to settle may have run out by then.
+const wholeLimit = time.Second
+
+// OrNotReady is the error of a proxy that did not settle, with the mark of
+// NotReady where whole says that the proxy is not. No error stays none.
+func OrNotReady(ctx context.Context, settled error, whole func(context.Context) error) error {
+	if settled == nil || IsNotReady(settled) {
+		return settled
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wholeLimit)
+	defer cancel()
+	if err := whole(ctx); err != nil {
+		return NotReady(fmt.Errorf("%w (the proxy is not ready: %w)", settled, err))
+	}
+	return settled
 }
 
 type notReady struct{ error }

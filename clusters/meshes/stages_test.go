@@ -123,3 +123,25 @@ func TestAllAreWaitedForAndNoErrorHidesAnother(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestAProxyThatIsNotWholeMakesItsErrorOneOfNotBeingReady(t *testing.T) {
+	whole, broken := func(context.Context) error { return nil }, func(ctx context.Context) error {
+		if ctx.Err() != nil {
+			t.Error("the time to settle has run out, and so the proxy was not asked")
+		}
+		return errors.New("a cluster warms")
+	}
+	late, cancel := context.WithCancel(t.Context())
+	cancel()
+	unsettled := errors.New("still missing: a rule")
+	if err := meshes.OrNotReady(late, nil, broken); err != nil {
+		t.Errorf("what settled is an error: %v", err)
+	}
+	if err := meshes.OrNotReady(late, unsettled, whole); !errors.Is(err, unsettled) || meshes.IsNotReady(err) {
+		t.Errorf("a whole proxy: %v", err)
+	}
+	err := meshes.OrNotReady(late, unsettled, broken)
+	if !errors.Is(err, unsettled) || !meshes.IsNotReady(err) || !strings.Contains(err.Error(), "a cluster warms") {
+		t.Errorf("a proxy that warms: %v", err)
+	}
+}

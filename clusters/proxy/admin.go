@@ -5,11 +5,13 @@ package proxy
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -80,6 +82,32 @@ func (c Client) Ready(ctx context.Context) ([]string, error) {
 		return []string{"it is " + strings.TrimSpace(string(state))}, nil
 	}
 	return nil, err
+}
+
+// statsWarming count what an Envoy has taken and does not use yet.
+const statsWarming = `^(listener_manager\.total_listeners_warming|cluster_manager\.warming_clusters)$`
+
+// Whole is an error where an Envoy does not take traffic, or has taken a
+// configuration that it does not use yet, or does not answer.
+func (c Client) Whole(ctx context.Context) error {
+	missing, err := c.Ready(ctx)
+	if err != nil {
+		return err
+	}
+	warming, err := c.Stats(ctx, statsWarming)
+	if err != nil {
+		return err
+	}
+	for name, n := range warming.Numbers {
+		if n > 0 {
+			missing = append(missing, fmt.Sprintf("%s is %d", name, n))
+		}
+	}
+	if len(missing) > 0 {
+		slices.Sort(missing)
+		return errors.New(strings.Join(missing, ", "))
+	}
+	return nil
 }
 
 // Stats is what an Envoy counts, and the texts that it names, by statistic.

@@ -114,3 +114,41 @@ func TestWhatCannotBeReadIsAnErrorThatSaysWhat(t *testing.T) {
 	}
 	proxy.Client{}.Close() // of an Envoy that could not be made
 }
+
+func TestAnEnvoyThatWarmsOrDoesNotAnswerIsNotWhole(t *testing.T) {
+	for _, c := range []struct{ name, ready, stats, missing string }{
+		{"it takes traffic", "LIVE", "cluster_manager.warming_clusters: 0\n", ""},
+		{"it starts", "INITIALIZING", "", "it is INITIALIZING"},
+		{"a cluster warms", "LIVE", "cluster_manager.warming_clusters: 2\n", "cluster_manager.warming_clusters is 2"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "admin.sock")
+			l, err := net.Listen("unix", path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				said := c.stats
+				if r.URL.Path == "/ready" {
+					if said = c.ready; said != "LIVE" {
+						w.WriteHeader(http.StatusServiceUnavailable)
+					}
+				}
+				_, _ = w.Write([]byte(said))
+			})}
+			go func() { _ = s.Serve(l) }()
+			asking := proxy.NewClient(proxy.Socket(path))
+			switch err := asking.Whole(t.Context()); {
+			case c.missing == "" && err != nil:
+				t.Error(err)
+			case c.missing != "" && (err == nil || err.Error() != c.missing):
+				t.Errorf("got %v, want %s", err, c.missing)
+			}
+			asking.Close()
+			_ = s.Close()
+			if err := asking.Whole(t.Context()); err == nil {
+				t.Error("one that does not answer is whole")
+			}
+		})
+	}
+}

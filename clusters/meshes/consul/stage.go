@@ -185,7 +185,9 @@ func (st *stage) Settled(ctx context.Context, rev clusters.Revision) error {
 		return fmt.Errorf("settle range %s: %w", st.r.Name, err)
 	}
 	defer done()
-	return meshes.Each(st.sidecars, func(s *sidecar) error { return s.settle(ctx) })
+	return meshes.Each(st.sidecars, func(s *sidecar) error {
+		return meshes.OrNotReady(ctx, s.settle(ctx), s.admin.Whole)
+	})
 }
 
 // Evidence gives the signals that match.

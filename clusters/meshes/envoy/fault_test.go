@@ -18,8 +18,8 @@ func TestAHungSidecarIsNotSettled(t *testing.T) {
 		same = b.Unsettled(t, meshtest.Friendly(), 300*time.Millisecond)
 		other = b.Unsettled(t, generous(), 300*time.Millisecond)
 	})
-	meshtest.Wants(t, same, "bank", "deadline exceeded", "an answer of its admin socket")
-	meshtest.Wants(t, other, "bank", "deadline exceeded", "acknowledgement of TypedExtensionConfig")
+	meshtest.WantsNotReady(t, same, "bank", "deadline exceeded", "an answer of its admin socket")
+	meshtest.WantsNotReady(t, other, "bank", "deadline exceeded", "acknowledgement of TypedExtensionConfig")
 	b.Apply(t, meshtest.Friendly())
 }
 

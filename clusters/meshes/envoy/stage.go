@@ -170,7 +170,9 @@ func (st *stage) Settled(ctx context.Context, rev clusters.Revision) error {
 		return fmt.Errorf("settle range %s: %w", st.name, err)
 	}
 	defer done()
-	return meshes.Each(st.sidecars, func(s *sidecar) error { return s.settle(ctx, rev.ID) })
+	return meshes.Each(st.sidecars, func(s *sidecar) error {
+		return meshes.OrNotReady(ctx, s.settle(ctx, rev.ID), s.admin.main.Whole)
+	})
 }
 
 // Evidence gives the signals that match.

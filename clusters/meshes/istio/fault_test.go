@@ -22,7 +22,7 @@ func TestAHungSidecarIsNotSettled(t *testing.T) {
 	b.Apply(t, meshtest.Friendly())
 	var err error
 	b.Hung(t, "bank", func() { err = b.Unsettled(t, generous(), 500*time.Millisecond) })
-	meshtest.Wants(t, err, "bank", "deadline exceeded")
+	meshtest.WantsNotReady(t, err, "bank", "deadline exceeded")
 	b.Apply(t, meshtest.Friendly())
 }
 

@@ -39,7 +39,9 @@ func (st *stage) Settled(ctx context.Context, rev clusters.Revision) error {
 		return fmt.Errorf("settle range %s: %w", st.name, err)
 	}
 	defer done()
-	if err := meshes.Each(st.sidecars, func(s *sidecar) error { return s.settle(ctx, st.pilot) }); err != nil {
+	if err := meshes.Each(st.sidecars, func(s *sidecar) error {
+		return meshes.OrNotReady(ctx, s.settle(ctx, st.pilot), s.admin.Whole)
+	}); err != nil {
 		return err
 	}
 	st.mu.Lock()

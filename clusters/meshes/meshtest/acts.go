@@ -14,6 +14,7 @@ import (
 	"github.com/meshbreach/meshbreach/attacker"
 	"github.com/meshbreach/meshbreach/clusters"
 	"github.com/meshbreach/meshbreach/clusters/identity"
+	"github.com/meshbreach/meshbreach/clusters/meshes"
 	"github.com/meshbreach/meshbreach/clusters/policy"
 	"github.com/meshbreach/meshbreach/clusters/signals"
 )
@@ -58,12 +59,12 @@ func (b *Bed) Apply(t testing.TB, p policy.Policy) time.Duration {
 // for as well.
 func (b *Bed) Unsettled(t testing.TB, p policy.Policy, within time.Duration) error {
 	t.Helper()
+	rev, err := b.Mesh.Apply(b.limit(t), b.Range(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
-	rev, err := b.Mesh.Apply(ctx, b.Range(), p)
-	if err != nil {
-		return err
-	}
 	return b.Mesh.Settled(ctx, b.Range(), rev)
 }
 
@@ -170,5 +171,15 @@ func Wants(t testing.TB, err error, words ...string) {
 		if !strings.Contains(err.Error(), w) {
 			t.Errorf("%q is not in the error %q", w, err)
 		}
+	}
+}
+
+// WantsNotReady is Wants for the error of a mesh of which a part does not work:
+// that it did not settle says nothing of what it enforces.
+func WantsNotReady(t testing.TB, err error, words ...string) {
+	t.Helper()
+	Wants(t, err, words...)
+	if !meshes.IsNotReady(err) {
+		t.Errorf("the error does not say that the mesh is not ready: %v", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/meshbreach/meshbreach/attacker"
 	"github.com/meshbreach/meshbreach/clusters"
+	"github.com/meshbreach/meshbreach/clusters/meshes"
 	"github.com/meshbreach/meshbreach/clusters/policy"
 )
 
@@ -126,6 +127,9 @@ func (b *Bed) NeverSettles(t testing.TB, p policy.Policy, pending string) {
 		t.Errorf("it took %s", took)
 	}
 	Wants(t, err, "the sidecar of bank", pending, "deadline exceeded")
+	if meshes.IsNotReady(err) {
+		t.Errorf("every proxy is ready, and the error says that one is not: %v", err)
+	}
 }
 
 // AdmitsWhatThePolicyAdmits holds the mesh to the evaluator that the neutral
