@@ -149,7 +149,7 @@ func (t *Running) deliver() {
 		select {
 		case <-t.wake:
 		case <-t.client.ended:
-			t.err = fmt.Errorf("try %s: %w", t.attack, ErrEnded)
+			t.err = fmt.Errorf("try %s: %w", t.attack, t.client.why)
 			return
 		}
 	}
@@ -197,7 +197,7 @@ func (p *Load) Stop(ctx context.Context) (attacker.LoadResult, error) {
 	case <-p.done:
 		return p.result, p.err
 	case <-p.client.ended:
-		return attacker.LoadResult{}, fmt.Errorf("stop load: %w", ErrEnded)
+		return attacker.LoadResult{}, fmt.Errorf("stop load: %w", p.client.why)
 	case <-ctx.Done():
 		return attacker.LoadResult{}, fmt.Errorf("stop load: %w", context.Cause(ctx))
 	}

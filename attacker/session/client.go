@@ -22,6 +22,7 @@ type Client struct {
 	rpc   *jrpc2.Client
 	ended chan struct{} // closed when the stream is gone
 	once  sync.Once
+	why   error // ErrEnded, with the reason where there is one; valid once ended is closed
 
 	mu    sync.Mutex
 	next  uint64
@@ -46,7 +47,7 @@ func Connect(stream io.ReadWriteCloser) *Client {
 			// The session may be over: then there is nobody to tell.
 			_ = rpc.Notify(context.Background(), noteCancel, cancelParams{Call: r.ID()})
 		},
-		OnStop: func(*jrpc2.Client, error) { c.once.Do(func() { close(c.ended) }) },
+		OnStop: func(*jrpc2.Client, error) { c.end(ErrEnded) },
 	})
 	c.rpc = rpc
 	close(ready)
@@ -90,7 +91,8 @@ func (c *Client) call(ctx context.Context, act, method string, params, result an
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	case c.rpc.IsStopped():
-		err = ErrEnded
+		<-c.ended // it stops before it says so
+		err = c.why
 	case errors.As(err, &told):
 		err = errors.New(told.Message) // without the protocol's error number
 	}
@@ -150,23 +152,24 @@ func (c *Client) Request(ctx context.Context, k attacker.Request) (attacker.Obse
 	return o, err
 }
 
-// noted takes a notification. It runs under the library's lock and must not
-// wait.
+// noted takes a notification of the probe. One that cannot be read ends the
+// session: somebody waits for what it says, and would wait to the deadline.
 func (c *Client) noted(r *jrpc2.Request) {
+	var err error
 	switch r.Method() {
 	case noteSeen:
 		var n seenNote
-		if r.UnmarshalParams(&n) == nil {
+		if err = r.UnmarshalParams(&n); err == nil {
 			c.with(n.ID, func(t *Running) { t.seen(n) })
 		}
 	case noteTryEnded:
 		var n tryEnded
-		if r.UnmarshalParams(&n) == nil {
+		if err = r.UnmarshalParams(&n); err == nil {
 			c.with(n.ID, func(t *Running) { t.ended(n.Seen, n.Error) })
 		}
 	case noteLoadEnded:
 		var n loadEnded
-		if r.UnmarshalParams(&n) == nil {
+		if err = r.UnmarshalParams(&n); err == nil {
 			c.mu.Lock()
 			p := c.loads[n.ID]
 			delete(c.loads, n.ID)
@@ -176,6 +179,19 @@ func (c *Client) noted(r *jrpc2.Request) {
 			}
 		}
 	}
+	if err != nil {
+		c.end(fmt.Errorf("%w: its notification %q cannot be read: %w", ErrEnded, r.Method(), err))
+		// Closing waits for this handler.
+		go func() { _ = c.rpc.Close() }()
+	}
+}
+
+// end ends the session; the first reason stays.
+func (c *Client) end(why error) {
+	c.once.Do(func() {
+		c.why = why
+		close(c.ended)
+	})
 }
 
 func (c *Client) with(id uint64, do func(*Running)) {

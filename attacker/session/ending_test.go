@@ -154,3 +154,38 @@ func TestACancelledRequestIsGivenUpByTheProbe(t *testing.T) {
 		t.Errorf("the probe holds the connection: %v", err)
 	}
 }
+
+// A probe that speaks the protocol by hand answers everything, and its
+// notification about an attempt cannot be read.
+func TestANotificationThatCannotBeReadEndsTheWait(t *testing.T) {
+	here, there := pipe(t)
+	go func() {
+		lines := bufio.NewScanner(there)
+		for lines.Scan() {
+			var m struct {
+				ID     json.RawMessage
+				Method string
+			}
+			if json.Unmarshal(lines.Bytes(), &m) != nil || len(m.ID) == 0 {
+				continue
+			}
+			_, _ = io.WriteString(there, `{"jsonrpc":"2.0","id":`+string(m.ID)+`,"result":null}`+"\n")
+			if m.Method == "try" {
+				_, _ = io.WriteString(there, `{"jsonrpc":"2.0","method":"try.ended","params":{"id":"one"}}`+"\n")
+			}
+		}
+	}()
+	client := session.Connect(here)
+	t.Cleanup(func() { _ = client.Close() })
+	run, err := client.Start(within(t), session.Attempt{Attack: "hold"}, func(attacker.Observation) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = run.Wait(within(t))
+	if !errors.Is(err, session.ErrEnded) || !strings.Contains(err.Error(), `its notification "try.ended" cannot be read`) {
+		t.Errorf("the attempt: %v", err)
+	}
+	if _, err := client.Hello(within(t)); !errors.Is(err, session.ErrEnded) {
+		t.Errorf("a later call: %v", err)
+	}
+}
