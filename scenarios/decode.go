@@ -14,6 +14,8 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
+	"github.com/meshbreach/meshbreach/attacker"
+	"github.com/meshbreach/meshbreach/clusters/detectors"
 	"github.com/meshbreach/meshbreach/suggest"
 )
 
@@ -29,11 +31,48 @@ func (p *Problem) Error() string {
 	return fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Text)
 }
 
-// Rules are what the linter is told of meshes. The zero value knows none.
+// Rules are what the linter is told of what scenarios may name. The zero value
+// knows no mesh, and the attacks and detectors that come with meshbreach.
 type Rules struct {
 	Meshes []string // names; a misspelt one is an error
 	// Reference are the meshes of which every attempt says what it expects.
 	Reference []string
+	Attacks   []attacker.Attack    // those that come with meshbreach when nil
+	Detectors []detectors.Detector // likewise
+}
+
+// attack finds an attack by name.
+func (r Rules) attack(name string) (attacker.Attack, bool) {
+	all := r.Attacks
+	if all == nil {
+		all = Attacks()
+	}
+	i := slices.IndexFunc(all, func(a attacker.Attack) bool { return a.Name() == name })
+	if i < 0 {
+		return nil, false
+	}
+	return all[i], true
+}
+
+// attackNames are for suggestions.
+func (r Rules) attackNames() []string {
+	all := r.Attacks
+	if all == nil {
+		all = Attacks()
+	}
+	var out []string
+	for _, a := range all {
+		out = append(out, a.Name())
+	}
+	return out
+}
+
+// alerts are the names of what a detector can raise.
+func (r Rules) alerts() []string {
+	if r.Detectors == nil {
+		return detectors.Names(Detectors())
+	}
+	return detectors.Names(r.Detectors)
 }
 
 // Decode reads a scenario strictly and lints it. The error joins a *Problem

@@ -9,7 +9,6 @@ import (
 	"github.com/meshbreach/meshbreach/assertions"
 	"github.com/meshbreach/meshbreach/attacker"
 	"github.com/meshbreach/meshbreach/clusters"
-	"github.com/meshbreach/meshbreach/clusters/detectors"
 	"github.com/meshbreach/meshbreach/clusters/identity"
 	"github.com/meshbreach/meshbreach/clusters/meshes"
 	"github.com/meshbreach/meshbreach/clusters/policy"
@@ -164,7 +163,7 @@ func (l *linter) expectation(at trail, e assertions.Expectation) {
 			l.cve(at.at("known-cve"), e)
 		}
 		if e.Gap && !e.Silent {
-			l.known(at.at("gap", "alert"), "alert", e.Alert, detectors.Names(detectors.All())...)
+			l.known(at.at("gap", "alert"), "alert", e.Alert, l.rules.alerts()...)
 		}
 		if e.Silent && e.Because == "" {
 			l.say(at.at("gap"), "a silent gap says because of what no detector can see it")
@@ -196,7 +195,7 @@ func (l *linter) cve(at trail, e assertions.Expectation) {
 		l.say(at, "a known CVE says because of what the attempt wins")
 	}
 	if e.Alert != "" {
-		l.known(at.at("alert"), "alert", e.Alert, detectors.Names(detectors.All())...)
+		l.known(at.at("alert"), "alert", e.Alert, l.rules.alerts()...)
 	}
 	l.refusal(at.at("fixed"), e)
 }
@@ -305,7 +304,7 @@ func (l *linter) told(at trail, a Attempt) {
 	case b.Reply.Unrun && a.With["request"] == nil:
 		l.say(at.at("unrun"), "it leaves no receipt anywhere without a request")
 	}
-	if a.Attack != "" && !searches(a.Attack) {
+	if a.Attack != "" && !l.searches(a.Attack) {
 		l.say(at, "%s does not search what it is answered, so no reply of it holds anything", a.Attack)
 	}
 }
@@ -320,8 +319,8 @@ func accounts() []string {
 }
 
 // searches says whether an attack looks for canaries in what it is answered.
-func searches(name string) bool {
-	a, ok := FindAttack(name)
+func (l *linter) searches(name string) bool {
+	a, ok := l.rules.attack(name)
 	if !ok {
 		return true // which is said of it elsewhere
 	}

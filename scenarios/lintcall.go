@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/meshbreach/meshbreach/attacker"
-	"github.com/meshbreach/meshbreach/attacker/attacks"
 	"github.com/meshbreach/meshbreach/suggest"
 )
 
@@ -83,13 +82,9 @@ func submits(a attacker.Attack) bool {
 }
 
 func (l *linter) attack(at trail, name string) (attacker.Attack, bool) {
-	attack, ok := FindAttack(name)
+	attack, ok := l.rules.attack(name)
 	if !ok {
-		var names []string
-		for _, a := range attacks.Catalog() {
-			names = append(names, a.Name())
-		}
-		l.known(at, "attack", name, names...)
+		l.known(at, "attack", name, l.rules.attackNames()...)
 	}
 	return attack, ok
 }
