@@ -46,7 +46,7 @@ func (p Place) images(e engine) []string {
 // release is the one that the flags name, or else the one whose images the
 // engine has.
 func (p Place) release(e engine) meshes.Release {
-	r := meshes.Release{Hub: p.Hub, Tag: p.MeshVersion, Charts: p.Charts}
+	r := meshes.Release{Hub: strings.TrimSuffix(p.Registry, "/"), Tag: p.MeshVersion, Charts: p.Charts}
 	ours := p.Provider == Kind || strings.HasPrefix(p.Context, kindContext)
 	if hub, tag := p.mesh().Images.Among(e.images); ours && hub != "" && (r.Hub == "" || r.Hub == hub) && (r.Tag == "" || r.Tag == tag) {
 		r.Hub, r.Tag = hub, tag

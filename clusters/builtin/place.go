@@ -31,7 +31,7 @@ type Place struct {
 	Kubeconfig, Context, ProbeImage string
 
 	// Of both: the mesh's release.
-	MeshVersion, Hub, Charts string
+	MeshVersion, Registry, Charts string
 
 	// Note, which may be nil, is told what takes long or may surprise.
 	Note func(string)

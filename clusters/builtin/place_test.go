@@ -103,7 +103,7 @@ func TestIstiosImagesAreThoseThatTheEngineHas(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Setenv("MESHBREACH_ISTIO_CHARTS", charts)
-			choice, err := builtin.Place{Provider: "kind", Mesh: "istio", MeshVersion: c.version, Hub: c.hub}.Choose(t.Context())
+			choice, err := builtin.Place{Provider: "kind", Mesh: "istio", MeshVersion: c.version, Registry: c.hub}.Choose(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}

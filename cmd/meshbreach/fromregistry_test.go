@@ -162,7 +162,7 @@ func TestAReleaseComesFromARegistryAndAChartRepository(t *testing.T) {
 	defer cancel()
 	dir := t.TempDir()
 	run := exec.CommandContext(ctx, "meshbreach", "run", "--provider", "kind", "--mesh", "istio", "--parallel", "1",
-		"--node-image", own, "--hub", host+"/hub", "--mesh-version", ownRelease, "--charts", charts,
+		"--node-image", own, "--registry", host+"/hub", "--mesh-version", ownRelease, "--charts", charts,
 		"--probe", os.Getenv(probeVariable), "--report-dir", dir, "lateral/unauth-service", "certs/expired-leaf")
 	out, err := run.CombinedOutput()
 	if err != nil {

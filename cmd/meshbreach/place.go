@@ -27,11 +27,9 @@ func forProviders() map[string][]string {
 		"probe-image":        {builtin.Existing},
 		"dry-run":            {builtin.Existing},
 		"mesh-version":       {builtin.Existing, builtin.Kind},
-		"hub":                {builtin.Existing, builtin.Kind},
 		"charts":             {builtin.Existing, builtin.Kind},
 		"envoy":              {builtin.Local},
 		"program-image":      {builtin.Local},
-		"registry":           {builtin.Local},
 		"redirect":           {builtin.Local},
 	}
 }
@@ -49,7 +47,6 @@ func (f *placeFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.Context, "context", "", "existing: kubeconfig context of the cluster to attack; required")
 	flags.StringVar(&f.ProbeImage, "probe-image", "", "existing: probe image that the nodes have or can pull; see meshbreach image")
 	flags.StringVar(&f.MeshVersion, "mesh-version", "", "kind, existing: version of the mesh, used as the tag of its images")
-	flags.StringVar(&f.Hub, "hub", "", "kind, existing: registry and folder of the mesh's images")
 	flags.StringVar(&f.Charts, "charts", "", "kind, existing: folder or repository URL of the mesh's charts (default: its release's charts)")
 	completeWith(cmd, "mesh", func() []string { return append(meshes(), builtin.Auto) })
 	completeWith(cmd, "provider", providers)

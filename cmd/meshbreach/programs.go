@@ -26,7 +26,7 @@ func (f *programFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.envoy, "envoy", "", "path of Envoy; short for --program envoy=PATH")
 	flags.StringArrayVar(&f.paths, "program", nil, "NAME=PATH of a third-party program or one of its files; may be repeated")
 	flags.StringArrayVar(&f.images, "program-image", nil, "NAME=REFERENCE of an image that contains the program; may be repeated")
-	flags.StringVar(&f.registry, "registry", "", "registry, or folder of one, to take missing programs from before anything is built (default: $"+registryVariable+", or none)")
+	flags.StringVar(&f.registry, "registry", "", "registry, or folder of one, that has the mesh's images; on local, missing programs are taken from them before anything is built (default: $"+registryVariable+", or none)")
 	for _, flag := range []string{"program", "program-image"} {
 		if err := cmd.RegisterFlagCompletionFunc(flag, assigned); err != nil {
 			panic(err) // the flag does not exist: a bug in this program
@@ -43,9 +43,12 @@ func assigned(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirect
 	return names, cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
 }
 
+// from is the registry that was named; empty where none was.
+func (f *programFlags) from() string { return cmp.Or(f.registry, os.Getenv(registryVariable)) }
+
 // search is what the flags ask for. It does not look for anything yet.
 func (f *programFlags) search() (builtin.Search, error) {
-	s := builtin.Search{Registry: cmp.Or(f.registry, os.Getenv(registryVariable))}
+	s := builtin.Search{Registry: f.from()}
 	var err error
 	if s.Paths, err = assignments("--program", "PATH", f.paths); err != nil {
 		return s, err

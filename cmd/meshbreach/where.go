@@ -38,6 +38,7 @@ func (f *where) add(cmd *cobra.Command) {
 
 // options are what the flags decide: the options of a run, and the choice of place.
 func (f *where) options(cmd *cobra.Command) (o runner.Options, c builtin.Choice, err error) {
+	f.Registry = f.from()
 	if c, err = f.choose(cmd); err != nil {
 		return o, c, err
 	}
