@@ -93,6 +93,7 @@ func (a *paperAPI) has() map[string]kubeapi.Object {
 // an effect, or, where late is set, afterwards.
 type paperPilot struct {
 	pilot
+	mu    sync.Mutex // all proxies of a range renew at once
 	st    *stage
 	plan  plan
 	away  bool
@@ -101,6 +102,8 @@ type paperPilot struct {
 }
 
 func (p *paperPilot) act(what string, effect func()) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	fails := p.fails == what
 	if !fails || p.late {
 		effect()
