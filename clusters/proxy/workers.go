@@ -76,17 +76,19 @@ func (a *Workers) Passed(ctx context.Context, numbers func(context.Context) (map
 		if a.dials.Load() != before {
 			continue // what was counted need not be what was asked
 		}
-		missing := unheld(n, len(a.clients))
-		if len(missing) > 0 {
-			a.Close() // another connection goes where there is none
+		missing, none := unheld(n, len(a.clients))
+		if none {
+			// Another connection goes where there is none. Where there are too many,
+			// old ones are still ending, and new ones would only add to them.
+			a.Close()
 		}
 		return missing, nil
 	}
 }
 
-// unheld says to which of the workers there is not just one connection.
-func unheld(numbers map[string]uint64, workers int) []string {
-	var missing []string
+// unheld says to which of the workers there is not just one connection, and
+// whether there is one to which there is none.
+func unheld(numbers map[string]uint64, workers int) (missing []string, none bool) {
 	seen := 0
 	for name, n := range numbers {
 		worker, ok := strings.CutPrefix(name, "listener."+FenceName+".worker_")
@@ -95,6 +97,7 @@ func unheld(numbers map[string]uint64, workers int) []string {
 		}
 		if seen++; n != 1 {
 			id, _, _ := strings.Cut(worker, ".")
+			none = none || n == 0
 			missing = append(missing, fmt.Sprintf("worker %s has %d connections that ask it instead of 1", id, n))
 		}
 	}
@@ -102,5 +105,5 @@ func unheld(numbers map[string]uint64, workers int) []string {
 		missing = append(missing, fmt.Sprintf("it has %d workers instead of %d", seen, workers))
 	}
 	slices.Sort(missing)
-	return missing
+	return missing, none
 }

@@ -72,6 +72,16 @@ func (p *fakeEnvoy) numbers(context.Context) (map[string]uint64, error) {
 	return out, nil
 }
 
+// holds is how many connections it has.
+func (p *fakeEnvoy) holds() (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, active := range p.active {
+		n += active
+	}
+	return n
+}
+
 func fewest(active []int) int { return slices.Index(active, slices.Min(active)) }
 
 func passed(t *testing.T, a *proxy.Workers, p *fakeEnvoy) string {
@@ -118,6 +128,40 @@ func TestAWorkerThatNobodyAskedIsMissing(t *testing.T) {
 	}
 }
 
+// Over a way that closes late, such as one through a kubelet, the connections
+// of before are still counted after new ones were made.
+func TestConnectionsThatEndLateAreWaitedForAndNotAddedTo(t *testing.T) {
+	p := newProxy(t, 2, fewest)
+	var old []net.Conn
+	for range 2 {
+		c, err := p.dial(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		old = append(old, c)
+	}
+	dialled := 0
+	a := proxy.NewWorkers(2, func(ctx context.Context) (net.Conn, error) {
+		dialled++
+		return p.dial(ctx)
+	})
+	defer a.Close()
+	for range 3 {
+		if missing := passed(t, a, p); !strings.Contains(missing, "has 2 connections") {
+			t.Fatalf("missing %q", missing)
+		}
+	}
+	for _, c := range old {
+		_ = c.Close()
+	}
+	for passed(t, a, p) != "" && t.Context().Err() == nil {
+		// They end when the proxy has noticed.
+	}
+	if dialled != 2 {
+		t.Errorf("%d connections were made to two workers", dialled)
+	}
+}
+
 func TestMoreWorkersThanWereAskedForAreMissing(t *testing.T) {
 	p := newProxy(t, 2, fewest)
 	a := proxy.NewWorkers(1, p.dial)
@@ -135,6 +179,9 @@ func TestWhatWasCountedIsWhatWasAsked(t *testing.T) {
 	defer a.Close()
 	passed(t, a, p)
 	p.CloseClientConnections()
+	for p.holds() > 0 && t.Context().Err() == nil {
+		// The proxy counts a connection until it has noticed.
+	}
 	p.mu.Lock()
 	before := p.counted
 	p.mu.Unlock()
