@@ -55,13 +55,15 @@ func (b *Bed) Apply(t testing.TB, p policy.Policy) time.Duration {
 	return time.Since(rev.Asked)
 }
 
-// Unsettled is why a policy does not hold within a time, in which it is asked
-// for as well.
+// Unsettled is why a policy does not hold: the error of asking for it, or else
+// of waiting for it. Each of the two has the given time.
 func (b *Bed) Unsettled(t testing.TB, p policy.Policy, within time.Duration) error {
 	t.Helper()
-	rev, err := b.Mesh.Apply(b.limit(t), b.Range(), p)
+	asking, asked := context.WithTimeout(t.Context(), within)
+	defer asked()
+	rev, err := b.Mesh.Apply(asking, b.Range(), p)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
