@@ -48,19 +48,20 @@ func (p *ActAsProxy) Check() error {
 	return errors.Join(
 		oneOf("endpoint", p.Endpoint, EndpointXDS, EndpointXDSPlaintext),
 		oneOf("ask", p.Ask, AskListeners, AskClusters, AskDebug, AskPolicies),
-		refuse(p.Endpoint == EndpointXDSPlaintext && p.Leaf != nil, "without TLS no leaf can be shown"),
-		refuse(p.Leaf != nil && p.Leaf.Of == "", "leaf: a credential is of somebody"),
+		refuse(p.Endpoint == EndpointXDSPlaintext && p.Leaf != nil, "leaf cannot be presented without TLS"),
+		refuse(p.Leaf != nil && p.Leaf.Of == "", "leaf: name its owner with of"),
 		checkTokens(p.Token),
 	)
 }
 
 func actAsProxy() attacker.Attack {
-	return attacker.New("act-as-proxy", "Ask for configuration as another's proxy",
-		`Opens the stream by which proxies get their configuration (ADS) and says that
-it is somebody's proxy: with a credential of its own, of another, or without
-any. A control plane that believes the name in the request tells the attacker
-whom the other one trusts, what it calls and by which rules. The answer is
-searched for what only that proxy's configuration has, and is thrown away.`,
+	return attacker.New("act-as-proxy", "Ask for the configuration of another workload's proxy",
+		`Opens the stream that delivers configuration to proxies (ADS) and claims to be
+another workload's proxy. It uses its own credential, another workload's, or
+none. The answer is searched for markers that only that proxy's configuration
+contains, and is then discarded. A control plane that believes the name in the
+request reveals whom the other workload trusts, what it calls and which rules
+apply to it.`,
 		func(ctx context.Context, f attacker.Foothold, t attacker.Target, nonce func() string, p ActAsProxy, emit func(attacker.Observation)) error {
 			call, err := p.procedure(nonce(), f, t)
 			if err != nil {
@@ -111,7 +112,7 @@ func (p ActAsProxy) message(f attacker.Foothold, t attacker.Target) ([]byte, err
 	id := t.Authority.Nodes[p.As]
 	namespace, account, known := cutAccount(t, p.As)
 	if id == "" || !known {
-		return nil, fmt.Errorf("nobody knows the proxy of %q", p.As)
+		return nil, fmt.Errorf("the proxy of %q is unknown", p.As)
 	}
 	protocol, err := f.Protocol(t.Authority.Protocol)
 	if err != nil {

@@ -23,12 +23,12 @@ func (p *AddEphemeralContainer) Check() error {
 }
 
 func addEphemeralContainer() attacker.Attack {
-	return attacker.New("add-ephemeral-container", "Add a container to another's pod",
-		`Asks the platform's API, with a token of an account, to add an ephemeral
-container to another's pod, as for debugging. The container has the pod's
-network and identity. It has won when the API answers with the container as
-it was asked for; where nodes run it and it is to call the target, when that
-call arrives. The container stays for as long as the pod.`,
+	return attacker.New("add-ephemeral-container", "Add a container to another workload's pod",
+		`Uses an account's token to ask the platform's API for an ephemeral container in
+another workload's pod, as a debugger would. The container has the pod's network
+and identity. The attack succeeds if the API returns the container as requested.
+Where nodes run the container and it has to call the target, the attack succeeds
+if that call arrives. The container remains for as long as the pod exists.`,
 		func(ctx context.Context, f attacker.Foothold, t attacker.Target, nonce func() string, p AddEphemeralContainer, emit func(attacker.Observation)) error {
 			n := nonce()
 			pod, err := podOf(t, p.In)

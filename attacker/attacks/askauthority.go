@@ -57,10 +57,10 @@ func (p *AskAuthority) Lasts() bool { return p.Every > 0 && p.For == 0 }
 // Check refuses parameters that contradict each other.
 func (p *AskAuthority) Check() error {
 	return errors.Join(
-		refuse(p.Leaf != nil && p.Leaf.Of == "", "leaf: a credential is of somebody"),
+		refuse(p.Leaf != nil && p.Leaf.Of == "", "leaf: name its owner with of"),
 		refuse(p.Validity < 0 || p.AtLeast < 0 || p.Every < 0 || p.For < 0, "validity, atLeast, every and for cannot be negative"),
-		refuse(p.For > 0 && p.Every == 0, "for ends a series, and every makes one"),
-		refuse(p.Mint != "" && p.Token == nil, "mint: the platform wants a token"),
+		refuse(p.For > 0 && p.Every == 0, "for needs every: it ends a series of requests"),
+		refuse(p.Mint != "" && p.Token == nil, "mint needs a token"),
 		checkTokens(p.Token),
 		p.Call.Check(),
 	)
@@ -82,14 +82,14 @@ func (p *AskAuthority) identities() []string {
 }
 
 func askAuthority() attacker.Attack {
-	return attacker.New("ask-authority", "Ask the mesh's certificate authority for a leaf",
-		`Asks the mesh's certificate authority, by its own protocol, to sign a key of
-the attacker's: with a token, with a stolen leaf, or with nothing; for the
-identity that the credential belongs to, for another's, or for several at
-once; for a life of its own choice. A leaf that was issued is then presented
-straight to the target with a request, past any proxy of the foothold, since
-only the target's answer shows what the leaf is worth. What the authority
-says is told at layer ca.`,
+	return attacker.New("ask-authority", "Ask the mesh's certificate authority for a certificate",
+		`Asks the mesh's certificate authority (CA), in the CA's own protocol, to sign
+the attacker's key. The attacker sends a token, a stolen certificate (leaf) or
+no credential. It can ask for the credential's own identity, for another one or
+for several at once, and can choose the lifetime. If the CA issues a
+certificate, the attacker presents it straight to the target with a request,
+bypassing any proxy of the foothold. Only the target's answer shows what the
+certificate is worth. What the CA answers is reported at layer ca.`,
 		func(ctx context.Context, f attacker.Foothold, t attacker.Target, nonce func() string, p AskAuthority, emit func(attacker.Observation)) error {
 			ask, err := p.ask(f, t)
 			if err != nil {

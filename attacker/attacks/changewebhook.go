@@ -31,11 +31,12 @@ func (p *ChangeWebhook) Check() error {
 const hook = "injector.meshbreach.test"
 
 func changeWebhook() attacker.Attack {
-	return attacker.New("change-webhook", "Change the webhook that puts proxies into pods",
-		`Asks the platform's API, with a token of an account, to change the mutating
-webhook that puts proxies into pods: when it fails open, whom it is for, where
-it is asked. It has won when the API answers with the webhook as it was asked
-for. The change is not undone here: whoever owns the webhook makes it anew.`,
+	return attacker.New("change-webhook", "Change the webhook that injects proxies into pods",
+		`Uses an account's token to ask the platform's API to change the mutating webhook
+that injects proxies into pods: whether it fails open, which pods it applies to,
+or which server it calls. The attack succeeds if the API returns the webhook as
+requested. The attack does not undo the change. The webhook's owner recreates
+the webhook.`,
 		func(ctx context.Context, f attacker.Foothold, t attacker.Target, nonce func() string, p ChangeWebhook, emit func(attacker.Observation)) error {
 			name, err := fill(p.Name, t)
 			if err != nil {

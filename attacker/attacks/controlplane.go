@@ -44,7 +44,7 @@ func identity(t attacker.Target, name string) (string, error) {
 		return "", nil
 	}
 	if t.Authority == nil || t.Identities[name] == "" {
-		return "", fmt.Errorf("nobody knows the identity of %q", name)
+		return "", fmt.Errorf("the identity of %q is unknown", name)
 	}
 	return t.Identities[name], nil
 }
@@ -79,7 +79,7 @@ func fill(path string, t attacker.Target) (string, error) {
 
 func nameOf(t attacker.Target, member, what string) (string, error) {
 	if t.Authority == nil {
-		return "", errors.New("this mesh has no control plane, so nothing there has a name")
+		return "", errors.New("this mesh has no control plane, so names of its objects are unknown")
 	}
 	namespace, account, known := cutAccount(t, member)
 	switch parts := strings.Split(t.Authority.Nodes[member], "~"); {
@@ -94,7 +94,7 @@ func nameOf(t attacker.Target, member, what string) (string, error) {
 	case what == "address" && member == t.Workload:
 		return t.Address, nil // who has no proxy has none of another kind
 	}
-	return "", fmt.Errorf("nobody knows the %s of %q", what, member)
+	return "", fmt.Errorf("the %s of %q is unknown", what, member)
 }
 
 // cutAccount is where a cast member's account is, and what it is called.

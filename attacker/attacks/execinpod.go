@@ -20,10 +20,10 @@ func (p *ExecInPod) Check() error {
 }
 
 func execInPod() attacker.Attack {
-	return attacker.New("exec-in-pod", "Run a command in another's pod",
-		`Asks the platform's API, with a token of an account, to run a command in
-another's pod. A command is answered in a protocol that is not spoken here, so
-that only a refusal can be judged.`,
+	return attacker.New("exec-in-pod", "Run a command in another workload's pod",
+		`Uses an account's token to ask the platform's API to run a command in another
+workload's pod. The API answers a command in a protocol that this attack does
+not speak. Therefore only a refusal can be judged.`,
 		func(ctx context.Context, f attacker.Foothold, t attacker.Target, nonce func() string, p ExecInPod, emit func(attacker.Observation)) error {
 			pod, err := podOf(t, p.In)
 			if err != nil {

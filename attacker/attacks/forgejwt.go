@@ -50,15 +50,15 @@ func (p *ForgeJWT) Check() error {
 
 func forgeJWT() attacker.Attack {
 	return attacker.New("forge-jwt", "Send a forged token",
-		`Sends a request with a bearer token that should not be believed, through the
-foothold's own sidecar if it has one. From a genuine token the attacker makes:
-one without a signature (alg: none), one signed by HMAC with the issuer's
-public key as the secret (key: public-as-hmac), one signed by a key of the
-attacker's own (key: attacker) that the header may bring along or point at
-(header: {jwk: attacker}, jku, x5u), and one whose claims or header were
-changed under the old signature (tamper, header). What only the issuer can
-sign (another issuer, audience, key id or life time) comes from the issuer.
-A second token can travel in the same request.`,
+		`Sends a request with a bearer token that must not be accepted. The request goes
+through the foothold's own sidecar if it has one. The attacker forges the token
+from a genuine one. It can remove the signature (alg: none). It can sign with
+HMAC and the issuer's public key as the secret (key: public-as-hmac). It can
+sign with its own key (key: attacker), which the header may contain or point to
+(header: {jwk: attacker}, jku, x5u). It can change claims or the header and keep
+the old signature (tamper, header). A token with another issuer, audience, key
+ID or lifetime needs a genuine signature, so the issuer makes it. The request
+can carry a second token.`,
 		func(ctx context.Context, f attacker.Foothold, t attacker.Target, nonce func() string, p ForgeJWT, emit func(attacker.Observation)) error {
 			first, err := bearer(&p.Token)
 			if err != nil {

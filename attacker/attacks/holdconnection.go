@@ -79,10 +79,10 @@ const inFlight = 256
 
 func holdConnection() attacker.Attack {
 	return attacker.New("hold-connection", "Keep calling over an open connection",
-		`Makes requests in a series at a steady interval, over kept connections or over
-fresh ones, until it is stopped. A policy that is tightened meanwhile
-must end what it no longer allows: the series shows which requests were still
-served, and until when. One observation is emitted for each request.`,
+		`Sends requests at a steady interval, over kept or fresh connections, until it is
+stopped. Each request gives one observation. The series shows which requests
+were still served after a policy was tightened, and until when. A tightened
+policy must end what it no longer allows.`,
 		func(ctx context.Context, f attacker.Foothold, t attacker.Target, nonce func() string, p HoldConnection, emit func(attacker.Observation)) error {
 			token, err := bearer(p.Token)
 			if err != nil {

@@ -43,11 +43,11 @@ func (p *HTTPRequest) Check() error {
 
 func httpRequest() attacker.Attack {
 	return attacker.New("http-request", "Send a plain request",
-		`Sends one HTTP request from the foothold, in plain text as an application
-would. Where the foothold has a sidecar, the sidecar adds mutual TLS and the
-foothold's own identity; where it has none, the request stays plain. Headers
-and a bearer token can be added, so that a leaked token is replayed by a
-workload that it was not issued to.`,
+		`Sends one HTTP request from the foothold in plain text, as an application would.
+If the foothold has a sidecar, the sidecar adds mutual TLS and the foothold's
+own identity. Otherwise the request stays in plain text. The request can carry
+extra headers and a bearer token, so that a workload can replay a leaked token
+that was issued to another.`,
 		func(ctx context.Context, f attacker.Foothold, t attacker.Target, nonce func() string, p HTTPRequest, emit func(attacker.Observation)) error {
 			token, err := bearer(p.Token)
 			if err != nil {

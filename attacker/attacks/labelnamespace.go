@@ -28,10 +28,9 @@ func (p *LabelNamespace) Check() error {
 
 func labelNamespace() attacker.Attack {
 	return attacker.New("label-namespace", "Change the labels of a namespace",
-		`Asks the platform's API, with a token of an account, to set labels of a
-namespace: those by which a mesh chooses whose pods get a proxy. It has won
-when the API answers with the labels as they were asked for. They are taken
-away again.`,
+		`Uses an account's token to ask the platform's API to set labels on a namespace.
+A mesh uses such labels to choose the pods that get a proxy. The attack succeeds
+if the API returns the labels as requested. The labels are removed afterwards.`,
 		func(ctx context.Context, f attacker.Foothold, t attacker.Target, nonce func() string, p LabelNamespace, emit func(attacker.Observation)) error {
 			path, err := namespaceOf(t, p.In)
 			if err != nil {

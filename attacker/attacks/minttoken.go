@@ -16,11 +16,11 @@ func account(t attacker.Target, name string) (string, error) {
 		return "", nil
 	}
 	if t.Authority.Platform == "" {
-		return "", errors.New("there is no platform whose API workloads could reach")
+		return "", errors.New("no platform has an API that workloads can reach")
 	}
 	a, ok := t.Accounts[name]
 	if !ok {
-		return "", fmt.Errorf("nobody knows the account of %q", name)
+		return "", fmt.Errorf("the account of %q is unknown", name)
 	}
 	return a, nil
 }

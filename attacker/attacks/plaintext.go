@@ -62,11 +62,11 @@ func refuse(wrong bool, why string) error {
 }
 
 func plainText() attacker.Attack {
-	return attacker.New("plain-text", "Speak without an identity",
-		`Speaks to the target as somebody who holds no certificate: plain HTTP, raw
-TCP, or TLS without a client certificate (the server of a mesh must ask for
-one and refuse). A bearer token can be sent along, because a token alone must
-not replace the identity of the workload.`,
+	return attacker.New("plain-text", "Call the target without an identity",
+		`Calls the target without a client certificate: over plain HTTP, raw TCP or TLS.
+With TLS, a server in the mesh must ask for a client certificate and refuse a
+caller that has none. The call can carry a bearer token, because a token alone
+must not replace the workload's identity.`,
 		func(ctx context.Context, f attacker.Foothold, t attacker.Target, nonce func() string, p PlainText, emit func(attacker.Observation)) error {
 			token, err := bearer(p.Token)
 			if err != nil {

@@ -82,11 +82,12 @@ func rawTLS(t attacker.Target, p Protocol, alpn []string, maxVersion string, lea
 
 func presentLeaf() attacker.Attack {
 	return attacker.New("present-leaf", "Present a certificate",
-		`Opens mutual TLS straight to the target's port, past any proxy of the
-foothold, and presents the leaf it was given: expired, not yet valid, signed
-by a forged root, of another trust domain, or genuine and stolen. Then it
-sends a request. In TLS 1.3 the client's handshake ends before the server has
-judged the leaf, so only the answer shows whether it was taken.`,
+		`Opens mutual TLS straight to the target's port, bypassing any proxy of the
+foothold, and presents the given certificate (leaf). The certificate is expired,
+not yet valid, signed by a forged root, from another trust domain, or genuine
+and stolen. Then the attack sends a request. Only the answer shows whether the
+target accepted the certificate: in TLS 1.3 the client's handshake ends before
+the server has checked it.`,
 		func(ctx context.Context, f attacker.Foothold, t attacker.Target, nonce func() string, p PresentLeaf, emit func(attacker.Observation)) error {
 			if p.Leaf.Held == nil && p.Leaf.Of != "" {
 				return fmt.Errorf("no leaf of %s is held", p.Leaf.Of)

@@ -48,19 +48,18 @@ func (p *ReadInterface) Check() error {
 		oneOf("endpoint", p.Endpoint, EndpointDebug, EndpointMonitoring, EndpointCatalog, EndpointPlatform),
 		refuse(p.Endpoint != "" && p.Port != 0, "an endpoint has a port of its own"),
 		refuse(p.Endpoint != "" && p.Leaf != nil, "leaf is for the target's own ports"),
-		refuse(p.Leaf != nil && p.Leaf.Of == "", "leaf: a credential is of somebody"),
+		refuse(p.Leaf != nil && p.Leaf.Of == "", "leaf: name its owner with of"),
 		checkBlanks(path), checkTokens(p.Token), p.Call.Check(),
 	)
 }
 
 func readInterface() attacker.Attack {
 	return attacker.New("read-interface", "Read an administrative interface",
-		`Asks an interface that is meant for operators: the debugging paths of a
-control plane, the platform's API, the catalogue of services, or the
-administration port of another workload's proxy. It asks with nothing, with a
-token or with a leaf. That something answers is no breach: the answer is
-searched for what only the thing itself can have put there, its canaries, and
-is then thrown away.`,
+		`Sends a request to an interface that is meant for operators: the debug paths of
+a control plane, the platform's API, the service catalog, or the admin port of
+another workload's proxy. The request carries a token, a certificate (leaf) or
+no credential. The answer is searched for markers that only the real data can
+contain, and is then discarded. An answer is a breach only if it contains a marker.`,
 		func(ctx context.Context, f attacker.Foothold, t attacker.Target, nonce func() string, p ReadInterface, emit func(attacker.Observation)) error {
 			k, keys, err := p.question(nonce(), t)
 			if err != nil {

@@ -38,7 +38,7 @@ func (p *Submission) Submits() bool { return true }
 
 // Check refuses a submission of nobody, and a token that cannot be made.
 func (p *Submission) Check() error {
-	return errors.Join(refuse(p.Token == nil, "token has to be named: the platform wants to know who asks"), checkTokens(p.Token))
+	return errors.Join(refuse(p.Token == nil, "token has to be named: the platform's API needs a credential"), checkTokens(p.Token))
 }
 
 // owner is whose token it is.

@@ -31,12 +31,12 @@ func (p *SubmitIssuer) Check() error {
 }
 
 func submitIssuer() attacker.Attack {
-	return attacker.New("submit-issuer", "Name an issuer of tokens whose keys are at an address",
-		`Asks the platform's API, with a token of an account, to take another issuer of
-tokens for the account's own workload, in the mesh's own kind of object, and
-says where the issuer's keys are. A control plane that fetches them asks there
-on the attacker's behalf: at whom it asked is what shows. The object is deleted
-once the attempt is stopped.`,
+	return attacker.New("submit-issuer", "Register a token issuer with a chosen key address",
+		`Uses an account's token to ask the platform's API to accept another token issuer
+for the account's own workload. The request is an object of the mesh's own kind,
+and says where the issuer's keys are. A control plane that fetches the keys
+sends a request to that address on the attacker's behalf. The evidence is who
+received that request. The object is deleted when the attempt is stopped.`,
 		func(ctx context.Context, f attacker.Foothold, t attacker.Target, nonce func() string, p SubmitIssuer, emit func(attacker.Observation)) error {
 			n := nonce()
 			path, body, err := p.issuer(n, f, t)
@@ -61,7 +61,7 @@ func (p *SubmitIssuer) issuer(nonce string, f attacker.Foothold, t attacker.Targ
 	}
 	issuers, ok := protocol.(attacker.TokenIssuerProtocol)
 	if !ok {
-		return "", nil, fmt.Errorf("in this mesh no object of the platform names the issuer of a workload's tokens (protocol %q)", protocol.Name())
+		return "", nil, fmt.Errorf("this mesh has no object that names the issuer of a workload's tokens (protocol %q)", protocol.Name())
 	}
 	namespace, err := nameOf(t, p.owner(), "namespace")
 	if err != nil {

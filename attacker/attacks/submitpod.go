@@ -34,12 +34,12 @@ func (p *SubmitPod) NeedsInjector() bool { return p.Proxied }
 
 func submitPod() attacker.Attack {
 	return attacker.New("submit-pod", "Submit a pod to the platform",
-		`Asks the platform's API, with a token of an account, to make a pod with
-annotations and labels of the attacker's choice and under an account of his
-choice, which may ask for the mesh's proxy. It has won when the API answers
-with the pod as it was asked for; where nodes run pods and the pod is to call
-the target, when that call arrives. The pod is deleted again once it has called;
-no scheduler has a pod that is to call nobody.`,
+		`Uses an account's token to ask the platform's API to create a pod. The attacker
+chooses the pod's annotations, labels and account, and can ask for the mesh's
+proxy. The attack succeeds if the API returns the pod as requested. Where nodes
+run pods and the pod has to call the target, the attack succeeds if that call
+arrives. A pod that calls the target is deleted after the call. Any other pod is
+never scheduled, and is deleted at once.`,
 		func(ctx context.Context, f attacker.Foothold, t attacker.Target, nonce func() string, p SubmitPod, emit func(attacker.Observation)) error {
 			n := nonce()
 			x, err := p.object(n, t)

@@ -17,7 +17,7 @@ var (
 	_ meshes.Lifecycle     = (*installed)(nil)
 )
 
-// member is a workload's sidecar, which knows its pod.
+// member returns a workload's stage and its sidecar, which knows the pod.
 func (in *installed) member(r clusters.Range, w clusters.Workload) (*stage, *sidecar, error) {
 	st, err := in.Stage(r)
 	if err != nil {
@@ -30,7 +30,7 @@ func (in *installed) member(r clusters.Range, w clusters.Workload) (*stage, *sid
 	return st, s, nil
 }
 
-// AccountToken gives a token of a workload's service account.
+// AccountToken returns a token of a workload's service account.
 func (in *installed) AccountToken(ctx context.Context, r clusters.Range, q identity.AccountTokenRequest) (token, source string, err error) {
 	st, s, err := in.member(r, q.Of)
 	if err != nil {
@@ -67,8 +67,8 @@ func (in *installed) AccountToken(ctx context.Context, r clusters.Range, q ident
 	return token, source, err
 }
 
-// Delete takes a workload's pod or account away, and returns when the API
-// believes no token any more that ends with it.
+// Delete removes a workload's pod or account. It returns once the API rejects
+// every token that ends with it.
 func (in *installed) Delete(ctx context.Context, r clusters.Range, w clusters.Workload, what identity.Life) (clusters.Revision, error) {
 	st, s, err := in.member(r, w)
 	if err != nil {
@@ -90,7 +90,7 @@ func (in *installed) Delete(ctx context.Context, r clusters.Range, w clusters.Wo
 	return rev, nil
 }
 
-// Recreate makes a pod or an account of the same name.
+// Recreate creates a pod or an account with the same name.
 func (in *installed) Recreate(ctx context.Context, r clusters.Range, w clusters.Workload, what identity.Life) (clusters.Revision, error) {
 	st, s, err := in.member(r, w)
 	if err != nil {
@@ -107,5 +107,5 @@ func (in *installed) Recreate(ctx context.Context, r clusters.Range, w clusters.
 	return rev, nil
 }
 
-// errNoPart is for a part that no workload has.
+// errNoPart is returned for a part that no workload has.
 var errNoPart = errors.New("there is no such part")

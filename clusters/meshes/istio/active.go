@@ -8,22 +8,22 @@ import (
 	"strings"
 )
 
-// listenerInbound takes all that comes to a workload.
+// listenerInbound receives all traffic to a workload.
 const listenerInbound = "virtualInbound"
 
-// A activeListener is what an Envoy shows of its inbound listener, as far as a
-// policy is concerned.
+// An activeListener is the part of an Envoy's inbound listener that depends on the
+// policy, as the Envoy reports it.
 type activeListener struct {
 	version      string
 	busy         bool            // warming or draining
 	ruleVersions map[string]bool // addresses in the documentation network
-	clear        bool            // plaintext is taken on any port
-	clearPorts   []int           // ports of the workload that take plaintext
-	tlsPorts     []int           // ports that take TLS of the mesh
+	clear        bool            // plaintext is accepted on any port
+	clearPorts   []int           // ports of the workload that accept plaintext
+	tlsPorts     []int           // ports that accept TLS of the mesh
 	issuers      []string
 	skew         int
 	trusts       []tlsValidation // patched contexts, each once
-	plainTrust   bool            // there is a context that is not patched
+	plainTrust   bool            // at least one context is not patched
 }
 
 type dumpedChain struct {
@@ -85,9 +85,9 @@ func (a admin) inbound(ctx context.Context) (activeListener, error) {
 	return out, nil
 }
 
-// read takes over what a filter chain has.
+// read adds what a filter chain contains.
 func (l *activeListener) read(c dumpedChain) error {
-	// Istio's own chain for probes and a loop back to itself are no way in.
+	// Istio's own chain for probes and loops back to itself is no way in.
 	if c.Name == "virtualInbound-blackhole" {
 		return nil
 	}
@@ -132,7 +132,7 @@ func (s dumpedSocket) validation() tlsValidation {
 	return out
 }
 
-// note keeps the marks of a filter: of all rules, for HTTP and for TCP.
+// note records the rule versions in a filter, for HTTP and for TCP.
 func (l *activeListener) note(config []byte) {
 	const begin = `"2001:db8:`
 	rest := string(config)

@@ -13,21 +13,21 @@ import (
 
 var _ meshes.Planted = (*installed)(nil)
 
-// endpointer is a pilot with endpoints at other addresses than its endpoint's, such as
-// ports that a service does not declare.
+// endpointer is a pilot some of whose endpoints have another address than its main
+// one, such as ports that a service does not declare.
 type endpointer interface {
-	// endpoints are as in clusters.Endpoint.
+	// endpoints returns addresses by endpoint, as in identity.Endpoint.
 	endpoints() map[string]string
 }
 
-// endpoints are the addresses of an istiod, by what is behind them.
+// endpoints returns the addresses of an istiod by endpoint.
 func endpoints(p pilot) map[string]string {
 	if d, ok := p.(endpointer); ok {
 		return d.endpoints()
 	}
 	at, _, err := net.SplitHostPort(p.endpoint())
 	if err != nil {
-		return nil // it is nowhere yet
+		return nil // it has no address yet
 	}
 	address := func(port int) string { return net.JoinHostPort(at, strconv.Itoa(port)) }
 	return map[string]string{
@@ -36,13 +36,13 @@ func endpoints(p pilot) map[string]string {
 	}
 }
 
-// controlIdentity is that of a program in the root namespace, which istiod
-// takes for one of the control plane.
+// controlIdentity is the identity of a program in the root namespace. istiod treats
+// such a program as part of the control plane.
 func controlIdentity(r clusters.Range) string {
 	return "spiffe://" + r.TrustDomain + "/ns/" + rootNamespace(r) + "/sa/istiod"
 }
 
-// nodes are the ids by which the proxies of a range introduce themselves.
+// nodes returns the ids that the proxies of a range send, by workload.
 func nodes(r clusters.Range) map[string]string {
 	out := map[string]string{}
 	for _, w := range r.Workloads {
@@ -53,13 +53,13 @@ func nodes(r clusters.Range) map[string]string {
 	return out
 }
 
-// proxyID is what istiod calls a proxy.
+// proxyID is istiod's name for a proxy.
 func proxyID(w clusters.Workload) string { return pod(w) + "." + w.Namespace }
 
-// Canaries are names and addresses that are in no other range: of a workload,
-// what istiod and the API call it; of its configuration, the name that istiod
-// gives the rules of its AuthorizationPolicy, which goes to no other proxy; and
-// of the control plane, the argument that it was started with.
+// Canaries returns names and addresses that no other range contains. For a
+// workload, they are its names in istiod and the API. For its configuration, it is
+// the name that istiod gives the rules of its AuthorizationPolicy, which no other
+// proxy receives. For the control plane, it is an argument of its command line.
 func (in *installed) Canaries(r clusters.Range) map[string][]string {
 	out := map[string][]string{signals.FromAuthority: {"--namespace=" + rootNamespace(r)}}
 	for _, w := range r.Workloads {
@@ -76,11 +76,11 @@ func (in *installed) Canaries(r clusters.Range) map[string][]string {
 	return out
 }
 
-// wireCluster is a word of package wire, which this package does not link: it
-// attacks.
+// wireCluster is a parameter name of package wire. This package does not import
+// wire, because wire is attack code.
 const wireCluster = "cluster"
 
-// Endpoint is istiod's, where pilot-agents ask as well.
+// Endpoint returns istiod's endpoint, which the pilot-agents use as well.
 func (in *installed) Endpoint(r clusters.Range) identity.Endpoint {
 	st, ok := in.stages[r.Name]
 	if !ok {

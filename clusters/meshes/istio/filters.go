@@ -38,7 +38,7 @@ const (
 	remove   = "REMOVE"
 )
 
-// standing are the objects that a range has whatever its policy is.
+// standing returns the objects that a range has under every policy.
 func standing(r clusters.Range, p proxySettings) []kubeapi.Object {
 	out := []kubeapi.Object{filter(r, "listener-log", listenerLog(p.listener))}
 	if p.stock {
@@ -52,8 +52,8 @@ func standing(r clusters.Range, p proxySettings) []kubeapi.Object {
 			object(groupNetworking, "DestinationRule", w.Namespace, pod(w), map[string]any{
 				"host": serviceHost(w),
 				"trafficPolicy": map[string]any{"connectionPool": map[string]any{
-					// What a caller speaks reaches the target: an attempt over
-					// HTTP/2 is one over HTTP/2.
+					// The caller's protocol reaches the target: an attempt over
+					// HTTP/2 stays one over HTTP/2.
 					"http": map[string]any{"useClientProtocol": true, "idleTimeout": idle},
 				}},
 			}))
@@ -61,12 +61,13 @@ func standing(r clusters.Range, p proxySettings) []kubeapi.Object {
 	return out
 }
 
-// idle is how long a connection to the next hop outlives the application's own,
-// which Envoy does not tell its pool about. What is left over would otherwise
-// be open for an hour, and hold up every change until the drain ends.
+// idle is how long a connection to the next hop outlives the application's own
+// connection. Envoy does not tell its pool when the application's connection
+// ends. Without this limit a leftover connection would stay open for an hour and
+// delay every change until the drain ends.
 const idle = "0.200s"
 
-// withoutALPN takes the one filter away that a stock Envoy lacks.
+// withoutALPN removes the one filter that a stock Envoy lacks.
 func withoutALPN() patch {
 	return patch{"HTTP_FILTER", outbound, map[string]any{"listener": map[string]any{"filterChain": map[string]any{
 		"filter": map[string]any{
@@ -75,8 +76,8 @@ func withoutALPN() patch {
 	}}}, remove, nil}
 }
 
-// listenerLog writes down why a handshake failed, which only the listener
-// knows. Istio's own log has what was served and what no chain fits.
+// listenerLog logs why a handshake failed, which only the listener knows. Istio's
+// own log has what was served and what matched no filter chain.
 func listenerLog(path string) patch {
 	return patch{"LISTENER", inbound, map[string]any{"listener": map[string]any{"name": listenerInbound}}, merge, map[string]any{
 		"access_log": []any{map[string]any{
@@ -89,15 +90,17 @@ func listenerLog(path string) patch {
 	}}
 }
 
-// ownConnections gives every connection of a caller's application one of its
-// own to the target. Istio's own pool would make a fresh connection of the
-// application share an old one of the proxy: fresh is fresh, and kept is kept.
+// ownConnections gives every connection of a caller's application its own
+// connection to the target. With Istio's own pool, a fresh connection of the
+// application would share an old one of the proxy, so fresh and kept connections
+// would not differ.
 func ownConnections(w clusters.Workload) patch {
 	return patch{"CLUSTER", outbound, map[string]any{"cluster": map[string]any{"service": serviceHost(w)}}, merge,
 		map[string]any{"connection_pool_per_downstream_connection": true}}
 }
 
-// sameProtocol hands the target's application what its sidecar was told in.
+// sameProtocol makes the target's sidecar call its application in the protocol
+// that the sidecar was called in.
 func sameProtocol() patch {
 	const options = types + "upstreams.http.v3.HttpProtocolOptions"
 	return patch{"CLUSTER", inbound, map[string]any{"cluster": map[string]any{"portNumber": clusters.PortHTTP}}, merge, map[string]any{

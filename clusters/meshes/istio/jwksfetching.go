@@ -7,20 +7,20 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/policy"
 )
 
-// linkLocal are the networks in which nodes ask for their metadata. Whatever
-// mistake is made, istiod never asks there.
+// linkLocal lists the networks where nodes read their metadata. istiod never
+// fetches from them, whatever the misconfiguration.
 func linkLocal() []string { return []string{"169.254.0.0/16", "fe80::/10", "fd00:ec2::/32"} }
 
-// private are the other networks that are nobody's on the Internet: RFC 1918,
-// 6598, 1122 and 4193, and what "this host" is.
+// private lists the other networks that the Internet does not route: those of RFC
+// 1918, 6598, 1122 and 4193, and "this host".
 func private() []string {
 	return []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "0.0.0.0/8", "::1/128", "fc00::/7"}
 }
 
-// blocked are the networks that istiod fetches nothing from, not even by way of
-// a redirection: it compares the address that it is about to connect to. A list
-// has no exceptions, so that around an issuer inside of such a network it names
-// the parts of the network that he is not in.
+// blocked lists the networks that istiod fetches nothing from, not even after a
+// redirect: it compares the address that it is about to connect to. The list has
+// no exceptions. If the issuer is inside such a network, the list therefore names
+// the parts of the network around the issuer.
 func blocked(r clusters.Range, f policy.Fetching) ([]string, error) {
 	out := linkLocal()
 	if f.Private {
@@ -45,7 +45,8 @@ func blocked(r clusters.Range, f policy.Fetching) ([]string, error) {
 	return out, nil
 }
 
-// without are the networks that together are all of a network but one address.
+// without returns the networks that together cover all of a network except one
+// address.
 func without(n netip.Prefix, at netip.Addr) []netip.Prefix {
 	if !n.Contains(at) {
 		return []netip.Prefix{n}
@@ -57,10 +58,10 @@ func without(n netip.Prefix, at netip.Addr) []netip.Prefix {
 	return out
 }
 
-// flipped is an address with one bit the other way, counted from the front.
+// flipped returns an address with one bit inverted, counted from the front.
 func flipped(at netip.Addr, bit int) netip.Addr {
 	b := at.AsSlice()
 	b[bit/8] ^= 1 << (7 - bit%8)
-	out, _ := netip.AddrFromSlice(b) // as long as it was
+	out, _ := netip.AddrFromSlice(b) // the length is unchanged
 	return out
 }

@@ -8,11 +8,11 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/policy"
 )
 
-// rootMesh is the name in Range.Roots of what the mesh trusts.
+// rootMesh is the name, in Range.Roots, of the root that the mesh trusts.
 const rootMesh = "mesh"
 
-// trustFilters are the mistakes that Istio's own objects cannot make: each is
-// an EnvoyFilter, as in the meshes where such mistakes are found.
+// trustFilters returns the misconfigurations that Istio's own objects cannot
+// express. Each is an EnvoyFilter, as in the meshes where such mistakes are found.
 func trustFilters(r clusters.Range, p policy.Policy) ([]kubeapi.Object, error) {
 	var out []kubeapi.Object
 	t := p.Trust
@@ -40,14 +40,14 @@ func trustFilters(r clusters.Range, p policy.Policy) ([]kubeapi.Object, error) {
 	return out, nil
 }
 
-// The names of the EnvoyFilters that mistakes are made of.
+// The names of the EnvoyFilters that carry misconfigurations.
 const (
 	nameTrust  = "trust"
 	nameTokens = "lax-tokens"
 )
 
-// socketName is another one than Istio's own, so that the patch replaces the
-// whole context: a merge could not turn a demand off.
+// socketName differs from Istio's own name, so that the patch replaces the whole
+// context: a merge could not turn off the demand for a client certificate.
 const socketName = "tls"
 
 func serverTLS(r clusters.Range, t policy.Trust) (map[string]any, error) {
@@ -87,14 +87,14 @@ func validation(r clusters.Range, t policy.Trust) (map[string]any, error) {
 	if t.AcceptExpired {
 		out["allow_expired_certificate"] = true
 	}
-	// Where names are matched Envoy demands a certificate, whatever else it is told.
+	// If names are matched, Envoy demands a certificate, whatever else is set.
 	if !t.OptionalCertificate {
 		out["match_typed_subject_alt_names"] = []any{map[string]any{"san_type": "URI", "matcher": map[string]any{"prefix": prefix}}}
 	}
 	return out, nil
 }
 
-// sds asks the agent for a secret.
+// sds returns a configuration that gets a secret from the agent.
 func sds(name string) map[string]any {
 	return map[string]any{"name": name, "sds_config": map[string]any{
 		"resource_api_version": "V3", "initial_fetch_timeout": "0s",
@@ -105,7 +105,7 @@ func sds(name string) map[string]any {
 	}}
 }
 
-// clientTLS makes callers as lax as servers about time.
+// clientTLS makes callers as lax about expiry as servers.
 func clientTLS(t policy.Trust) patch {
 	context := map[string]any{}
 	if t.AcceptExpired {
@@ -122,11 +122,11 @@ func clientTLS(t policy.Trust) patch {
 	}}}
 }
 
-// skewWide is the clock skew of a day, in seconds.
+// skewWide is a clock skew of one day, in seconds.
 const skewWide = 24 * 60 * 60
 
-// laxTokens widens the clock skew. A patch replaces a provider whole, so it
-// says again all that istiod said of it.
+// laxTokens widens the clock skew. A patch replaces the whole provider, so it
+// repeats everything that istiod configured for it.
 func laxTokens(r clusters.Range, p policy.Policy) (patch, error) {
 	providers := map[string]any{}
 	for i, name := range p.Tokens.Issuers {
@@ -156,19 +156,19 @@ func laxTokens(r clusters.Range, p policy.Policy) (patch, error) {
 	}}}, nil
 }
 
-// portProxyAdmin is where an Envoy's administration listens, on loopback.
+// portProxyAdmin is the loopback port of an Envoy's admin interface.
 const portProxyAdmin = 15000
 
-// nameAdmin is that of the EnvoyFilter that leads to it.
+// nameAdmin is the name of the EnvoyFilter that exposes the admin interface.
 const nameAdmin = "lead-to-admin"
 
-// ledToAdmin leads what comes for a port that no service declares to the
-// proxy's administration. It is what an administration on all addresses comes
-// to, for which every proxy would have to be started anew: past the rules of
-// the mesh, whoever reaches the port has it.
+// ledToAdmin routes requests for a port that no service declares to the proxy's
+// admin interface. The effect is that of an admin interface on all addresses,
+// which would need a restart of every proxy: whoever passes the mesh's rules and
+// reaches the port has it.
 func ledToAdmin(r clusters.Range) kubeapi.Object {
 	return filter(r, nameAdmin, patch{"CLUSTER", inbound, map[string]any{"cluster": map[string]any{"name": "InboundPassthroughCluster"}}, merge, map[string]any{
-		// A merge cannot set what is zero, which the usual policy is.
+		// A merge cannot set a zero value, and the usual lb_policy is zero.
 		"type": "STATIC", "lb_policy": "LEAST_REQUEST",
 		"load_assignment": map[string]any{"cluster_name": "InboundPassthroughCluster", "endpoints": []any{map[string]any{
 			"lb_endpoints": []any{map[string]any{"endpoint": map[string]any{"address": map[string]any{

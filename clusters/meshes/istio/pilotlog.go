@@ -12,8 +12,8 @@ import (
 	"github.com/meshbreach/meshbreach/clusters/signals"
 )
 
-// What istiod writes about leaves, one line each: when, how bad, the scope and
-// the text, apart by tabs; fields such as the client's address come last.
+// What istiod logs about leaves, one line each: time, level, scope and text,
+// separated by tabs. Fields such as the client's address come last.
 const (
 	saidRefused = "Failed to authenticate client from "
 	saidSigned  = "CSR successfully signed, sans ["
@@ -22,12 +22,12 @@ const (
 	fieldClient = "client="
 )
 
-// rawLimit bounds what is kept of a line.
+// rawLimit is how much of a line is kept, in bytes.
 const rawLimit = 400
 
-// parseIssuance reads a line of istiod's log; false for one that says nothing
-// about a leaf. A refusal's reason is istiod's text without what changes from
-// one to the next: names, ids and times.
+// parseIssuance reads a line of istiod's log. It returns false for a line that is
+// not about a leaf. A refusal's reason is istiod's text without the parts that
+// vary: names, ids and times.
 func parseIssuance(line []byte, seen time.Time) (signals.Record, bool, error) {
 	parts := strings.Split(strings.TrimRight(string(line), "\n"), "\t")
 	if len(parts) < 4 {
@@ -68,8 +68,8 @@ func parseIssuance(line []byte, seen time.Time) (signals.Record, bool, error) {
 	return signals.Record{Signal: s, Source: source}, true, nil
 }
 
-// unproven is what the last of the authenticators said, who reads tokens:
-// where it had several reasons, the last, which comes from the token itself.
+// unproven returns the reason of the last authenticator, which reads tokens. If it
+// gave several reasons, the last one counts: it comes from the token itself.
 func unproven(why string) string {
 	if i := strings.LastIndex(why, "; Authenticator "); i >= 0 {
 		_, why, _ = strings.Cut(why[i+len("; Authenticator "):], ": ")
@@ -82,13 +82,13 @@ func unproven(why string) string {
 	return constant(why)
 }
 
-// varying is what changes from one refusal to the next.
+// varying matches the parts that change from one refusal to the next.
 var varying = regexp.MustCompile(`\s*(\[[^\]]*\]|\([^)]*\)|"[^"]*"|\b\d+h\d+m\d+s\b|spiffe://[^\s,]+)`)
 
 func constant(text string) string { return strings.TrimSpace(varying.ReplaceAllString(text, "")) }
 
-// parsePlatform reads an event of the API's audit log: a token that somebody
-// asked for, an object that an account sent, or what one read.
+// parsePlatform reads an event of the API's audit log: a request for a token, an
+// object that an account submitted, or a read by an account.
 func parsePlatform(line []byte, seen time.Time) (signals.Record, bool, error) {
 	for _, parse := range []func([]byte, time.Time) (signals.Record, bool, error){
 		kubeapi.TokenCreation, kubeapi.Submission, kubeapi.Reading,
@@ -100,17 +100,17 @@ func parsePlatform(line []byte, seen time.Time) (signals.Record, bool, error) {
 	return signals.Record{}, false, nil
 }
 
-// saidUnfetched begins what istiod writes when it has fetched no keys from where
-// it was told to: the address as it was told, quoted, and why.
+// saidUnfetched begins the line that istiod logs when it could not fetch keys. The
+// configured address, quoted, and the reason follow.
 const saidUnfetched = "Failed to fetch public key from jwks URI "
 
-// saidBlocked is why, where it is istiod that did not want to. It is the end of
-// the line, which no answer of whoever was asked can be: those are quoted.
+// saidBlocked matches the reason when istiod itself refused to fetch. It matches
+// the end of the line. The server's answer cannot forge it: answers are quoted.
 var saidBlocked = regexp.MustCompile(`: dial tcp \S+: connection to \S+ \(resolved IP \S+\) blocked: (.+) [0-9a-f.:]+/\d+$`)
 
-// parseFetches reads a line of istiod's log; false for one that is not about an
-// address that keys were to come from. Only what istiod itself did not want is
-// refused: that nobody answers, or not with keys, is not.
+// parseFetches reads a line of istiod's log. It returns false for a line that is
+// not about an address of keys. Only a fetch that istiod itself blocked counts as
+// refused. A missing answer, or an answer without keys, does not.
 func parseFetches(line []byte, seen time.Time) (signals.Record, bool, error) {
 	parts := strings.Split(strings.TrimRight(string(line), "\n"), "\t")
 	text, found := strings.CutPrefix(parts[len(parts)-1], saidUnfetched)
@@ -143,17 +143,17 @@ func parseFetches(line []byte, seen time.Time) (signals.Record, bool, error) {
 	return signals.Record{Signal: s}, err == nil, err
 }
 
-// What istiod writes about who asks for what it shows.
+// What istiod logs about refused debug and xDS requests.
 const (
 	saidUnproven = "Failed to authenticate /debug/"
 	saidDebug    = "Unauthorized debug request from ["
 	saidXDS      = "Unauthorized XDS: "
 )
 
-// parseEndpoints reads a line of istiod's log; false for one that is not about
-// somebody who was refused at an endpoint of its own. A line about a debugging path
-// has no address: it is found by the nonce in the query or, where it has no
-// query either, by the identity and the path.
+// parseEndpoints reads a line of istiod's log. It returns false for a line that is
+// not about a request to one of istiod's own endpoints. A line about a debug path
+// has no address: it is found by the nonce in the query or, if it has no query, by
+// the identity and the path.
 func parseEndpoints(line []byte, seen time.Time) (signals.Record, bool, error) {
 	parts := strings.Split(strings.TrimRight(string(line), "\n"), "\t")
 	if len(parts) < 3 {
@@ -196,7 +196,7 @@ func parseEndpoints(line []byte, seen time.Time) (signals.Record, bool, error) {
 	return signals.Record{Signal: s, Source: source}, err == nil, err
 }
 
-// unprovenDebug is what the last authenticator said, who reads tokens.
+// unprovenDebug returns the reason of the last authenticator, which reads tokens.
 func unprovenDebug(why string) string {
 	i := strings.LastIndex(why, "Authenticator ")
 	if i < 0 {

@@ -88,7 +88,7 @@ func (s Signer) sign(claims jwt.Claims, private map[string]any) (string, error) 
 	case *ecdsa.PrivateKey:
 		alg = jose.ES256
 	default:
-		return "", fmt.Errorf("sign a token: a key of type %T", s.Key)
+		return "", fmt.Errorf("sign a token: unsupported key type %T", s.Key)
 	}
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: s.Key}, nil)
 	if err != nil {

@@ -32,7 +32,7 @@ func (a *API) control(ctx context.Context, h clusters.ControlHost, program strin
 }
 
 // ErrNoController is why no Secret gets a token.
-var ErrNoController = errors.New("no kube-controller-manager runs here, and so no Secret gets a token")
+var ErrNoController = errors.New("no kube-controller-manager runs here, so no Secret gets a token")
 
 // LegacyToken is Client.LegacyToken; ErrNoController where nobody would answer.
 func (a *API) LegacyToken(ctx context.Context, p Pod) (string, error) {

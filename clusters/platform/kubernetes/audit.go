@@ -49,7 +49,7 @@ func (h *Host) AccountKey(ctx context.Context) (crypto.Signer, error) {
 func signer(text []byte) (crypto.Signer, error) {
 	block, _ := pem.Decode(text)
 	if block == nil {
-		return nil, errors.New("it is no PEM")
+		return nil, errors.New("it is not PEM")
 	}
 	if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
 		return key, nil
@@ -62,5 +62,5 @@ func signer(text []byte) (crypto.Signer, error) {
 			return s, nil
 		}
 	}
-	return nil, fmt.Errorf("a %q is no key that signs", block.Type)
+	return nil, fmt.Errorf("%q is not a signing key", block.Type)
 }

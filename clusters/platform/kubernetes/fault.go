@@ -61,9 +61,9 @@ func container(pod *corev1.Pod, part clusters.Part) (string, error) {
 		}
 		_, id, ok := strings.Cut(s.ContainerID, "://")
 		if !ok {
-			return "", fmt.Errorf("container %s has the id %q", s.Name, s.ContainerID)
+			return "", fmt.Errorf("container %s has the unexpected id %q", s.Name, s.ContainerID)
 		}
 		return id, nil
 	}
-	return "", errors.New("it has none that runs")
+	return "", errors.New("none is running")
 }

@@ -55,7 +55,7 @@ type Signaller interface {
 }
 
 // ErrNoNodes is for what only the owner of the nodes can do.
-var ErrNoNodes = errors.New("the cluster's nodes are not ours")
+var ErrNoNodes = errors.New("meshbreach does not own the cluster's nodes")
 
 // A Dress changes a workload's pod before it is made: labels, annotations,
 // volumes, containers of the mesh.

@@ -75,10 +75,10 @@ func Image(probe, file string) (ref string, err error) {
 func runsAlone(program []byte) (string, error) {
 	f, err := elf.NewFile(bytes.NewReader(program))
 	if err != nil {
-		return "", errors.New("is no program for Linux")
+		return "", errors.New("is not a program for Linux")
 	}
 	if f.OSABI != elf.ELFOSABI_NONE && f.OSABI != elf.ELFOSABI_LINUX {
-		return "", fmt.Errorf("is no program for Linux but one for %s", f.OSABI)
+		return "", fmt.Errorf("is a program for %s, not for Linux", f.OSABI)
 	}
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_INTERP {
@@ -90,7 +90,7 @@ func runsAlone(program []byte) (string, error) {
 	}
 	machine, ok := machines[f.Machine]
 	if !ok {
-		return "", fmt.Errorf("is for %s, which no node is", f.Machine)
+		return "", fmt.Errorf("is built for %s, and nodes run amd64, arm64, s390x or ppc64le", f.Machine)
 	}
 	return machine, nil
 }

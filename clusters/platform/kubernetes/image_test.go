@@ -129,7 +129,7 @@ func TestAProbeThatNoContainerCouldRunIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused := map[string]string{
-		script:          "no program for Linux",
+		script:          "not a program for Linux",
 		dynamic:         "not static",
 		script + ".not": "no such file",
 		built(t, map[int]byte{osABI: byte(elf.ELFOSABI_FREEBSD)}): "FREEBSD",

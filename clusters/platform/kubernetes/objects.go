@@ -144,9 +144,9 @@ func (h *Host) claim(ctx context.Context, at dynamic.ResourceInterface, m made) 
 	switch {
 	case err == nil && there.GetLabels()[LabelRun] == h.run:
 	case err == nil && there.GetLabels()[LabelRun] != "":
-		return fmt.Errorf("it is run %s's", there.GetLabels()[LabelRun])
+		return fmt.Errorf("it belongs to run %s", there.GetLabels()[LabelRun])
 	case err == nil:
-		return errors.New("it is there already and is not ours")
+		return errors.New("it exists already and is not ours")
 	case !apierrors.IsNotFound(err):
 		return err
 	}

@@ -43,7 +43,7 @@ func rolledOut(deployments, pods *view, name string) state {
 		}
 	}
 	if !settled || live != int(want) {
-		return state{missing: fmt.Sprintf("of %d replicas %d are the newest, %d are available and %d pods are there", want, s.UpdatedReplicas, s.AvailableReplicas, live)}
+		return state{missing: fmt.Sprintf("of %d replicas, %d are up to date and %d are available; there are %d pods", want, s.UpdatedReplicas, s.AvailableReplicas, live)}
 	}
 	return state{done: true}
 }

@@ -73,14 +73,14 @@ func Up(ctx context.Context, o Options, spec clusters.Spec) (*clusters.Cluster, 
 // check says what is wrong with a request.
 func check(spec clusters.Spec) error {
 	if spec.Ranges < 1 {
-		return fmt.Errorf("%d ranges: there must be one at least", spec.Ranges)
+		return fmt.Errorf("%d ranges: at least one is needed", spec.Ranges)
 	}
 	if spec.Name == "" {
 		return errors.New("a run needs a name")
 	}
 	for _, name := range namespaces(stage(spec, spec.Ranges)) {
 		if wrong := validation.IsDNS1123Label(name); len(wrong) > 0 {
-			return fmt.Errorf("run %q makes namespace %q, which is no name: %s", spec.Name, name, strings.Join(wrong, "; "))
+			return fmt.Errorf("run %q needs namespace %q, which is not a valid name: %s", spec.Name, name, strings.Join(wrong, "; "))
 		}
 	}
 	return nil

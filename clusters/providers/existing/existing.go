@@ -55,7 +55,7 @@ func (p Provider) Up(ctx context.Context, spec clusters.Spec) (*clusters.Cluster
 		return nil, err
 	}
 	if p.Image == "" && p.Load == nil {
-		return nil, fmt.Errorf("context %s: no image of the probe is named, and its nodes are not ours to put one on", p.Context)
+		return nil, fmt.Errorf("context %s: name an image of the probe: meshbreach cannot put one on nodes that it does not own", p.Context)
 	}
 	if err := p.announce(config, spec); err != nil {
 		return nil, err

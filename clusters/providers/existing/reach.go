@@ -89,7 +89,7 @@ func (o Options) consent(ctx context.Context, config *rest.Config) error {
 	system, err := client.Namespaces().Get(ctx, ConsentNamespace, metav1.GetOptions{})
 	switch {
 	case apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err):
-		return fmt.Errorf("context %s: whether it agreed to be attacked cannot be seen: %w", o.Context, err)
+		return fmt.Errorf("context %s: cannot see whether it agreed to be attacked: %w", o.Context, err)
 	case err != nil:
 		var failed *url.Error
 		if errors.As(err, &failed) {

@@ -89,7 +89,7 @@ func provision(ctx context.Context, name string, options ...kindcluster.CreateOp
 		case <-ended:
 			return context.Cause(ctx)
 		case <-again.Done():
-			return errors.Join(context.Cause(ctx), fmt.Errorf("kind goes on: %w", context.Cause(again)))
+			return errors.Join(context.Cause(ctx), fmt.Errorf("kind is still running: %w", context.Cause(again)))
 		case <-tick.C:
 		}
 	}
@@ -116,7 +116,7 @@ func explained(err error) error {
 	case strings.Contains(text, "no space left on device"):
 		return fmt.Errorf("the container engine's disk is full; docker system df shows with what: %w", err)
 	case strings.Contains(text, "port is already allocated"), strings.Contains(text, "address already in use"):
-		return fmt.Errorf("somebody else took the port meanwhile; try again: %w", err)
+		return fmt.Errorf("another program took the port; try again: %w", err)
 	}
 	return err
 }

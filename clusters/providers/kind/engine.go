@@ -84,7 +84,7 @@ func (e engine) state(ctx context.Context) (state, error) {
 		return s, unanswered(err)
 	}
 	if s.System != "linux" {
-		return s, fmt.Errorf("the container engine runs containers of %s, and nodes are of linux", s.System)
+		return s, fmt.Errorf("the container engine runs %s containers, and nodes need linux", s.System)
 	}
 	return s, nil
 }

@@ -82,7 +82,7 @@ func (h *home) lock(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return errors.New("another meshbreach is making it or taking it away")
+			return errors.New("another meshbreach is creating or removing it")
 		case <-tick.C:
 		}
 	}
@@ -111,7 +111,7 @@ func (h *home) leave() error { return h.file.Close() }
 func (h *home) remove() error {
 	// The engine told us where it lies: anything else stays.
 	if !strings.HasPrefix(filepath.Base(h.dir), prefix) {
-		return fmt.Errorf("folder %s is none of ours", h.dir)
+		return fmt.Errorf("folder %s was not made by meshbreach", h.dir)
 	}
 	return os.RemoveAll(h.dir)
 }

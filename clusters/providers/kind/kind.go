@@ -92,10 +92,10 @@ func (p Provider) ready(ctx context.Context) (state, error) {
 // check says what is wrong with the options.
 func (o Options) check() error {
 	if o.Nodes < 0 {
-		return fmt.Errorf("%d nodes: a cluster has one at least", o.Nodes)
+		return fmt.Errorf("%d nodes: a cluster needs at least one", o.Nodes)
 	}
 	if o.KubernetesVersion != "" && !versions().MatchString(o.KubernetesVersion) {
-		return fmt.Errorf("kubernetes version %q is not such as 1.36.3", o.KubernetesVersion)
+		return fmt.Errorf("kubernetes version %q is not a version such as 1.36.3", o.KubernetesVersion)
 	}
 	if o.Name == "" {
 		return nil
@@ -186,7 +186,7 @@ func (p Provider) cluster(ctx context.Context, name string, s state, undo *clust
 	case there != nil:
 		return p.found(ctx, name, *there, h)
 	case !h.alone:
-		return nil, errors.New("another meshbreach is about to take it away")
+		return nil, errors.New("another meshbreach is about to remove it")
 	}
 	p.note("making cluster " + name)
 	start := time.Now()
@@ -218,7 +218,7 @@ func occupy(ctx context.Context, name string) (*home, *Cluster, error) {
 		return nil, nil, err
 	}
 	if there, ok := before[name]; ok && !there.ours {
-		return nil, nil, errors.New("it is there already, and meshbreach did not make it; provider existing attacks a cluster that agrees to it")
+		return nil, nil, errors.New("it exists already, and meshbreach did not create it; provider existing attacks clusters that have agreed to it")
 	} else if ok {
 		// Whoever made it may have had another cache.
 		dir = filepath.Dir(there.policy)
@@ -237,7 +237,7 @@ func occupy(ctx context.Context, name string) (*home, *Cluster, error) {
 	case !ok:
 		return h, nil, nil
 	case there.policy != h.policy():
-		return nil, nil, errors.Join(errors.New("another meshbreach has just made it; try again"), h.leave())
+		return nil, nil, errors.Join(errors.New("another meshbreach has just created it; try again"), h.leave())
 	}
 	return h, &there, nil
 }
@@ -258,7 +258,7 @@ func (p Provider) takeAway(ctx context.Context, name string, h *home) error {
 func (p Provider) found(ctx context.Context, name string, there Cluster, h *home) (*cluster, error) {
 	short := there.Name
 	if !there.Running {
-		return nil, fmt.Errorf("not all of its nodes run; start their containers, or take it away with meshbreach down %s", short)
+		return nil, fmt.Errorf("not all of its nodes run; start their containers, or remove it with meshbreach down %s", short)
 	}
 	k, err := open(name, p.note)
 	if err != nil {
@@ -269,7 +269,7 @@ func (p Provider) found(ctx context.Context, name string, there Cluster, h *home
 		return nil, err
 	}
 	if asked := strings.TrimPrefix(p.KubernetesVersion, "v"); asked != "" && asked != version {
-		return nil, fmt.Errorf("it runs Kubernetes %s, not %s; take another name, or take it away with meshbreach down %s", version, asked, short)
+		return nil, fmt.Errorf("it runs Kubernetes %s, not %s; use another name, or remove it with meshbreach down %s", version, asked, short)
 	}
 	p.note("using cluster " + name + ", which was there, with Kubernetes " + version)
 	return k, h.share()

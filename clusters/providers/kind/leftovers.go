@@ -114,20 +114,20 @@ func (c container) mounted(mark string) string {
 func remove(ctx context.Context, name string) error {
 	out, err := engine{}.run(ctx, "ps", "--all", "--quiet", "--no-trunc", "--filter", "label="+kindLabel+"="+name)
 	if err != nil {
-		return fmt.Errorf("take %s away: %w", name, err)
+		return fmt.Errorf("remove %s: %w", name, err)
 	}
 	ids := strings.Fields(string(out))
 	if len(ids) == 0 {
 		return nil
 	}
 	if _, err := (engine{}).run(ctx, append([]string{"rm", "--force", "--volumes"}, ids...)...); err != nil {
-		return fmt.Errorf("take %s away: %w", name, err)
+		return fmt.Errorf("remove %s: %w", name, err)
 	}
 	return nil
 }
 
 // ErrInUse is in the chain of the error for a cluster that a living process uses.
-var ErrInUse = errors.New("a meshbreach that still runs is using it")
+var ErrInUse = errors.New("a running meshbreach is using it")
 
 // Down takes away what processes that were killed left behind. With a name it
 // is the cluster of that name, one that was kept included, or else the run of

@@ -133,7 +133,7 @@ func (k *cluster) send(ctx context.Context, into map[nodes.Node]bool, write func
 			err := nodeutils.LoadImageArchive(n, r)
 			// Whoever failed first is the reason why the other did.
 			broken.CompareAndSwap(false, err != nil && !written.Load())
-			_ = r.CloseWithError(errors.New("the node takes no more"))
+			_ = r.CloseWithError(errors.New("the node accepts no more data"))
 			if err != nil {
 				return fmt.Errorf("load images into %s: %w", n, explained(err))
 			}

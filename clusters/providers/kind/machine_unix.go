@@ -32,7 +32,7 @@ func room(folder string, wanted uint64) error {
 		return fmt.Errorf("see how much room %s has: %w", folder, err)
 	}
 	if left := s.Bavail * uint64(s.Bsize); left < wanted {
-		return fmt.Errorf("the container engine has %.1f GB left in %s, and a cluster with a mesh takes %.1f; docker system df shows what takes the rest", float64(left)/(1<<30), folder, float64(wanted)/(1<<30))
+		return fmt.Errorf("the container engine has %.1f GB left in %s, and a cluster with a mesh needs %.1f GB; docker system df shows what uses the rest", float64(left)/(1<<30), folder, float64(wanted)/(1<<30))
 	}
 	return nil
 }

@@ -56,7 +56,7 @@ func (k *cluster) config() (*rest.Config, error) {
 	}
 	config, err := clientcmd.RESTConfigFromKubeConfig([]byte(text))
 	if err != nil {
-		return nil, errors.New("read its kubeconfig: it is none") // the text has a key
+		return nil, errors.New("read its kubeconfig: it is not a kubeconfig") // the text has a key
 	}
 	return config, nil
 }

@@ -21,7 +21,7 @@ const kubeconfigFile = "kubeconfig"
 // which goes with it.
 func (p Provider) Prepare(ctx context.Context, probe string, images ...string) (kubeconfig string, err error) {
 	if p.Options.Name == "" || !p.Keep {
-		return "", errors.New("a cluster that is prepared has a name, and is kept")
+		return "", errors.New("a prepared cluster needs a name and has to be kept")
 	}
 	s, err := p.ready(ctx)
 	if err != nil {
@@ -80,7 +80,7 @@ func Give(ctx context.Context, name, probe string, note func(string), images ...
 		return "", fmt.Errorf("list clusters: %w", explained(err))
 	}
 	if !slices.Contains(names, name) {
-		return "", fmt.Errorf("no cluster of kind is named %s on this machine", name)
+		return "", fmt.Errorf("no kind cluster on this machine is named %s", name)
 	}
 	k, err := open(name, note)
 	if err != nil {

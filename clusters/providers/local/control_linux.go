@@ -195,7 +195,7 @@ func (h *host) Service(ctx context.Context, s clusters.Service) (clusters.Proces
 		return nil, fmt.Errorf("service %s: %w", s.Name, err)
 	}
 	if s.Name == "" || filepath.Base(s.Name) != s.Name {
-		return nil, fmt.Errorf("service %q has no plain name", s.Name)
+		return nil, fmt.Errorf("service name %q is not a plain word", s.Name)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -203,7 +203,7 @@ func (h *host) Service(ctx context.Context, s clusters.Service) (clusters.Proces
 		return nil, fmt.Errorf("service %s: %w", s.Name, err)
 	}
 	if before := c.services[s.Name]; before != nil && before.Err() == nil {
-		return nil, fmt.Errorf("service %s: process %d runs already", s.Name, before.Pid())
+		return nil, fmt.Errorf("service %s: process %d is already running", s.Name, before.Pid())
 	}
 	l := launch{
 		what: "service " + s.Name, command: s.Command,

@@ -88,7 +88,7 @@ func (h *host) Sidecar(ctx context.Context, w clusters.Workload, c clusters.Side
 		return nil, fmt.Errorf("sidecar of %s: the cluster is gone", place(w))
 	}
 	if s.proxy != nil && s.proxy.Err() == nil {
-		return nil, fmt.Errorf("sidecar of %s: process %d runs already", place(w), s.proxy.Pid())
+		return nil, fmt.Errorf("sidecar of %s: process %d is already running", place(w), s.proxy.Pid())
 	}
 	if err := redirected(ctx, s, c); err != nil {
 		return nil, fmt.Errorf("sidecar of %s: %w", place(w), err)

@@ -89,7 +89,7 @@ func scratchPlace() (string, error) {
 			return real, nil
 		}
 	}
-	return "", fmt.Errorf("no place for scratch: none of %s is a folder that we can do without", strings.Join(places, ", "))
+	return "", fmt.Errorf("no place for scratch: %s are missing or in use", strings.Join(places, ", "))
 }
 
 func holdsAny(dir string, paths []string) bool {

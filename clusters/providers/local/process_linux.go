@@ -91,7 +91,7 @@ func start(s *space, l launch) (*process, error) {
 	}
 	if err := s.do(cmd.Start); err != nil {
 		if l.user != 0 && (errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EPERM)) {
-			err = fmt.Errorf("as user %d, who is only there for root: %w", l.user, err)
+			err = fmt.Errorf("as user %d, which exists only for root: %w", l.user, err)
 		}
 		return nil, errors.Join(fmt.Errorf("start %s: %w", l.what, err), log.Close())
 	}

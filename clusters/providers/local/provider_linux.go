@@ -34,7 +34,7 @@ func (Provider) Up(ctx context.Context, spec clusters.Spec) (*clusters.Cluster, 
 		return nil, fmt.Errorf("%d ranges: local makes 1 to %d", spec.Ranges, maxRanges)
 	}
 	if spec.Name == "" || filepath.Base(spec.Name) != spec.Name || !filepath.IsLocal(spec.Name) || spec.Name == "." {
-		return nil, fmt.Errorf("cluster name %q is no plain word", spec.Name)
+		return nil, fmt.Errorf("cluster name %q is not a plain word", spec.Name)
 	}
 	root, err := prepare()
 	if err != nil {

@@ -22,7 +22,7 @@ const rulesTime = 20 * time.Second
 // ours is only what makes services' addresses usable here.
 func captureBy(ctx context.Context, s *space, c clusters.Sidecar) error {
 	if c.User == 0 {
-		return errors.New("rules of its own spare a proxy by its user, so it needs one")
+		return errors.New("a proxy is exempted from its own rules by its user, so it needs one")
 	}
 	if c.Capture.Services.IsValid() {
 		if err := s.do(func() error { return services(c) }); err != nil {
