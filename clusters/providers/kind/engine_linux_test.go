@@ -194,7 +194,7 @@ func TestAClusterOfSomebodyElseIsNotOurs(t *testing.T) {
 	program := probe(t)
 	_ = user(t)
 	_, err := kind.Provider{Options: kind.Options{Name: "lab"}}.Up(t.Context(), clusters.Spec{Name: name(), Ranges: 1, Probe: program})
-	if err == nil || !strings.Contains(err.Error(), "did not make it") || !strings.Contains(err.Error(), "existing") {
+	if err == nil || !strings.Contains(err.Error(), "did not create it") || !strings.Contains(err.Error(), "existing") {
 		t.Errorf("error %v", err)
 	}
 }
