@@ -64,7 +64,7 @@ func TestWhatAKilledRunLeavesOnKindIsGoneAfterDown(t *testing.T) {
 	if left := containers(t); strings.Contains(left, name) {
 		t.Errorf("left: %s", left)
 	}
-	if said := meshbreach("down", strings.TrimPrefix(name, "meshbreach-")); !strings.HasPrefix(said, "Nothing to remove of ") {
+	if said := meshbreach("down", strings.TrimPrefix(name, "meshbreach-")); !strings.HasPrefix(said, "Nothing to remove for ") {
 		t.Errorf("down again says %s", said)
 	}
 }
