@@ -41,27 +41,28 @@ type Rules struct {
 	Detectors []detectors.Detector // likewise
 }
 
+// attacks are those that may be named.
+func (r Rules) attacks() []attacker.Attack {
+	if r.Attacks == nil {
+		return Attacks()
+	}
+	return r.Attacks
+}
+
 // attack finds an attack by name.
 func (r Rules) attack(name string) (attacker.Attack, bool) {
-	all := r.Attacks
-	if all == nil {
-		all = Attacks()
+	for _, a := range r.attacks() {
+		if a.Name() == name {
+			return a, true
+		}
 	}
-	i := slices.IndexFunc(all, func(a attacker.Attack) bool { return a.Name() == name })
-	if i < 0 {
-		return nil, false
-	}
-	return all[i], true
+	return nil, false
 }
 
 // attackNames are for suggestions.
 func (r Rules) attackNames() []string {
-	all := r.Attacks
-	if all == nil {
-		all = Attacks()
-	}
 	var out []string
-	for _, a := range all {
+	for _, a := range r.attacks() {
 		out = append(out, a.Name())
 	}
 	return out

@@ -49,7 +49,8 @@ func (m lyingMesh) Settled(ctx context.Context, _ clusters.Range, _ clusters.Rev
 	return meshes.NotReady(ctx.Err())
 }
 
-// losses are what a control plane may take and not enforce, one thing at a time.
+// A loss is what a control plane may take and not enforce, one thing at a time,
+// and a scenario that shows it.
 type loss struct {
 	name, scenario string
 	lose           func(*policy.Policy)
